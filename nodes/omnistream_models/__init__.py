@@ -1,0 +1,1 @@
+"""Model files that ship inside public packages: found by name, version and digest."""

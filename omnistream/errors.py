@@ -1,0 +1,41 @@
+"""Every error a user can meet: where it is, what was found, what to write instead."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DeviceError",
+    "GraphError",
+    "LinkError",
+    "ModelError",
+    "OmniStreamError",
+    "PayloadError",
+    "RecordingError",
+]
+
+
+class OmniStreamError(Exception):
+    """One clear sentence for a person. The command line prints it without a traceback and exits with 2."""
+
+
+class GraphError(OmniStreamError):
+    """The graph file cannot be run as written. The text begins with ``file:line:`` and the path in the file."""
+
+
+class PayloadError(OmniStreamError):
+    """Bytes or values that are not a valid payload: refused at the border, counted, never decoded further."""
+
+
+class DeviceError(OmniStreamError):
+    """A camera, microphone, broker or socket that cannot be opened or has gone away."""
+
+
+class ModelError(OmniStreamError):
+    """Model weights that cannot be had, or are not the ones named by their digest."""
+
+
+class RecordingError(OmniStreamError):
+    """A recording that is missing, truncated, corrupt or does not fit the graph."""
+
+
+class LinkError(OmniStreamError):
+    """A link between workers that cannot be made."""

@@ -1,0 +1,76 @@
+"""A graph whose ports are resolved and typed (`Graph`), and the same grouped into workers (`Plan`).
+
+Both are plain frozen values: they pickle, and making them imports no model, no Ray and opens nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from omnistream.flow.config import PortConfig
+
+__all__ = ["Graph", "Input", "NodeInfo", "Plan", "WorkerPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input port and the streams ("node.port", in the order written) that it merges."""
+
+    config: PortConfig
+    streams: tuple[str, ...]
+    form: Literal["one", "message", "window", "recent"] = "one"
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """One node of a graph: its class by import path ("module:Class"), its options and its resolved ports."""
+
+    name: str
+    use: str
+    target: str
+    role: Literal["node", "source", "sink"]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    def make(self) -> Any:
+        """The node object: imports its module, calls its class with the options."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)(**self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """All nodes by name, in the order of the file; `text` is the file as read, for recordings."""
+
+    name: str
+    budget_ns: int
+    nodes: Mapping[str, NodeInfo]
+    file: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """One worker: the nodes it hosts and what it asks of its host. `threads` is for each model's inference."""
+
+    name: str
+    nodes: tuple[str, ...]
+    cpu: float = 0.0
+    gpu: float = 0.0
+    gpu_required: bool = False
+    threads: int = 1
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A graph and the workers that will run it; every node is on exactly one worker. `notices` are for the user."""
+
+    graph: Graph
+    workers: tuple[WorkerPlan, ...]
+    notices: tuple[str, ...] = ()
