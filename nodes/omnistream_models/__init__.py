@@ -1,1 +1,8 @@
-"""Model files that ship inside public packages: found by name, version and digest."""
+"""Model weights that OmniStream's nodes use: named, pinned, pulled on demand, checked by digest."""
+
+from __future__ import annotations
+
+from omnistream_models.registry import Model, Package, registry
+from omnistream_models.store import cache_dir, is_cached, model_digests, model_path, pull
+
+__all__ = ["Model", "Package", "cache_dir", "is_cached", "model_digests", "model_path", "pull", "registry"]
