@@ -1,0 +1,24 @@
+# make run | test | check | bench | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system
+PYTHON ?= $(shell command -v python3 || echo python3)
+override options := $(if $(filter command line environment,$(origin PYTHON)),--python-given) $(if $(TORCH),--torch $(TORCH))
+setup = @command -v "$(PYTHON)" >/dev/null || { echo "setup: '$(PYTHON)' is not here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "setup: $(PYTHON) is too old; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
+	"$(PYTHON)" launch/setup.py $(options)
+
+.PHONY: run test check bench setup clean
+run: ; $(setup) --for run
+	@.venv/bin/python launch/demo.py
+
+test: ; $(setup) --for test
+	@.venv/bin/python -m pytest
+
+check: ; $(setup) --for test
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/pyright
+
+bench: ; $(setup) --for test
+	@.venv/bin/python launch/bench.py
+
+setup: ; $(setup) --for test
+
+clean:
+	@rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +
