@@ -27,7 +27,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """One node of a graph: its class by import path ("module:Class"), its options and its resolved ports."""
+    """One node of a graph: its class by import path ("module:Class"), its options and its resolved ports.
+
+    `inputs` are in the order of the class's parameters; one with a default that the file leaves out is not among them.
+    `types` names the payloads of each output. `on` is the worker that the file asks for, or "".
+    """
 
     name: str
     use: str
@@ -36,6 +40,10 @@ class NodeInfo:
     options: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     outputs: tuple[str, ...] = ()
+    types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    on: str = ""
+    blocking: bool = False
+    line: int = 0
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""
@@ -45,13 +53,23 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All nodes by name, in the order of the file; `text` is the file as read, for recordings."""
+    """All nodes by name, in the order of the file; `text` is the file as read, for recordings.
+
+    `workers` are those that the file describes. `sets` and `sources` are the words of the command line that were
+    applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is where ``module:Class`` of the
+    graph's own files is looked for: a worker in another process puts it on its path (`registry.add_folder`).
+    """
 
     name: str
     budget_ns: int
     nodes: Mapping[str, NodeInfo]
     file: str = ""
     text: str = ""
+    workers: Mapping[str, WorkerPlan] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +87,12 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A graph and the workers that will run it; every node is on exactly one worker. `notices` are for the user."""
+    """A graph and the workers that will run it; every node is on exactly one worker.
+
+    `notices` are for the user; `why` says for each node why it is on its worker.
+    """
 
     graph: Graph
     workers: tuple[WorkerPlan, ...]
     notices: tuple[str, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)

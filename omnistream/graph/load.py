@@ -1,0 +1,61 @@
+"""`load_graph`: from a file (and what the command line changes in it) to a `Graph`, or all its errors at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omnistream.graph.graph import Graph
+from omnistream.graph.overrides import apply_sets, apply_sources
+from omnistream.graph.problems import Problems
+from omnistream.graph.registry import add_folder
+from omnistream.graph.resolve import resolve
+from omnistream.graph.tree import parse_tree, read_text
+from omnistream.graph.validate import validate
+
+__all__ = ["load_graph", "parse_graph"]
+
+
+def load_graph(path: str | Path, sets: Sequence[str] = (), sources: Sequence[str] = ()) -> Graph:
+    """The graph of a file, with ``--set`` and ``--source`` applied. Imports the modules it uses; opens nothing.
+
+    Raises GraphError with one line per mistake: ``file:line: where.in.the.file: what was found; what to write instead``.
+    """
+    text = read_text(path)
+    return parse_graph(text, str(path), sets, sources)
+
+
+def parse_graph(
+    text: str, file: str = "graph", sets: Sequence[str] = (), sources: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> Graph:
+    """As `load_graph`, from the text itself: a recording carries the text of its graph."""
+    env = os.environ if env is None else env
+    problems = Problems(file)
+    tree = parse_tree(text, problems, env)
+    if not tree.whole:
+        problems.raise_any()
+    problems.lines = tree.lines
+    apply_sets(tree.value, sets, problems, env)
+    folder = str(Path(file).resolve().parent)
+    if _names_a_file(tree.value):
+        add_folder(folder)
+    replaced = apply_sources(tree.value, sources, problems)
+    spec, broken = validate(tree.value, problems)
+    if spec is None:
+        problems.raise_any()
+        raise AssertionError("a spec that cannot be had has no reason")
+    graph = resolve(spec, broken, replaced, problems)
+    problems.raise_any()
+    given = tuple(dict.fromkeys(s.partition("=")[0] for s in sources))
+    return dataclasses.replace(
+        graph, file=file, text=text, sets=tuple(sets), sources=tuple(sources), replaced=given, folder=folder
+    )
+
+
+def _names_a_file(value: Any) -> bool:
+    """Whether a node is used by its import path, which may lead to a file beside the graph."""
+    nodes = value.get("nodes") if isinstance(value, dict) else None
+    return isinstance(nodes, dict) and any(isinstance(n, dict) and ":" in str(n.get("use", "")) for n in nodes.values())

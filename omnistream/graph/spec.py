@@ -1,0 +1,215 @@
+"""`GraphSpec`: a graph file as written. Unknown words are refused by name; the words of later versions, too.
+
+The descriptions of the fields are the reference in docs/graph.md and the JSON schema's hover texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from omnistream.flow.config import Queue
+from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from omnistream.message import INFINITY
+
+__all__ = ["LATER", "GraphSpec", "InputSpec", "NodeSpec", "SessionSpec", "WindowSpec", "WorkerSpec"]
+
+#: Words of versions to come, by the model in which they would stand; each is refused with "is not in this version".
+LATER: Mapping[str, frozenset[str]] = {
+    "GraphSpec": frozenset(
+        {"export", "exports", "graph_import", "graph_imports", "instance", "instances", "models", "pools", "profile", "record"}
+        | {"safe_state", "values", "variants", "accept_late", "version"}
+    ),
+    "NodeSpec": frozenset({"export", "external", "instances", "pool", "record", "restart", "snapshot", "variants"}),
+    "InputSpec": frozenset({"allowed_lateness", "batch", "late", "priority"}),
+    "WorkerSpec": frozenset({"affinity", "host", "pool", "replicas", "resources", "restart"}),
+    "WindowSpec": frozenset({"allowed_lateness", "count", "clock"}),
+    "SessionSpec": frozenset({"allowed_lateness", "max"}),
+}
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value[:80]!r} is not a name; write letters, digits, '_' and '-' only, beginning with a letter")
+    return value
+
+
+def _finite(ns: int) -> int:
+    if not 0 < ns < INFINITY:
+        raise ValueError("this duration must be more than 0 and have an end; write one like '200ms'")
+    return ns
+
+
+def _lag(value: object) -> int:
+    if value == "auto":
+        raise ValueError("`auto` is not in this version; write the lag as a duration, such as '40ms'")
+    return parse_duration(value)
+
+
+def _streams(value: object) -> object:
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not found or not all(isinstance(s, str) for s in found):
+        raise ValueError("a port reads from 'node', 'node.port', or a list of them; write one of these")
+    return found
+
+
+def _queue(value: object) -> Queue:
+    if value == "newest":
+        return Queue("newest")
+    if isinstance(value, Mapping) and len(value) == 1:
+        policy, n = next(iter(value.items()))
+        if policy in ("drop_oldest", "block"):
+            if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= 1_000_000:
+                raise ValueError(f"`{policy}: {n}` must be a number of messages from 1 to 1000000; write {{{policy}: 64}}")
+            return Queue("drop_oldest" if policy == "drop_oldest" else "block", n)
+    raise ValueError(f"{_plain(value)} is not a queue policy; write newest, {{drop_oldest: 8}} or {{block: 64}}")
+
+
+def _plain(value: object) -> str:
+    return repr(value)[:80]
+
+
+def _input(value: object) -> object:
+    return {"from": value} if isinstance(value, str | list) else value
+
+
+def _on(value: object) -> object:
+    if isinstance(value, Mapping):
+        raise ValueError("pools (`on: {pool: ...}`) are not in this version; write `on:` with the name of a worker")
+    return value
+
+
+_DURATION_INPUT = Annotated[str, Field(pattern=DURATION_PATTERN)] | Literal[0]
+Duration = Annotated[int, BeforeValidator(parse_duration, json_schema_input_type=_DURATION_INPUT)]
+Finite = Annotated[Duration, AfterValidator(_finite)]
+Lag = Annotated[int, BeforeValidator(_lag, json_schema_input_type=_DURATION_INPUT)]
+_SIZE_INPUT = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=SIZE_PATTERN)]
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=_SIZE_INPUT)]
+_STREAMS_INPUT = str | Annotated[list[str], Field(min_length=1)]
+Streams = Annotated[list[str], BeforeValidator(_streams, json_schema_input_type=_STREAMS_INPUT)]
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})]
+
+
+class _QueueOldest(BaseModel, extra="forbid"):
+    drop_oldest: Annotated[int, Field(ge=1, description="Keep N messages; a new one pushes the oldest out.")]
+
+
+class _QueueBlock(BaseModel, extra="forbid"):
+    block: Annotated[int, Field(ge=1, description="Hold N messages; then the sender waits. Nothing is lost.")]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, arbitrary_types_allowed=True
+    )
+
+
+class WindowSpec(_Spec):
+    """Windows of event time, aligned to multiples of `hop` since the epoch (rule 8)."""
+
+    size: Finite
+    """How much time one window spans."""
+    hop: Finite | None = None
+    """From the start of one window to the start of the next; at most `size`. Default: `size`."""
+
+
+class SessionSpec(_Spec):
+    """Windows that end where the input pauses (rule 8)."""
+
+    gap: Finite
+    """A session ends when no message came for this long (event time)."""
+    end: str = ""
+    """A field of the payload; a message in which it is true ends the session at once, such as `final`."""
+
+
+class InputSpec(_Spec):
+    """One input port. `port: node` is short for `port: {from: node}`."""
+
+    from_: Annotated[Streams, Field(alias="from")]
+    """What the port reads: `node` (its output `out`, or its only one), `node.port`, or a list that is merged by stamp."""
+    take: Literal["each", "window", "latest", "recent"] | None = None
+    """How: `each` message (default; triggers), a `window` (triggers), the `latest` one, or all `recent` ones."""
+    window: WindowSpec | None = None
+    """For a port that takes a `Window`: its size and hop."""
+    session: SessionSpec | None = None
+    """For a port that takes a `Window`: sessions instead of fixed sizes."""
+    hold: Duration | None = None
+    """For `latest` and `recent`: how far back they look. Default for `latest`: `inf`."""
+    lag: Lag | None = None
+    """For `latest` and `recent`: look this far into the past, so that nobody waits for the newest. Default: 0."""
+    wait: Duration | None = None
+    """How long a firing waits for this port, live, before it goes on without; 0 and `inf` are allowed. Default: 20ms."""
+    delay: Finite | None = None
+    """Marks feedback: the port is `latest` or `recent`, and sees messages this much later."""
+    urgent: bool = False
+    """The port's messages wait for no other port: a stop."""
+    queue: Annotated[
+        Queue | None, BeforeValidator(_queue, json_schema_input_type=Literal["newest"] | _QueueOldest | _QueueBlock)
+    ] = None  # fmt: skip
+    """What happens to messages that the node has no time for: `newest`, `{drop_oldest: N}` or `{block: N}`."""
+    max_bytes: Size | None = None
+    """Limit of what is queued and buffered for this port, such as `64MiB`. Default: `256MiB`."""
+    in_flight: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """At most so many unfinished messages of a source behind this port; 0: off. Default: 2 for video from a source."""
+
+    @model_validator(mode="after")
+    def _one_window(self) -> InputSpec:
+        if self.window is not None and self.window.hop is not None and self.window.hop > self.window.size:
+            raise ValueError("the window's `hop` is longer than its `size`, so what lies between is lost; make hop <= size")
+        if self.window is not None and self.session is not None:
+            raise ValueError("a port has a `window` or a `session`, not both; delete one")
+        return self
+
+
+class NodeSpec(_Spec):
+    """One node, source or sink."""
+
+    use: str
+    """What it is: a name that `omnistream nodes` lists, or an import path `module:Class`."""
+    with_: Annotated[dict[str, Any], Field(alias="with", default_factory=dict)]
+    """Its options: the fields of its class. `omnistream nodes NAME` shows them."""
+    inputs: dict[str, Annotated[InputSpec, BeforeValidator(_input, json_schema_input_type=str | list[str] | InputSpec)]] = {}
+    """Its input ports: the parameters of its `step` or `write`."""
+    on: Annotated[Name | None, BeforeValidator(_on, json_schema_input_type=str)] = None
+    """The worker it runs on; nodes with the same name share one. Without it: see "Where nodes run"."""
+
+
+class WorkerSpec(_Spec):
+    """What one worker asks of its host."""
+
+    cpu: Annotated[float, Field(ge=0, le=4096, allow_inf_nan=False)] = 0.0
+    """CPU cores to reserve; 0 reserves none, and shares."""
+    gpu: Annotated[float, Field(ge=0, le=64, allow_inf_nan=False)] = 0.0
+    """GPUs to reserve: a share of one (0.5), or a whole number."""
+    gpu_required: bool = False
+    """True: refuse to run without the GPU. False: run on the CPU then, with a notice."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads for each model's inference."""
+    labels: dict[str, str] = {}
+    """Labels that the host must carry (Ray node labels)."""
+
+    @model_validator(mode="after")
+    def _gpus(self) -> WorkerSpec:
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise ValueError(f"`gpu: {self.gpu:g}` is neither a share of one GPU nor a whole number; write 0.5, 1 or 2")
+        if self.gpu_required and not self.gpu:
+            raise ValueError("`gpu_required` without `gpu` asks for nothing; write how much, such as `gpu: 1`")
+        return self
+
+
+class GraphSpec(_Spec):
+    """A graph of sources, nodes and sinks."""
+
+    graph: Name
+    """The graph's name."""
+    budget: Finite = 200_000_000
+    """From a cause (captured) to its effect (sent); what takes longer is expired. Default: 200ms."""
+    workers: dict[Name, WorkerSpec] = {}
+    """Workers that need more than the defaults; one that a node names in `on` need not be here."""
+    nodes: Annotated[dict[Name, NodeSpec], Field(min_length=1)]
+    """Every node, source and sink, by name."""
