@@ -1,0 +1,294 @@
+"""The edges of a worker that lead to other workers: what crosses, what comes back, and how both go on after a restart.
+
+Everything for one peer goes through one ordered channel of its `Post`, in batches made at the end of a turn of the
+event loop. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit, "a" acknowledgement, "p" progress, "h" hello).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from omnistream.flow.cell import OutPort
+from omnistream.flow.edge import Edge
+from omnistream.flow.port import InEdge, Port
+from omnistream.flow.token import Ack
+from omnistream.message import INFINITY, Message
+
+if TYPE_CHECKING:
+    from omnistream.engine.hosted import Hosted
+    from omnistream.engine.worker import Worker
+
+__all__ = ["Exchange", "Post"]
+
+_SEEN = 20_000
+
+
+class Post(Protocol):
+    """An ordered channel to each peer. A batch for a life of a peer that is over is thrown away."""
+
+    def connect(self, peer: str, incarnation: int, address: str) -> None: ...
+
+    def disconnect(self, peer: str) -> None: ...
+
+    def send(self, peer: str, items: list[tuple[Any, ...]]) -> None: ...
+
+
+class RemoteLink:
+    """The way from an edge to its receiver on another worker."""
+
+    def __init__(self, exchange: Exchange, peer: str, number: int, wants_ack: bool) -> None:
+        self.exchange, self.peer, self.number, self.wants_ack = exchange, peer, number, wants_ack
+
+    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        del ack  # kept in Edge.unacked
+        self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
+
+    def bound(self, bound: int) -> None:
+        self.exchange.put(self.peer, ("b", self.number, bound))
+
+
+class RemoteBack:
+    """The way from a receiving end to its sender on another worker. Credits are summed until the batch goes."""
+
+    def __init__(self, exchange: Exchange, peer: str, number: int) -> None:
+        self.exchange, self.peer, self.number = exchange, peer, number
+
+    def credit(self, n: int) -> None:
+        self.exchange.credit(self.peer, self.number, n)
+
+    def need(self, t: int) -> bool:
+        self.exchange.put(self.peer, ("n", self.number, t))
+        return False
+
+
+class Inbound:
+    """The receiving end of one remote edge."""
+
+    __slots__ = ("edge", "hosted", "peer", "port", "progress", "seen", "tracked")
+
+    def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool) -> None:
+        self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
+        self.seen: OrderedDict[Any, list[Ack] | None] = OrderedDict()
+        self.progress: tuple[int, int] = (-1, -1)
+
+
+class Outbound:
+    """The sending end of one remote edge, and what its receiver has said of itself."""
+
+    __slots__ = ("beyond", "edge", "out", "owner", "peer", "said")
+
+    def __init__(self, peer: str, edge: Edge, out: OutPort, owner: Any) -> None:
+        self.peer, self.edge, self.out, self.owner = peer, edge, out, owner
+        self.beyond = INFINITY
+        self.said: tuple[int, int, int, Mapping[str, int], int] | None = None
+
+
+class Exchange:
+    """All remote edges of one worker. `sent` and `received` count items, for telling that nothing is under way."""
+
+    def __init__(self, worker: Worker, post: Post | None) -> None:
+        self.worker = worker
+        self.post = post
+        self.inbound: dict[int, Inbound] = {}
+        self.outbound: dict[int, Outbound] = {}
+        self.incarnations: dict[str, int] = {}
+        self.greeted: set[str] = set()
+        self.sent = self.received = 0
+        self._outbox: dict[str, list[tuple[Any, ...]]] = {}
+        self._credits: dict[tuple[str, int], int] = {}
+        self._flushing = False
+        self.all_greeted = asyncio.Event()
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def put(self, peer: str, item: tuple[Any, ...]) -> None:
+        self._outbox.setdefault(peer, []).append(item)
+        self._schedule()
+
+    def credit(self, peer: str, number: int, n: int) -> None:
+        self._credits[peer, number] = self._credits.get((peer, number), 0) + n
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.worker.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Hand every peer what has gathered for it."""
+        self._flushing = False
+        for number, entry in self.inbound.items():
+            if entry.tracked and entry.peer in self.greeted:
+                progress = (entry.hosted.passed(), entry.edge.next_seq)
+                if progress != entry.progress:
+                    entry.progress = progress
+                    self._outbox.setdefault(entry.peer, []).append(("p", number, *progress))
+        credits, self._credits = self._credits, {}
+        for (peer, number), n in credits.items():
+            self._outbox.setdefault(peer, []).append(("c", number, n, dict(self.inbound[number].edge.fates)))
+        outbox, self._outbox = self._outbox, {}
+        for peer, items in outbox.items():
+            if peer in self.incarnations and self.post is not None:
+                self.sent += len(items)
+                self.post.send(peer, items)
+
+    # -- peers -------------------------------------------------------------------------------------
+
+    def peers(self) -> set[str]:
+        return {e.peer for e in self.inbound.values()} | {e.peer for e in self.outbound.values()}
+
+    def connect(self, peer: str, incarnation: int, address: str) -> None:
+        """A peer, or a new life of it, is there: greet it with how far each edge from it has come."""
+        if self.incarnations.get(peer) == incarnation or self.post is None:
+            return
+        self.incarnations[peer] = incarnation
+        self._outbox.pop(peer, None)
+        self._credits = {k: v for k, v in self._credits.items() if k[0] != peer}
+        self.post.connect(peer, incarnation, address)
+        said: dict[int, tuple[int, int, int, dict[str, int], int]] = {}
+        for number, entry in self.inbound.items():
+            if entry.peer != peer:
+                continue
+            edge = entry.edge
+            edge.dead = False
+            edge.asked = -1
+            entry.progress = (-1, -1)
+            said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), edge.bound - edge.delay)
+            self.worker.wake(entry.hosted)
+        self.put(peer, ("h", said))
+        self.flush()
+
+    def _uncredited(self, entry: Inbound) -> int:
+        """Messages here whose credit has not gone back yet."""
+        if entry.port.config.take != "each":
+            return 0
+        firing = entry.hosted.cell.firing
+        return len(entry.edge.items) + (0 if firing is None else firing.each.count(entry.edge))
+
+    def lost(self, peer: str) -> None:
+        """A peer died: its edges are forced at once, and what goes to it waits (rules 11 and 25)."""
+        self.incarnations.pop(peer, None)
+        self.greeted.discard(peer)
+        if self.post is not None:
+            self.post.disconnect(peer)
+        for entry in self.inbound.values():
+            if entry.peer == peer:
+                entry.edge.dead = True
+                self.worker.wake(entry.hosted)
+        for entry in self.outbound.values():
+            if entry.peer == peer:
+                entry.edge.receiver_lost()
+                entry.beyond = INFINITY
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def receive(self, peer: str, items: list[tuple[Any, ...]]) -> None:
+        """A batch from a living peer."""
+        now = self.worker.clock.now()
+        for item in items:
+            self.received += 1
+            kind = item[0]
+            if kind == "m":
+                self._message(item, now)
+            elif kind == "c":
+                entry = self.outbound[item[1]]
+                entry.edge.reported = item[3]
+                entry.edge.credit(item[2])
+            elif kind == "b":
+                inbound = self.inbound[item[1]]
+                inbound.edge.told(item[2])
+                self.worker.wake(inbound.hosted)
+            elif kind == "n":
+                entry = self.outbound[item[1]]
+                entry.owner.need(entry.edge, item[2])
+            elif kind == "a":
+                self.outbound[item[1]].edge.acknowledge(item[2], item[3])
+            elif kind == "p":
+                self._progress(item[1], item[2], item[3])
+            elif kind == "h":
+                self._greeted(peer, item[1])
+
+    def _message(self, item: tuple[Any, ...], now: int) -> None:
+        _, number, bound, wants_ack, message = item
+        entry = self.inbound[number]
+        edge = entry.edge
+        ack: Ack | None = None
+        if wants_ack:
+            waiting = entry.seen.get(message.origin, ())
+            ack = self._acknowledger(entry, number, message)
+            if waiting != ():
+                edge.received += 1
+                edge.next_seq = message.seq + 1
+                edge.fates["duplicate"] += 1
+                edge.told(bound)
+                edge.back.credit(1)  # type: ignore[union-attr]
+                if waiting is None:
+                    ack("done")
+                else:
+                    waiting.append(ack)  # type: ignore[union-attr]
+                self.worker.wake(entry.hosted)
+                return
+            ack = self._remember(entry, message.origin, ack)
+        entry.port.receive(edge, message, bound, ack, now)
+        self.worker.wake(entry.hosted)
+
+    def _acknowledger(self, entry: Inbound, number: int, message: Message[Any]) -> Ack:
+        seq, peer = message.seq, entry.peer
+        return lambda fate: self.put(peer, ("a", number, seq, fate))
+
+    def _remember(self, entry: Inbound, origin: Any, ack: Ack) -> Ack:
+        """Keep an origin, so that a second execution of its cause is known (rule 24)."""
+        waiting: list[Ack] = []
+        entry.seen[origin] = waiting
+        if len(entry.seen) > _SEEN:
+            entry.seen.popitem(last=False)
+
+        def ended(fate: str) -> None:
+            if origin in entry.seen:
+                entry.seen[origin] = None
+            ack(fate)
+            for other in waiting:
+                other(fate)
+
+        return ended
+
+    def _progress(self, number: int, passed: int, next_seq: int) -> None:
+        entry = self.outbound[number]
+        entry.beyond = passed
+        transit = entry.edge.transit
+        while transit and transit[0][0] < next_seq:
+            transit.popleft()
+        self._schedule()
+
+    def _greeted(self, peer: str, said: Mapping[int, tuple[int, int, int, Mapping[str, int], int]]) -> None:
+        self.greeted.add(peer)
+        mine = self.worker.options.incarnation
+        resumed: list[Outbound] = []
+        for number, words in said.items():
+            entry = self.outbound[number]
+            if mine and words[1] and not entry.edge.sent:
+                entry.said = words
+                resumed.append(entry)
+            else:
+                entry.edge.receiver_back()
+        if self.greeted >= self.peers():
+            for out in {id(e.out): e.out for e in self.outbound.values() if e.said}.values():
+                self._resume(out)
+            self.all_greeted.set()
+
+    def _resume(self, out: OutPort) -> None:
+        """Continue a stream's seq and bound from what the receivers report (rule 24)."""
+        entries = [e for e in self.outbound.values() if e.out is out]
+        said = [e.said for e in entries if e.said is not None]
+        out.seq = max([out.seq, *(s[0] for s in said)])
+        out.bound = max([out.bound, *(s[4] for s in said)])
+        for entry in entries:
+            if entry.said is not None:
+                _, received, queued, fates, _ = entry.said
+                known = self.worker.options.losses.get(entry.edge.key, 0)
+                entry.edge.resume(out.seq, received, queued, fates, out.bound, known)
+                entry.said = None
+

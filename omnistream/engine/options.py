@@ -1,0 +1,27 @@
+"""What a run is asked to be, as every worker is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from collections.abc import Mapping
+
+__all__ = ["RunOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """`fresh` is a replay without a clock (rule 29): nothing is forced, dropped, skipped or expired, no sink is opened.
+
+    `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets, journals and parts.
+    `losses` tells a restarted worker what its edges had already put in the ledger.
+    """
+
+    fresh: bool = False
+    start_ns: int = 0
+    offset_ns: int = 0
+    seed: int = 0
+    armed: bool = False
+    incarnation: int = 0
+    run_dir: str = ""
+    record: bool = False
+    losses: Mapping[str, int] = field(default_factory=dict)

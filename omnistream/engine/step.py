@@ -1,0 +1,104 @@
+"""How a node's step is run: at once, as a task, or in a thread.
+
+Most steps never wait. Such a coroutine is run to its end by one `send`, on the spot: a hop inside a worker is a call.
+A step that has an `await` in it becomes a task, and a `blocking` one is run in its node's own thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dis
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["Step", "never_waits"]
+
+_WAITING = {"GET_AWAITABLE", "GET_ANEXT", "GET_AITER", "BEFORE_ASYNC_WITH"}
+
+
+def never_waits(function: Callable[..., Any]) -> bool:
+    """Whether an async function has no await in it, so that it cannot be suspended."""
+    return not any(i.opname in _WAITING for i in dis.get_instructions(inspect.unwrap(function)))
+
+
+def _finish(coroutine: Any) -> Any:
+    """The result of a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise RuntimeError("a step that has no await was suspended")
+
+
+def _each(generator: AsyncIterator[Any]) -> Iterator[Any]:
+    """The items of an async generator that never waits."""
+    while True:
+        try:
+            yield _finish(generator.__anext__())
+        except StopAsyncIteration:
+            return
+
+
+class Step:
+    """One node's `step` or one sink's `write`.
+
+    `inline` says that `call` may be used; otherwise `wait` is awaited, with a callback for each output.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, generator: bool, blocking: bool) -> None:
+        self.function = function
+        self.generator = generator
+        self.inline = never_waits(function) and not blocking and not generator
+        self._direct = never_waits(function)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="step") if blocking else None
+
+    def call(self, args: dict[str, Any]) -> Any:
+        """The result of an inline step."""
+        coroutine = self.function(**args)
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            return stop.value
+        coroutine.close()
+        raise RuntimeError("a step that has no await was suspended")
+
+    async def wait(self, args: dict[str, Any], put: Callable[[Any], Awaitable[None]]) -> None:
+        """Run the step, handing each output to `put` on the event loop."""
+        if self._pool is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._pool, self._in_thread, args, put, loop)
+        elif self.generator:
+            async for item in self.function(**args):
+                await put(item)
+        else:
+            await put(await self.function(**args))
+
+    def _in_thread(self, args: dict[str, Any], put: Callable[[Any], Awaitable[None]], loop: asyncio.AbstractEventLoop) -> None:
+        def hand_over(item: Any) -> None:
+            asyncio.run_coroutine_threadsafe(_awaited(put(item)), loop).result()
+
+        async def other_loop() -> None:
+            if self.generator:
+                async for item in self.function(**args):
+                    hand_over(item)
+            else:
+                hand_over(await self.function(**args))
+
+        if not self._direct:
+            asyncio.run(other_loop())
+        elif self.generator:
+            for item in _each(self.function(**args)):
+                hand_over(item)
+        else:
+            hand_over(_finish(self.function(**args)))
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable

@@ -1,0 +1,414 @@
+"""A worker hosts a group of nodes on one event loop, with their queues and links. It is the same on every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from omnistream.clock import Clock
+from omnistream.engine.exchange import Exchange, Inbound, Outbound, Post, RemoteBack, RemoteLink
+from omnistream.engine.hosted import Hosted, SinkHost
+from omnistream.engine.options import RunOptions
+from omnistream.engine.source import SourceHost
+from omnistream.errors import DeviceError, OmniStreamError
+from omnistream.flow.cell import Cell, OutPort, edge_passed
+from omnistream.flow.edge import Edge
+from omnistream.flow.ledger import Ledger, Row
+from omnistream.flow.port import InEdge, Port, make_port
+from omnistream.flow.token import Ack
+from omnistream.graph.graph import NodeInfo, Plan
+from omnistream.graph.wiring import Wire, upstream_of, wires
+from omnistream.message import INFINITY, Message
+from omnistream.node import Context, Emit
+
+__all__ = ["Worker"]
+
+_TURN = 256
+_log = logging.getLogger("omnistream")
+
+Recorder = Callable[[Message[Any], Emit[Any], int], None]
+
+
+class LocalLink:
+    """The way from an edge to its receiver on the same worker: a call."""
+
+    __slots__ = ("clock", "edge", "hosted", "port", "timed", "wake")
+
+    def __init__(self, worker: Worker, hosted: Hosted, port: Port, edge: InEdge) -> None:
+        self.hosted, self.port, self.edge = hosted, port, edge
+        self.wake, self.clock = worker.wake, worker.clock
+        self.timed = not hosted.simple and not worker.options.fresh
+
+    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        self.port.receive(self.edge, message, bound, ack, self.clock.now() if self.timed else 0)
+        hosted = self.hosted
+        if not hosted.queued:
+            self.wake(hosted)
+
+    def bound(self, bound: int) -> None:
+        self.edge.told(bound)
+        self.wake(self.hosted)
+
+
+class LocalBack:
+    """The way from a receiving end to its sender on the same worker."""
+
+    __slots__ = ("edge", "owner")
+
+    def __init__(self, edge: Edge, owner: Hosted | SourceHost) -> None:
+        self.edge, self.owner = edge, owner
+
+    def credit(self, n: int) -> None:
+        edge = self.edge
+        edge.credits += n
+        if edge.pending:
+            edge.flush()
+
+    def need(self, t: int) -> bool:
+        return self.owner.need(self.edge, t)
+
+
+class Worker:
+    """`build`, `open`, `connect` to every peer, `start`; then `snapshot` and `probe` until it is `done`; `stop`, `close`."""
+
+    def __init__(self, plan: Plan, name: str, clock: Clock, options: RunOptions, post: Post | None = None) -> None:
+        self.plan = plan
+        self.name = name
+        self.clock = clock
+        self.options = options
+        self.loop = asyncio.get_running_loop()
+        self.exchange = Exchange(self, post)
+        self.ledger = Ledger()
+        self.nodes: dict[str, Hosted] = {}
+        self.sources: dict[str, SourceHost] = {}
+        self.objects: dict[str, Any] = {}
+        self.edges: dict[str, Edge] = {}
+        self.in_edges: dict[str, InEdge] = {}
+        self.recorder: Recorder | None = None
+        self.lead_limit = 0
+        self._leading = asyncio.Event()
+        self._ready: deque[Hosted] = deque()
+        self._scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told = 0
+        self._down: set[str] = set()
+        self.started = False
+
+    # -- building ----------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Make this worker's nodes, ports and edges. Nothing is opened."""
+        mine = next(w for w in self.plan.workers if w.name == self.name)
+        hosts = {node: w.name for w in self.plan.workers for node in w.nodes}
+        graph = self.plan.graph
+        outs = {n: {o: OutPort(o, f"{n}.{o}", self.options.incarnation) for o in graph.nodes[n].outputs} for n in mine.nodes}
+        every = wires(graph)
+        into: dict[tuple[str, int], list[InEdge]] = {}
+        for wire in every:
+            if wire.target in mine.nodes:
+                edge = InEdge(wire.key, wire.place, wire.config)
+                edge.lost = self._lost_there
+                if self.options.fresh:
+                    edge.lift = True
+                into.setdefault((wire.target, wire.port), []).append(edge)
+                self.in_edges[wire.key] = edge
+        for name in mine.nodes:
+            self._add(graph.nodes[name], outs[name], into, mine.threads)
+        for wire in every:
+            self._wire(wire, hosts, outs)
+
+    def _add(self, info: NodeInfo, outs: dict[str, OutPort], into: Mapping[tuple[str, int], list[InEdge]], threads: int) -> None:
+        node = info.make()
+        rng = np.random.default_rng([self.options.seed, crc32(info.name.encode()), self.options.incarnation])
+        ctx = Context(
+            name=info.name, clock=self.clock, rng=rng, report=self._reporter(info.name), live=not self.options.fresh,
+            start_ns=self.options.start_ns, threads=threads, incarnation=self.options.incarnation,
+            log=logging.getLogger(f"omnistream.{info.name}"),
+        )  # fmt: skip
+        self.objects[info.name] = node
+        if info.role == "source":
+            record = self._record if self.options.record else None
+            budget = self.plan.graph.budget_ns
+            self.sources[info.name] = SourceHost(self, info, outs["out"], node, ctx, budget, record)
+            return
+        ports = [make_port(p.config, into[info.name, i], p.form) for i, p in enumerate(info.inputs)]
+        cell = Cell(info.name, ports, outs, self.plan.graph.budget_ns)
+        kind = SinkHost if info.role == "sink" else Hosted
+        self.nodes[info.name] = kind(self, info, cell, node, ctx)
+
+    def _wire(self, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]]) -> None:
+        here, there = wire.source in outs, wire.target in outs
+        if there:
+            receiver = self.nodes[wire.target]
+            port = receiver.cell.ports[wire.port]
+            in_edge = self.in_edges[wire.key]
+        if here:
+            owner: Any = self.sources.get(wire.source) or self.nodes[wire.source]
+            edge = Edge(wire.key, wire.config.queue, fresh=self.options.fresh, lost=self._lost_here)
+            edge.tracked = wire.tracked
+            edge.in_flight = 0 if self.options.fresh else wire.config.in_flight
+            edge.resend_newest = wire.config.take == "latest"
+            edge.wake = owner.room_again
+            out = outs[wire.source][wire.output]
+            out.edges.append(edge)
+            self.edges[wire.key] = edge
+            if wire.source in self.nodes:
+                self.nodes[wire.source].cell.out_edges.append(edge)
+            if there:
+                edge.link = LocalLink(self, receiver, port, in_edge)  # type: ignore[possibly-undefined]
+                edge.beyond = receiver.passed  # type: ignore[possibly-undefined]
+                in_edge.back = LocalBack(edge, owner)  # type: ignore[possibly-undefined]
+            else:
+                peer = hosts[wire.target]
+                edge.remote, edge.ready = True, False
+                edge.link = RemoteLink(self.exchange, peer, wire.number, wire.config.queue.policy == "block")
+                entry = self.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
+                edge.beyond = lambda: entry.beyond
+        elif there:
+            peer = hosts[wire.source]
+            in_edge.back = RemoteBack(self.exchange, peer, wire.number)  # type: ignore[possibly-undefined]
+            entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked)  # type: ignore[possibly-undefined]
+            self.exchange.inbound[wire.number] = entry_in
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open every node; in a replay neither devices nor sinks are opened. Raises what a node raises."""
+        for name, node in self.objects.items():
+            info = self.plan.graph.nodes[name]
+            ctx = (self.sources.get(name) or self.nodes[name]).ctx
+            if self.options.fresh and info.role == "sink":
+                continue
+            if info.role == "sink" and node.actuator and not self.options.armed:
+                raise DeviceError(f"nodes.{name}: {type(node).__name__} moves a real robot; add --arm to run it, or simulated: true")
+            await node.open(ctx)
+
+    async def start(self) -> None:
+        """Let the sources run, once every peer has said where it stands."""
+        if self.exchange.peers():
+            await self.exchange.all_greeted.wait()
+        self.started = True
+        for source in self.sources.values():
+            source.start()
+        for hosted in self.nodes.values():
+            self.wake(hosted)
+
+    async def stop(self, drain_s: float) -> None:
+        """Ctrl-C (rule 26): robots to rest, open windows discarded, queues run on for `drain_s`, the rest is undrained."""
+        await asyncio.gather(*(self._safe(h, "the run was stopped", refuse=True) for h in self._sinks()))
+        for hosted in self.nodes.values():
+            for port in hosted.cell.ports:
+                if port.config.take == "window":
+                    port.discard("stopped")
+        await self.end_sources(list(self.sources))
+        until = self.loop.time() + drain_s
+        while self.loop.time() < until and not self.done:
+            await asyncio.sleep(0.02)
+        for hosted in self.nodes.values():
+            for port in hosted.cell.triggers:
+                port.discard("undrained")
+        for edge in self.edges.values():
+            while edge.pending:
+                edge.drop_first("undrained")
+
+    async def end_sources(self, names: Sequence[str]) -> None:
+        """These sources bring no more."""
+        await asyncio.gather(*(self.sources[n].stop() for n in names if n in self.sources))
+
+    async def close(self) -> None:
+        """Robots to rest, then release everything. Errors of closing are logged, and hold nobody up."""
+        if not self.options.fresh:
+            await asyncio.gather(*(self._safe(h, "the run has ended", refuse=True) for h in self._sinks()))
+        for source in self.sources.values():
+            await source.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        for name, node in self.objects.items():
+            if self.options.fresh and self.plan.graph.nodes[name].role == "sink":
+                continue
+            try:
+                await asyncio.wait_for(node.close(), 3)
+            except Exception as error:
+                _log.warning("%s did not close: %s: %s", name, type(error).__name__, error)
+        for hosted in self.nodes.values():
+            hosted.step.close()
+            if hosted.timer is not None:
+                hosted.timer.cancel()
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def wake(self, hosted: Hosted) -> None:
+        """Look at a node again soon: something that it may wait for has changed."""
+        if hosted.queued:
+            return
+        hosted.queued = True
+        self._ready.append(hosted)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        if not self.started:
+            self._scheduled = False
+            for hosted in self._ready:
+                hosted.queued = False
+            self._ready.clear()
+            return
+        ready = self._ready
+        for _ in range(_TURN):
+            if not ready:
+                break
+            hosted = ready.popleft()
+            hosted.queued = False
+            hosted.advance()
+        self._scheduled = bool(ready)
+        if ready:
+            self.loop.call_soon(self._turn)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def lead(self, stamp: int) -> None:
+        """In a fresh replay: wait until a source may be as far ahead as `stamp` (rule 29)."""
+        while stamp > self.lead_limit:
+            self._leading.clear()
+            await self._leading.wait()
+
+    def set_lead(self, limit: int) -> None:
+        self.lead_limit = limit
+        self._leading.set()
+
+    def passed(self, edge: Edge) -> int:
+        return edge_passed(edge)
+
+    # -- peers and safety --------------------------------------------------------------------------
+
+    def connect(self, peers: Mapping[str, tuple[int, str]]) -> None:
+        """Where the other workers are now: name -> (incarnation, address)."""
+        for peer in self.exchange.peers() & peers.keys():
+            self.exchange.connect(peer, *peers[peer])
+
+    def lost(self, peer: str) -> None:
+        self.exchange.lost(peer)
+
+    async def degraded(self, down: Sequence[str], reason: str) -> None:
+        """Sinks that depend on a worker that is down bring their robots to rest and hold what comes, until it is back."""
+        gone = {node for w in self.plan.workers if w.name in down for node in w.nodes}
+        for sink in self._sinks():
+            depends = bool(upstream_of(self.plan.graph, sink.name) & gone)
+            if depends and not sink.holding:
+                sink.holding = True
+                await self._safe(sink, reason)
+            elif not depends and sink.holding:
+                sink.holding = False
+                await sink.node.resume()
+                self.wake(sink)
+
+    def _sinks(self) -> list[SinkHost]:
+        return [h for h in self.nodes.values() if isinstance(h, SinkHost)]
+
+    async def _safe(self, sink: SinkHost, reason: str, refuse: bool = False) -> None:
+        sink.refusing = sink.refusing or refuse
+        try:
+            await asyncio.wait_for(sink.node.safe(reason), 1)
+        except Exception as error:
+            _log.error("%s could not be made safe: %s: %s", sink.name, type(error).__name__, error)
+            self.report(sink.name, "unsafe", f"{type(error).__name__}: {error}")
+
+    # -- accounts ----------------------------------------------------------------------------------
+
+    def _reporter(self, name: str) -> Callable[[str, str], None]:
+        return lambda reason, text: self.report(name, reason, text)
+
+    def report(self, where: str, reason: str, text: str) -> None:
+        self.ledger.add(Row(self.clock.now(), where, reason, detail=text[:500]))
+
+    def _lost_here(self, edge: Edge, message: Message[Any] | None, reason: str, count: int) -> None:
+        self._lose(edge.key, message, reason, count)
+
+    def _lost_there(self, edge: InEdge, message: Message[Any], reason: str) -> None:
+        self._lose(edge.key, message, reason, 1)
+
+    def _lose(self, where: str, message: Message[Any] | None, reason: str, count: int) -> None:
+        now = 0 if self.options.fresh else self.clock.now()
+        if message is None:
+            self.ledger.add(Row(now, where, reason, count=count))
+        else:
+            self.ledger.add(Row(now, where, reason, message.stream, message.seq, now - message.cause_ns, count=count))
+
+    def _record(self, message: Message[Any], emit: Emit[Any], bound: int) -> None:
+        if self.recorder is not None:
+            self.recorder(message, emit, bound)
+
+    @property
+    def done(self) -> bool:
+        """Every source has ended and nothing can fire any more."""
+        return (
+            all(s.is_done for s in self.sources.values())
+            and all(h.is_done or h.cell.done for h in self.nodes.values())
+            and not any(e.pending for e in self.edges.values())
+        )
+
+    def probe(self) -> dict[str, Any]:
+        """For telling whether the whole graph is quiescent, and how far it is (rule 29)."""
+        firing = [h.cell.firing.t for h in self.nodes.values() if h.cell.firing is not None]
+        content = [p.content() for h in self.nodes.values() for p in h.cell.triggers]
+        pending = [e.pending[0][0].stamp_ns for e in self.edges.values() if e.pending]
+        return {
+            "sent": self.exchange.sent,
+            "received": self.exchange.received,
+            "busy": bool(firing) or bool(self._ready),
+            "oldest": min([*firing, *content, *pending], default=INFINITY),
+            "waiting": min([s.waiting_for for s in self.sources.values() if s.waiting_for is not None], default=INFINITY),
+            "full": [(e.capacity, k) for k, e in self.edges.items() if e.pending and e.credits <= 0],
+            "turns": sum(h.firings for h in self.nodes.values()) + sum(s.emitted for s in self.sources.values()),
+            "done": self.done,
+        }
+
+    def grow(self, key: str) -> None:
+        """Double an edge that is full, so that a fresh replay cannot be stuck for want of room (rule 29)."""
+        edge = self.edges[key]
+        edge.credits += edge.capacity
+        edge.capacity *= 2
+        edge.flush()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything an observer wants to know now. Ledger rows and sink records are given once."""
+        rows = self.ledger.since(self._told)
+        self._told = self.ledger.total
+        records: dict[str, list[Any]] = {}
+        for sink in self._sinks():
+            records[sink.name], sink.records = sink.records, []
+        return {
+            "worker": self.name,
+            "incarnation": self.options.incarnation,
+            "nodes": {n: h.stats() for n, h in self.nodes.items()} | {n: s.stats() for n, s in self.sources.items()},
+            "edges": {k: e.counts() for k, e in self.edges.items()},
+            "received": {
+                k: {"received": e.received, "fates": dict(e.fates), "held": self._held(e)} for k, e in self.in_edges.items()
+            },
+            "ledger": rows,
+            "counts": dict(self.ledger.counts),
+            "records": records,
+            "ended": [n for n, s in self.sources.items() if s.is_done],
+            "done": self.done,
+        }
+
+    def _held(self, edge: InEdge) -> int:
+        return sum(not i.read for i in edge.items)
+
+
+def first_error(results: Sequence[Any]) -> None:
+    """Raise the first exception of a gather, a user's mistake before anything else."""
+    errors = [r for r in results if isinstance(r, BaseException)]
+    for error in sorted(errors, key=lambda e: not isinstance(e, OmniStreamError)):
+        raise error
+

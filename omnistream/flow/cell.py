@@ -1,0 +1,257 @@
+"""One node as the event-time rules see it: its candidate, whether it is settled, its frontier, and what a firing reads.
+
+A `Cell` is a pure state machine. It never runs a step; the worker does, between `begin` and `end`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from omnistream.flow.edge import Edge
+from omnistream.flow.port import InEdge, Item, Port
+from omnistream.flow.token import Ack, Token
+from omnistream.message import INFINITY, Message, Origin
+
+__all__ = ["Cell", "Firing", "OutPort"]
+
+
+class OutPort:
+    """One output stream: its next seq, its bound, and the edges that carry it."""
+
+    __slots__ = ("bound", "edges", "epoch", "name", "seq", "stream")
+
+    def __init__(self, name: str, stream: str, epoch: int) -> None:
+        self.name, self.stream, self.epoch = name, stream, epoch
+        self.seq = 0
+        self.bound = 0
+        self.edges: list[Edge] = []
+
+    def raise_bound(self, bound: int) -> None:
+        """No later message will be stamped below `bound`; receivers that wait for it are told."""
+        if bound > self.bound:
+            self.bound = bound
+            for edge in self.edges:
+                edge.stream_bound = bound
+                if edge.asked >= 0 or bound >= INFINITY:
+                    edge.answer()
+
+    def send(self, message: Message[Any], token: Token | None, settled: Ack | None = None) -> None:
+        """Put `message` on every edge together (rule 15); its stamp raises the bound."""
+        self.seq += 1
+        self.bound = message.stamp_ns + 1
+        for edge in self.edges:
+            edge.stream_bound = self.bound
+            hold = None
+            if token is not None and not edge.queue.droppable:
+                hold = token.hold()
+            edge.offer(message, hold if settled is None else settled)
+
+
+class Firing:
+    """What one firing read, and what its outputs inherit (rules 10 and 24)."""
+
+    __slots__ = ("acks", "args", "cause", "deadline", "droppable", "each", "items", "lineage", "number", "origin", "t", "token")
+
+    def __init__(self, t: int) -> None:
+        self.t = t
+        self.args: dict[str, Any] = {}
+        self.items: list[tuple[Port, list[Item]]] = []
+        self.each: list[InEdge] = []
+        self.acks: list[Ack] = []
+        self.token: Token | None = None
+        self.cause = self.deadline = 0
+        self.lineage: Mapping[str, int] = {}
+        self.origin: Origin | None = None
+        self.number: dict[str, int] = {}
+        self.droppable = False
+
+
+class Cell:
+    """`ports` in the order of the step's parameters; `outs` by output name."""
+
+    def __init__(self, name: str, ports: list[Port], outs: dict[str, OutPort], budget_ns: int) -> None:
+        self.name = name
+        self.ports = ports
+        self.outs = outs
+        self.budget = budget_ns
+        self.triggers = [p for p in ports if p.triggers]
+        self.urgent = [p for p in ports if p.config.urgent]
+        self.simple = len(ports) == 1 and ports[0].config.take == "each" and len(ports[0].edges) == 1
+        self.out_edges: list[Edge] = []
+        self.firing: Firing | None = None
+        self.needed = -1
+        self.forced = 0
+
+    # -- settling ----------------------------------------------------------------------------------
+
+    def candidate(self) -> int:
+        least = INFINITY
+        for port in self.triggers:
+            t = port.candidate()
+            if t < least:
+                least = t
+        return least
+
+    def frontier(self) -> int:
+        """The least stamp at which this node may still fire (rule 5)."""
+        if self.firing is not None:
+            return self.firing.t
+        return min(p.frontier() for p in self.triggers)
+
+    def lagging(self, t: int) -> list[tuple[Port, list[InEdge]]]:
+        """Which edges of which ports keep the firing at t from being settled (rule 7)."""
+        return [(p, late) for p in self.ports if (late := p.lagging(t))]
+
+    def hurried(self) -> bool:
+        """Whether an urgent port has something, which forces all others (rule 14)."""
+        return any(p.candidate() < INFINITY for p in self.urgent)
+
+    def force_time(self, t: int, port: Port) -> int:
+        """When `port` may be forced for the firing at t: its `wait` after the trigger's arrival (rule 11)."""
+        if port.config.wait_ns >= INFINITY:
+            return INFINITY
+        arrivals = [a for p in self.triggers if (a := p.trigger_arrival(t)) is not None]
+        return (min(arrivals) if arrivals else 0) + port.config.wait_ns
+
+    def room(self) -> bool:
+        for edge in self.out_edges:
+            if not edge.droppable and edge.pending:
+                return False
+        return True
+
+    # -- firing ------------------------------------------------------------------------------------
+
+    def begin(self, t: int) -> Firing:
+        """Take what the firing at t reads. The caller has made sure that t is the candidate and is settled."""
+        firing = self.firing = Firing(t)
+        cause: int | None = None
+        lineage: dict[str, int] | Mapping[str, int] | None = None
+        droppable = True
+        for port in self.ports:
+            items = port.take(t)
+            firing.args[port.config.name] = port.value(items, t)
+            if not items:
+                continue
+            firing.items.append((port, items))
+            for item in items:
+                other = item.message.lineage
+                if lineage is None or lineage is other:
+                    lineage = other
+                else:
+                    joined = dict(lineage)
+                    for stream, stamp in other.items():
+                        if stamp > joined.get(stream, -1):
+                            joined[stream] = stamp
+                    lineage = joined
+            if not port.triggers:
+                continue
+            if port.config.take == "each":
+                firing.each.append(items[0].edge)
+            block = port.config.queue.policy == "block"
+            droppable = droppable and not block
+            newest = items[0].message if len(items) == 1 else max(items, key=lambda i: i.stamp).message
+            if cause is None or newest.cause_ns < cause:
+                cause = newest.cause_ns
+            if block and firing.origin is None:
+                firing.origin = newest.origin
+            firing.acks += port.acks(items)
+        firing.cause = t if cause is None else cause
+        firing.deadline = firing.cause + self.budget
+        firing.lineage = lineage or {}
+        firing.droppable = droppable
+        if firing.acks:
+            firing.token = Token(firing.acks)
+        return firing
+
+    def emit(self, out: str, payload: Any, start_ns: int | None = None) -> Message[Any]:
+        """One output of the current firing, stamped and named (rules 9 and 24), on all its edges."""
+        firing = self.firing
+        assert firing is not None
+        port = self.outs[out]
+        stamp = firing.t if firing.t > port.bound else port.bound
+        if firing.origin is None:
+            origin: Origin = (port.stream, port.epoch, port.seq)
+        else:
+            k = firing.number.get(out, 0)
+            firing.number[out] = k + 1
+            origin = (port.stream, firing.origin, k)
+        message = Message(
+            port.stream, port.epoch, port.seq, origin, stamp, firing.cause, firing.deadline, firing.lineage, payload, start_ns
+        )
+        port.send(message, firing.token)
+        return message
+
+    def end(self, fate: str = "consumed") -> None:
+        """The firing is over: its triggers have their fate and credits go back. `publish` when no other follows at once."""
+        firing = self.firing
+        assert firing is not None
+        self.firing = None
+        for edge in firing.each:
+            edge.fates[fate] += 1
+            edge.back.credit(1)  # type: ignore[union-attr]
+        if fate != "consumed":
+            self._lose(firing, fate)
+        if firing.token is not None:
+            firing.token.release("done" if fate == "consumed" else fate)
+
+    def _lose(self, firing: Firing, fate: str) -> None:
+        """Give the triggers of a firing that was not stepped, or failed, their place in the ledger."""
+        for port, items in firing.items:
+            if not port.triggers:
+                continue
+            for item in items:
+                if port.config.take == "window":
+                    if item in port.edges[item.edge.index].items:
+                        continue
+                    item.edge.fates["consumed"] -= 1
+                    item.edge.fates[fate] += 1
+                item.edge.lost(item.edge, item.message, fate)
+
+    # -- bounds ------------------------------------------------------------------------------------
+
+    def publish(self) -> None:
+        """Let every output's bound follow the frontier (rule 5)."""
+        if not self.outs:
+            return
+        frontier = self.frontier()
+        for out in self.outs.values():
+            out.raise_bound(frontier)
+
+    def need(self, t: int) -> None:
+        """Somebody downstream waits for a bound above t: pass it on to triggering inputs that are not there (rule 21)."""
+        for port in self.triggers:
+            above = port.above(t)
+            for edge in port.edges:
+                if edge.bound <= above and not (edge.items and port.config.take == "each"):
+                    edge.need(above)
+
+    def ask(self, lagging: list[tuple[Port, list[InEdge]]], t: int) -> None:
+        """Ask upstream for the bounds that the firing at t waits for."""
+        for port, edges in lagging:
+            above = port.above(t)
+            for edge in edges:
+                edge.need(above)
+
+    @property
+    def done(self) -> bool:
+        """Nothing can fire any more."""
+        return self.firing is None and self.frontier() >= INFINITY
+
+    def passed(self) -> int:
+        """No content that descends from a stamp below this is left here or further on (rule 20)."""
+        least = self.firing.t if self.firing is not None else INFINITY
+        for port in self.triggers:
+            least = min(least, port.content())
+        for edge in self.out_edges:
+            if edge.tracked:
+                least = min(least, edge_passed(edge))
+        return least
+
+
+def edge_passed(edge: Edge) -> int:
+    """What an edge's sender knows to be finished beyond it: nothing below this is pending, crossing or being worked on."""
+    least = edge.pending[0][0].stamp_ns if edge.pending else INFINITY
+    if edge.transit:
+        least = min(least, edge.transit[0][1])
+    return min(least, edge.beyond())

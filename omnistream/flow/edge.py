@@ -1,0 +1,253 @@
+"""The sending end of an edge: policy, credits, bound, and the fate of every message (DESIGN section 4).
+
+The policy acts on what is pending here, so that what is old never crosses. A message crosses against a credit.
+Where the receiver is in the same worker, `link` is the receiving end itself and crossing is a call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from omnistream.flow.config import Queue
+from omnistream.flow.token import Ack
+from omnistream.message import INFINITY, Message
+
+__all__ = ["Edge", "EdgeLink", "LostCallback", "nbytes"]
+
+#: The order in which reported fates are taken back when the messages are sent again.
+_ENDINGS = ("consumed", "skipped", "read", "superseded")
+
+
+class EdgeLink(Protocol):
+    """How an edge reaches its receiver."""
+
+    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None: ...
+
+    def bound(self, bound: int) -> None: ...
+
+
+def nbytes(payload: Any) -> int:
+    """The size of a payload's arrays, in bytes."""
+    return sum(v.nbytes for f in dataclasses.fields(payload) if isinstance(v := getattr(payload, f.name), np.ndarray))
+
+
+#: Called as (edge, message or None, reason, how many) for messages that end at the sender.
+LostCallback = Callable[["Edge", Message[Any] | None, str, int], None]
+
+
+class Edge:
+    """One stream's way to one port. `sent` counts what was offered; `crossed` what left, in this life of the receiver."""
+
+    __slots__ = (
+        "_limit", "acked", "asked", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight", "in_flight", "key", "link", "lost",
+        "newest", "pending", "queue", "ready", "remote", "reported", "resend_newest", "sent", "stream_bound", "tracked", "transit",
+        "unacked", "wake",
+    )  # fmt: skip
+
+    def __init__(self, key: str, queue: Queue, *, fresh: bool, lost: LostCallback) -> None:
+        self.key = key
+        self.queue = queue
+        self.droppable = queue.droppable and not fresh
+        if queue.policy == "drop_oldest" and not fresh:
+            self.capacity = max(1, queue.n // 2)
+            self._limit = max(1, queue.n - self.capacity)
+        else:
+            self.capacity = 1 if queue.policy == "newest" else queue.n
+            self._limit = 1
+        self.credits = self.capacity
+        self.pending: deque[tuple[Message[Any], Ack | None]] = deque()
+        self.lost = lost
+        self.link: EdgeLink | None = None
+        self.remote = False
+        self.ready = True
+        self.wake: Callable[[], None] = lambda: None
+        self.stream_bound = 0
+        self.asked = -1
+        self.sent = self.crossed = self.acked = 0
+        self.fates: Counter[str] = Counter()
+        self.reported: Mapping[str, int] = {}
+        self.unacked: dict[int, tuple[Message[Any], Ack | None]] = {}
+        self.newest: Message[Any] | None = None
+        self.resend_newest = False
+        self.tracked = False
+        self.in_flight = 0
+        self.flight: deque[int] = deque()
+        self.beyond: Callable[[], int] = lambda: INFINITY
+        self.transit: deque[tuple[int, int]] = deque()
+
+    @property
+    def room(self) -> bool:
+        """Whether a firing may emit here (rule 15): always on a droppable edge, else nothing is pending."""
+        return self.droppable or not self.pending
+
+    @property
+    def bound(self) -> int:
+        """No message that is still to cross is stamped below this (rule 17)."""
+        return min(self.stream_bound, self.pending[0][0].stamp_ns) if self.pending else self.stream_bound
+
+    def admit(self, stamp_ns: int, passed: int) -> bool:
+        """Whether one more message may be in flight on this edge of a source (rule 20)."""
+        if not self.in_flight:
+            return True
+        while self.flight and self.flight[0] < passed:
+            self.flight.popleft()
+        if len(self.flight) >= self.in_flight:
+            return False
+        self.flight.append(stamp_ns)
+        return True
+
+    def refuse(self, message: Message[Any], reason: str) -> None:
+        """Lose a message before it is queued."""
+        self.sent += 1
+        self.fates[reason] += 1
+        self.lost(self, message, reason, 1)
+
+    def offer(self, message: Message[Any], ack: Ack | None) -> None:
+        """Send, or queue by the policy. `ack` is called when the message's effects have ended (block edges only)."""
+        self.sent += 1
+        if self.credits > 0 and not self.pending and self.ready:
+            self._cross(message, ack)
+            return
+        pending = self.pending
+        pending.append((message, ack))
+        if self.droppable and (len(pending) > self._limit or self._bytes() > self.queue.max_bytes):
+            self.drop_first("dropped")
+
+    def _bytes(self) -> int:
+        return sum(nbytes(m.payload) for m, _ in self.pending) if len(self.pending) > 1 else 0
+
+    def drop_first(self, reason: str) -> None:
+        """Lose the oldest pending message."""
+        message, ack = self.pending.popleft()
+        self.fates[reason] += 1
+        self.lost(self, message, reason, 1)
+        if ack is not None:
+            ack(reason)
+
+    def _cross(self, message: Message[Any], ack: Ack | None) -> None:
+        self.credits -= 1
+        self.crossed += 1
+        if self.remote:
+            if not self.queue.droppable:
+                self.unacked[message.seq] = (message, ack)
+            self.newest = message
+            if self.tracked:
+                self.transit.append((message.seq, message.stamp_ns))
+        bound = self.pending[0][0].stamp_ns if self.pending else self.stream_bound
+        self.link.message(message, bound if bound > message.stamp_ns else message.stamp_ns + 1, ack)  # type: ignore[union-attr]
+
+    def credit(self, n: int) -> None:
+        """The receiver has room for `n` more; what is pending goes."""
+        self.credits += n
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is pending as far as there is credit, then let the sender fire, or answer who waits for a bound."""
+        if not self.ready:
+            return
+        had = bool(self.pending)
+        while self.pending and self.credits > 0:
+            self._cross(*self.pending.popleft())
+        if had:
+            self.answer()
+            if not self.pending:
+                self.wake()
+
+    def expire(self, now: int) -> None:
+        """Lose pending payloads that are past their `valid_until_ns`, even on a block edge (rule 18)."""
+        if any(getattr(m.payload, "valid_until_ns", INFINITY) < now for m, _ in self.pending):
+            kept: deque[tuple[Message[Any], Ack | None]] = deque()
+            for item in self.pending:
+                if getattr(item[0].payload, "valid_until_ns", INFINITY) < now:
+                    self.fates["expired"] += 1
+                    self.lost(self, item[0], "expired", 1)
+                    if item[1] is not None:
+                        item[1]("expired")
+                else:
+                    kept.append(item)
+            self.pending = kept
+
+    def need(self, t: int) -> bool:
+        """The receiver waits for a bound above `t`. True if it was told one at once."""
+        self.asked = max(self.asked, t)
+        return self.answer()
+
+    def answer(self) -> bool:
+        """Send a bare bound if one was asked for and is known, or if the stream has ended (rule 21)."""
+        bound = self.bound
+        if not self.ready or not (bound >= INFINITY or -1 < self.asked < bound):
+            return False
+        self.asked = -1
+        self.link.bound(bound)  # type: ignore[union-attr]
+        return True
+
+    def acknowledge(self, seq: int, fate: str) -> None:
+        """The receiver has ended with a message of a block edge, and so has everything that it caused."""
+        item = self.unacked.pop(seq, None)
+        self.acked += 1
+        if item is not None and item[1] is not None:
+            item[1](fate)
+
+    def receiver_lost(self) -> None:
+        """The receiver's worker died; until it is back everything waits here, under the policy."""
+        self.ready = False
+        self.asked = -1
+
+    def receiver_back(self) -> None:
+        """A new incarnation of the receiver is there, with nothing in its memory (rule 25).
+
+        Unacknowledged messages are sent again, and a `latest` edge's newest. What had been reported keeps its fate
+        unless it is sent again; everything else that had crossed is lost by the crash.
+        """
+        again = list(self.unacked.values())
+        if self.resend_newest and self.newest is not None and self.newest.seq not in self.unacked and self.crossed:
+            again.append((self.newest, None))
+        fates = Counter(self.reported)
+        keep = self.crossed - len(again)
+        for fate in (*_ENDINGS, *list(fates)):
+            cut = min(fates[fate], max(0, sum(fates.values()) - keep))
+            fates[fate] -= cut
+        gone = keep - sum(fates.values())
+        self.fates.update(fates)
+        if gone > 0 and self.newest is not None:
+            self.fates["crash"] += gone
+            self.lost(self, self.newest, "crash", gone)
+        self.reported = {}
+        self.crossed = 0
+        self.unacked = {}
+        self.transit.clear()
+        self.credits = self.capacity
+        self.pending.extendleft(reversed(again))
+        self.ready = True
+        self.flush()
+        self.answer()
+
+    def resume(self, sent: int, received: int, queued: int, fates: Mapping[str, int], bound: int, known_losses: int = 0) -> None:
+        """This sender was restarted: go on where the receiver, which lived, says that it stands (rule 24).
+
+        `sent` is the stream's next seq, `received` and `fates` what the receiver has counted in all incarnations,
+        `known_losses` what earlier incarnations already had in the ledger.
+        """
+        self.sent = sent
+        self.crossed = received
+        self.reported = fates
+        self.credits = self.capacity - queued
+        self.stream_bound = max(self.stream_bound, bound)
+        gap = sent - received
+        if gap:
+            self.fates["crash"] += gap
+            if gap > known_losses:
+                self.lost(self, None, "crash", gap - known_losses)
+        self.ready = True
+
+    def counts(self) -> dict[str, Any]:
+        """sent = every fate + held + pending, whenever the receiver has told all it knows (rule 19)."""
+        fates = Counter(self.fates)
+        fates.update(self.reported)
+        held = self.crossed - sum(self.reported.values())
+        return {"sent": self.sent, "pending": len(self.pending), "held": held, "fates": {k: v for k, v in fates.items() if v}}
