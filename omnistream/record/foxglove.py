@@ -1,0 +1,88 @@
+"""Foxglove's own messages for video and audio, so that a recording plays in its app: CompressedVideo and RawAudio.
+
+Source: foxglove-schemas 0.4 (protobuf). CompressedVideo holds one H.264 frame in Annex B form, no B-frames, parameter
+sets on each key frame. RawAudio holds interleaved ``pcm-s16``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from omnistream.errors import PayloadError
+from omnistream.message import SECOND, AudioChunk
+
+__all__ = ["AUDIO", "VIDEO", "decode_audio", "decode_video", "encode_audio", "encode_video", "schema_bytes"]
+
+VIDEO = "foxglove.CompressedVideo"
+AUDIO = "foxglove.RawAudio"
+
+
+def _classes() -> dict[str, Any]:
+    from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
+    from foxglove_schemas_protobuf.RawAudio_pb2 import RawAudio
+
+    return {VIDEO: CompressedVideo, AUDIO: RawAudio}
+
+
+def schema_bytes(name: str) -> bytes:
+    """The serialized FileDescriptorSet of a message and of all that it refers to, as MCAP's protobuf encoding wants it."""
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    files: dict[str, Any] = {}
+
+    def add(file: Any) -> None:
+        for dependency in file.dependencies:
+            add(dependency)
+        files.setdefault(file.name, file)
+
+    add(_classes()[name].DESCRIPTOR.file)
+    result = FileDescriptorSet()
+    for file in files.values():
+        file.CopyToProto(result.file.add())
+    return result.SerializeToString()
+
+
+def encode_video(stamp_ns: int, frame_id: str, h264: bytes) -> bytes:
+    message = _classes()[VIDEO](frame_id=frame_id, data=h264, format="h264")
+    message.timestamp.FromNanoseconds(stamp_ns)
+    return message.SerializeToString(deterministic=True)
+
+
+def encode_audio(start_ns: int, chunk: AudioChunk) -> bytes:
+    """RawAudio's timestamp is its first sample's."""
+    samples = np.ascontiguousarray(chunk.samples, "<i2")
+    message = _classes()[AUDIO](data=samples.tobytes(), format="pcm-s16", sample_rate=chunk.rate_hz, number_of_channels=1)
+    message.timestamp.FromNanoseconds(start_ns)
+    return message.SerializeToString(deterministic=True)
+
+
+def _parse(name: str, data: bytes) -> Any:
+    from google.protobuf.message import DecodeError
+
+    try:
+        return _classes()[name].FromString(data)
+    except DecodeError as e:
+        raise PayloadError(f"not a {name}: {e}") from None
+
+
+def decode_video(data: bytes) -> bytes:
+    """The H.264 bytes of one frame. Raises PayloadError for other formats."""
+    message = _parse(VIDEO, data)
+    if message.format != "h264":
+        raise PayloadError(f"video in the format '{message.format[:20]}' cannot be read; use h264")
+    return message.data
+
+
+def decode_audio(data: bytes, stamp_ns: int) -> tuple[AudioChunk, int]:
+    """The samples and the first one's time, counted back from the stamp at their end. Several channels are averaged."""
+    message = _parse(AUDIO, data)
+    channels, rate = message.number_of_channels, message.sample_rate
+    if message.format != "pcm-s16" or not 1 <= channels <= 64 or rate < 1 or len(message.data) % (2 * channels):
+        raise PayloadError(f"audio '{message.format[:20]}' of {channels} channels at {rate} Hz cannot be read; use pcm-s16")
+    samples = np.frombuffer(message.data, "<i2")
+    if channels > 1:
+        samples = (samples.reshape(-1, channels).sum(1, dtype=np.int32) // channels).astype(np.int16)
+    chunk = AudioChunk(samples, rate)
+    return chunk, stamp_ns - len(samples) * SECOND // rate

@@ -1,0 +1,185 @@
+"""Reads recordings: a run's own, Foxglove video and audio, and files that broke off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mcap.records import Channel, Message, Schema
+
+from omnistream.errors import PayloadError, RecordingError
+from omnistream.message import PAYLOADS, AudioChunk, VideoFrame
+from omnistream.record import foxglove
+from omnistream.record.codec import RecordedMessage, decode_record
+from omnistream.record.h264 import H264Decoder
+from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
+from omnistream.record.writer import HEAD, TRUTH
+
+__all__ = ["Recording"]
+
+_FOXGLOVE: dict[str, type] = {foxglove.VIDEO: VideoFrame, foxglove.AUDIO: AudioChunk}
+
+
+class Recording:
+    """An MCAP file opened for reading; its messages are decoded as they are asked for.
+
+    `start_ns` and `end_ns`: from when to when it was recorded. `notice`: a sentence where the file broke off and only what
+    is whole is read, else empty. Raises RecordingError where the file is missing, is no recording, or holds nothing whole.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = self.path.open("rb")
+            self._size = self.path.stat().st_size
+        except OSError as e:
+            raise RecordingError(f"{self.path} cannot be opened ({e.strerror}); name a recording (.mcap)") from None
+        try:
+            self._index: Index = read_index(self._file, str(self.path))
+            self._types = self._topic_types()
+        except BaseException:
+            self._file.close()
+            raise
+        self.notice = self._index.notice
+        self.metadata: Mapping[str, Mapping[str, str]] = self._index.metadata
+        first = self._index.first_ns or 0
+        head = self.metadata.get(HEAD, {}).get("start_ns", "")
+        self.start_ns = int(head) if head.isdecimal() else first
+        self.end_ns = self._index.end_ns or self.start_ns
+
+    def streams(self) -> dict[str, frozenset[type]]:
+        """Each topic that holds payloads, with their types; a recorded stream has one type, or a few."""
+        return dict(self._types)
+
+    def is_lossless(self, topic: str) -> bool:
+        """Whether every message is just as it was received: bounds, origins and all."""
+        return all(c.message_encoding == "msgpack" for c in self._channels(topic))
+
+    def messages(self, topic: str) -> Iterator[RecordedMessage]:
+        """The topic's messages in order; stamps rise. Raises RecordingError at damage, and for a topic that is not here."""
+        if topic not in self._types:
+            raise RecordingError(f"{self.path} has no stream '{topic}'; it has {', '.join(self._types) or 'none'}")
+        names = {c.id: self._index.schemas[c.schema_id].name for c in self._channels(topic)}
+        decoder: H264Decoder | None = None
+        last = -1
+        for count, record in enumerate(self._records(topic)):
+            stamp, name = record.log_time, names[record.channel_id]
+            if stamp <= last:
+                raise RecordingError(f"{self.path}: stamps of '{topic}' do not rise: {stamp} ns comes after {last} ns")
+            last = stamp
+            try:
+                if name == foxglove.VIDEO:
+                    decoder = decoder or H264Decoder(f"{self.path}: '{topic}'")
+                    frame = decoder.decode(foxglove.decode_video(record.data), stamp)
+                    yield RecordedMessage(stamp, None, frame, seq=record.sequence)
+                elif name == foxglove.AUDIO:
+                    chunk, start = foxglove.decode_audio(record.data, stamp)
+                    yield RecordedMessage(stamp, start, chunk, seq=record.sequence)
+                else:
+                    message = decode_record(record.data, stamp)
+                    if type(message.payload).__name__ != name.removeprefix("omnistream."):
+                        raise PayloadError(f"a {type(message.payload).__name__} on a channel of {name}")
+                    yield message
+            except PayloadError as e:
+                raise RecordingError(f"{self.path}: message {count} of '{topic}' cannot be read: {e}") from None
+
+    def truth(self) -> list[dict[str, Any]]:
+        """What really happened, in the order recorded: maps with "start_ns" and "end_ns". Empty where nobody wrote it down."""
+        entries: list[dict[str, Any]] = []
+        for record in self._records(TRUTH):
+            try:
+                entry = json.loads(record.data)
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict):
+                raise RecordingError(f"{self.path}: the truth at {record.log_time} ns is not a JSON map")
+            entries.append(entry)
+        return entries
+
+    @property
+    def attachments(self) -> dict[str, bytes]:
+        """The files inside the file by name: the graph, the ledger, journals."""
+        try:
+            return {name: read_attachment(self._file, at, self._size) for name, at in self._index.attachments.items()}
+        except BROKEN as e:
+            raise RecordingError(f"{self.path}: an attachment is damaged ({_say(e)})") from None
+
+    def stream_for(self, node: str, types: Sequence[type] | frozenset[type]) -> str:
+        """The topic that can stand in for the source `node` whose output may be of `types`.
+
+        That is the one named after the node ("mic" or "mic.out"), else the only one of a fitting type.
+        Raises RecordingError where there is none, or a choice.
+        """
+        wanted = frozenset(types)
+        called = " or ".join(sorted(t.__name__ for t in wanted))
+        for topic in (f"{node}.out", node):
+            if topic in self._types:
+                if self._types[topic] <= wanted:
+                    return topic
+                found = " and ".join(sorted(t.__name__ for t in self._types[topic]))
+                raise RecordingError(f"{self.path}: the stream '{topic}' holds {found}, but the node '{node}' gives {called}")
+        fitting = [topic for topic, found in self._types.items() if found <= wanted]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise RecordingError(
+                f"{self.path} has several streams of {called} for the node '{node}': name one of {', '.join(fitting)}"
+            )
+        held = ", ".join(f"{t} ({'/'.join(sorted(k.__name__ for k in v))})" for t, v in self._types.items()) or "no streams"
+        raise RecordingError(f"{self.path} has no stream of {called} for the node '{node}'; it has {held}")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _topic_types(self) -> dict[str, frozenset[type]]:
+        types: dict[str, frozenset[type]] = {}
+        for channel in self._index.channels.values():
+            schema = self._index.schemas.get(channel.schema_id)
+            kind = _payload_type(channel, schema)
+            if kind is not None:
+                types[channel.topic] = types.get(channel.topic, frozenset()) | {kind}
+        return types
+
+    def _channels(self, topic: str) -> list[Channel]:
+        known = self._index.schemas
+        return [
+            c
+            for c in self._index.channels.values()
+            if c.topic == topic and (topic == TRUTH or _payload_type(c, known.get(c.schema_id)))
+        ]
+
+    def _records(self, topic: str) -> Iterator[Message]:
+        wanted = {c.id for c in self._channels(topic)}
+        for chunk in self._index.chunks:
+            if not wanted & chunk.channels:
+                continue
+            try:
+                records = [r for r in records_of(self._file, chunk.offset, self._size) if isinstance(r, Message)]
+            except BROKEN as e:
+                raise RecordingError(f"{self.path} is damaged at byte {chunk.offset} ({_say(e)})") from None
+            yield from (r for r in records if r.channel_id in wanted)
+
+
+def _payload_type(channel: Channel, schema: Schema | None) -> type | None:
+    if schema is None:
+        return None
+    if channel.message_encoding == "protobuf":
+        return _FOXGLOVE.get(schema.name)
+    if channel.message_encoding == "msgpack" and schema.name.startswith("omnistream."):
+        return PAYLOADS.get(schema.name.removeprefix("omnistream."))
+    return None
+
+
+def _say(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:120]
