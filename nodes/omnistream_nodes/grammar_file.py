@@ -1,0 +1,195 @@
+"""The commands file (graphs/commands.yaml) -> `Grammar`, with file and line in every complaint."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from omnistream.errors import GraphError
+from omnistream_nodes.grammar import Grammar, Phrase
+
+__all__ = ["find_grammar", "load_grammar"]
+
+_SLOT = re.compile(r"\{(\w*)\}")
+_KEYS = ("lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "negations", "confusable", "reserved_for_tests")
+#: A file that expands to more is a slip (a slot in a slot's place), and would make the recognizer slow.
+MAX_PHRASES = 20_000
+
+
+def find_grammar(name: str) -> Path:
+    """The commands file `name`: a path, or the name of one that ships with OmniStream ("commands.yaml").
+
+    Raises GraphError where there is none.
+    """
+    here = Path(__file__).resolve()
+    places = [Path(name).expanduser(), here.parents[2] / "graphs" / name, here.with_name(name)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise GraphError(f"{name}: there is no such commands file; write its path, or 'commands.yaml' for the one that ships")
+
+
+def load_grammar(path: Path, parameters: Mapping[str, float] | None = None) -> Grammar:
+    """Read a commands file and write out every phrase that it allows.
+
+    `parameters` are names that values under `meaning` may use, such as ``default_distance_m``.
+    Raises GraphError: ``file:line: place: what was found; what to write instead``.
+    """
+    return _Reader(path, parameters or {}).grammar()
+
+
+class _Reader:
+    def __init__(self, path: Path, parameters: Mapping[str, float]) -> None:
+        self.path = path
+        self.parameters = parameters
+        self.slots: dict[str, dict[str, float | None]] = {}
+
+    def grammar(self) -> Grammar:
+        root = self._parse()
+        for key in root:
+            if key not in _KEYS:
+                raise self._error(root, key, f"{key}: no such section; there are {', '.join(_KEYS)}")
+        self.slots = {name: self._slot(root, name) for name in self._map(root, "slots")}
+        meaning = self._map(root, "meaning")
+        phrases: dict[str, Phrase] = {}
+        used: set[str] = set()
+        commands = self._map(root, "commands")
+        if not commands:
+            raise GraphError(f"{self.path}:1: commands: there are none; write 'commands:' with a list of phrases for each intent")
+        for intent in commands:
+            for n, pattern in enumerate(self._texts(commands, intent, "commands")):
+                used.add(pattern)
+                for phrase in self._expand(intent, pattern, meaning, commands[intent], n):
+                    self._add(phrases, phrase, commands[intent], n)
+        for pattern in meaning:
+            if pattern not in used:
+                raise self._error(meaning, pattern, f"meaning: {pattern!r} is no phrase under 'commands'; write it as it is there")
+        urgent = self._texts(root, "urgent", "")
+        for n, intent in enumerate(urgent):
+            if intent not in commands:
+                raise self._error(root["urgent"], n, f"urgent: there is no intent {intent!r} under 'commands'")
+        plain = Grammar((), self.slots)
+        return Grammar(
+            phrases=tuple(phrases.values()),
+            slots=self.slots,
+            confusable=tuple(self._texts(root, "confusable", "")),
+            urgent=frozenset(urgent),
+            fillers=tuple(sorted((tuple(plain.words(f)) for f in self._texts(root, "fillers", "")), key=len, reverse=True)),
+            spelling={str(k): str(v) for k, v in self._map(root, "spelling").items()},
+            negations=frozenset(self._texts(root, "negations", "")),
+            lang=str(root.get("lang", "en")),
+            file=str(self.path),
+        )
+
+    def _parse(self) -> Any:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            root = YAML(typ="rt").load(self.path.read_text(encoding="utf-8"))
+        except MarkedYAMLError as e:
+            line = e.problem_mark.line + 1 if e.problem_mark else 1
+            raise GraphError(f"{self.path}:{line}: this is not YAML: {(e.problem or str(e)).splitlines()[0]}") from e
+        except (YAMLError, UnicodeDecodeError) as e:
+            raise GraphError(f"{self.path}:1: this is not YAML: {str(e).splitlines()[0]}") from e
+        except OSError as e:
+            raise GraphError(f"{self.path}: the commands file cannot be read: {e.strerror}") from e
+        if not isinstance(root, Mapping):
+            raise GraphError(f"{self.path}:1: this is no commands file; write 'commands:' with a list of phrases for each intent")
+        return root
+
+    def _slot(self, root: Any, name: str) -> dict[str, float | None]:
+        """A slot's values: a list of words, or a map of words to the numbers that they mean."""
+        found = root["slots"][name]
+        words = Grammar(())
+        if isinstance(found, Mapping):
+            for word, number in found.items():
+                if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+                    raise self._error(found, word, f"slots.{name}.{word}: {number!r} is no number; write {{{word}: 1}} or {{{word}: }}")
+            pairs = [(str(word), None if n is None else float(n)) for word, n in found.items()]
+        else:
+            pairs = [(word, None) for word in self._texts(root["slots"], name, "slots")]
+        values = {" ".join(words.words(word)): number for word, number in pairs}
+        if not values or "" in values:
+            raise self._error(root["slots"], name, f"slots.{name}: a value without letters; write words, such as [red, blue]")
+        return values
+
+    def _expand(self, intent: str, pattern: str, meaning: Any, where: Any, n: int) -> Iterator[Phrase]:
+        """The pattern with each combination of its slots' values."""
+        names = _SLOT.findall(pattern)
+        for name in names:
+            if name not in self.slots:
+                known = ", ".join(self.slots) or "none"
+                raise self._error(where, n, f"commands.{intent}: there is no slot {{{name}}}; the slots are: {known}")
+        adds = meaning.get(pattern) or {}
+        if not isinstance(adds, Mapping) or set(adds) - {"slots", "values"}:
+            raise self._error(meaning, pattern, f"meaning: {pattern!r}: write {{slots: {{name: word}}, values: {{name_unit: number}}}}")
+        if math.prod(len(self.slots[name]) for name in names) > MAX_PHRASES:
+            raise self._error(where, n, f"commands.{intent}: {pattern!r} stands for more than {MAX_PHRASES} phrases; split it")
+        for values in product(*(self.slots[name] for name in names)):
+            slots = dict(zip(names, values, strict=True))
+            text = " ".join(Grammar(()).words(_SLOT.sub(lambda m, slots=slots: slots[m[1]], pattern)))
+            if not text:
+                raise self._error(where, n, f"commands.{intent}: a phrase without words; write what is said")
+            added = {str(k): _SLOT.sub(lambda m, slots=slots: slots.get(m[1], m[0]), str(v)) for k, v in (adds.get("slots") or {}).items()}
+            numbers = {str(k): self._number(str(v), slots, meaning, pattern) for k, v in (adds.get("values") or {}).items()}
+            yield Phrase(text, intent, slots | added, numbers)
+
+    def _number(self, expression: str, slots: Mapping[str, str], meaning: Any, pattern: str) -> float:
+        """A product of numbers, `pi`, {slots} and parameters."""
+        result = 1.0
+        for factor in (f.strip() for f in expression.split("*")):
+            slot = _SLOT.fullmatch(factor)
+            if slot and slot[1] in slots:
+                number = self.slots[slot[1]][slots[slot[1]]]
+            elif factor in self.parameters or factor == "pi":
+                number = math.pi if factor == "pi" else self.parameters[factor]
+            else:
+                try:
+                    number = float(factor)
+                except ValueError:
+                    number = None
+            if number is None or not math.isfinite(number):
+                names = ", ".join(["pi", *self.parameters, *(f"{{{s}}}" for s in slots)])
+                raise self._error(meaning, pattern, f"meaning: {pattern!r}: {factor!r} is no number; multiply numbers and {names}")
+            result *= number
+        return result
+
+    def _add(self, phrases: dict[str, Phrase], phrase: Phrase, where: Any, n: int) -> None:
+        old = phrases.setdefault(phrase.text, phrase)
+        if not old.means(phrase):
+            raise self._error(where, n, f"commands.{phrase.intent}: {phrase.text!r} is also a phrase of {old.intent!r} with another meaning")
+        if len(phrases) > MAX_PHRASES:
+            raise self._error(where, n, f"commands.{phrase.intent}: more than {MAX_PHRASES} phrases in all; use fewer slots")
+
+    def _map(self, parent: Any, key: str) -> Any:
+        found = parent.get(key)
+        if found is None:
+            return {}
+        if not isinstance(found, Mapping):
+            raise self._error(parent, key, f"{key}: found {type(found).__name__}; write 'name: value' lines")
+        return found
+
+    def _texts(self, parent: Any, key: str, place: str) -> list[str]:
+        found = parent.get(key)
+        where = f"{place}.{key}" if place else key
+        if found is None:
+            return []
+        if not isinstance(found, list):
+            raise self._error(parent, key, f"{where}: found {found!r}; write a list, such as [{found}]")
+        for n, text in enumerate(found):
+            if not isinstance(text, str):
+                raise self._error(found, n, f"{where}: {text!r} is not text; write it in quotes")
+        return [str(text) for text in found]
+
+    def _error(self, parent: Any, key: Any, text: str) -> GraphError:
+        """An error at `key` of `parent`, as the YAML reader found it."""
+        try:
+            line = parent.lc.item(key)[0] if isinstance(parent, list) else parent.lc.key(key)[0]
+        except (AttributeError, KeyError, TypeError):
+            line = 0
+        return GraphError(f"{self.path}:{line + 1}: {text}")
