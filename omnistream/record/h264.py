@@ -10,7 +10,7 @@ import numpy as np
 from omnistream.errors import RecordingError
 from omnistream.message import VideoFrame
 
-__all__ = ["H264Decoder", "H264Encoder", "rgb_of_yuv420"]
+__all__ = ["H264Decoder", "H264Encoder", "is_key_frame", "rgb_of_yuv420"]
 
 
 class H264Encoder:
@@ -70,6 +70,16 @@ class H264Decoder:
         if len(frames) != 1 or frames[0].format.name not in ("yuv420p", "yuvj420p"):
             raise RecordingError(f"{self._where}: the video frame at {stamp_ns} ns is damaged or not 4:2:0 without B-frames")
         return VideoFrame(rgb_of_yuv420(*_planes(frames[0])))
+
+
+def is_key_frame(data: bytes) -> bool:
+    """Whether an Annex B access unit can be decoded without those before it: it has an IDR slice (H.264 7.4.1, type 5)."""
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        if data[at + 3] & 31 == 5:
+            return True
+        at = data.find(b"\0\0\1", at + 3)
+    return False
 
 
 def _planes(frame: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import PAYLOADS, AudioChunk, VideoFrame
 from omnistream.record import foxglove
 from omnistream.record.codec import RecordedMessage, decode_record
-from omnistream.record.h264 import H264Decoder
+from omnistream.record.h264 import H264Decoder, is_key_frame
 from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
 from omnistream.record.writer import HEAD, TRUTH
 
@@ -31,7 +31,7 @@ class Recording:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         try:
             self._file = self.path.open("rb")
             self._size = self.path.stat().st_size
@@ -58,12 +58,17 @@ class Recording:
         """Whether every message is just as it was received: bounds, origins and all."""
         return all(c.message_encoding == "msgpack" for c in self._channels(topic))
 
-    def messages(self, topic: str) -> Iterator[RecordedMessage]:
-        """The topic's messages in order; stamps rise. Raises RecordingError at damage, and for a topic that is not here."""
+    def messages(self, topic: str, since_ns: int = 0) -> Iterator[RecordedMessage]:
+        """The topic's messages stamped `since_ns` or later, in order; stamps rise.
+
+        What lies before is not decoded, but for video since the last key frame. Raises RecordingError at damage, and for a
+        topic that is not here.
+        """
         if topic not in self._types:
             raise RecordingError(f"{self.path} has no stream '{topic}'; it has {', '.join(self._types) or 'none'}")
         names = {c.id: self._index.schemas[c.schema_id].name for c in self._channels(topic)}
-        decoder: H264Decoder | None = None
+        decoder = H264Decoder(f"{self.path}: '{topic}'") if foxglove.VIDEO in names.values() else None
+        skipped: list[bytes] = []  # video since the last key frame before `since_ns`
         last = -1
         for count, record in enumerate(self._records(topic)):
             stamp, name = record.log_time, names[record.channel_id]
@@ -71,20 +76,23 @@ class Recording:
                 raise RecordingError(f"{self.path}: stamps of '{topic}' do not rise: {stamp} ns comes after {last} ns")
             last = stamp
             try:
-                if name == foxglove.VIDEO:
-                    decoder = decoder or H264Decoder(f"{self.path}: '{topic}'")
-                    frame = decoder.decode(foxglove.decode_video(record.data), stamp)
-                    yield RecordedMessage(stamp, None, frame, seq=record.sequence)
-                elif name == foxglove.AUDIO:
-                    chunk, start = foxglove.decode_audio(record.data, stamp)
-                    yield RecordedMessage(stamp, start, chunk, seq=record.sequence)
-                else:
-                    message = decode_record(record.data, stamp)
-                    if type(message.payload).__name__ != name.removeprefix("omnistream."):
-                        raise PayloadError(f"a {type(message.payload).__name__} on a channel of {name}")
-                    yield message
+                if name == foxglove.VIDEO and decoder is not None:
+                    data = foxglove.decode_video(record.data)
+                    if stamp < since_ns:
+                        skipped = [data] if is_key_frame(data) else [*skipped, data]
+                        continue
+                    for earlier in skipped:
+                        decoder.decode(earlier, stamp)
+                    skipped = []
+                    yield RecordedMessage(stamp, None, decoder.decode(data, stamp), seq=record.sequence)
+                elif stamp >= since_ns:
+                    yield _decode(record, name)
             except PayloadError as e:
                 raise RecordingError(f"{self.path}: message {count} of '{topic}' cannot be read: {e}") from None
+
+    def count(self, topic: str, before_ns: int) -> int:
+        """How many of the topic's messages are stamped before that time."""
+        return sum(r.log_time < before_ns for r in self._records(topic))
 
     def truth(self) -> list[dict[str, Any]]:
         """What really happened, in the order recorded: maps with "start_ns" and "end_ns". Empty where nobody wrote it down."""
@@ -179,6 +187,18 @@ def _payload_type(channel: Channel, schema: Schema | None) -> type | None:
     if channel.message_encoding == "msgpack" and schema.name.startswith("omnistream."):
         return PAYLOADS.get(schema.name.removeprefix("omnistream."))
     return None
+
+
+def _decode(record: Message, name: str) -> RecordedMessage:
+    """Audio, or a message kept whole. Raises PayloadError."""
+    stamp = record.log_time
+    if name == foxglove.AUDIO:
+        chunk, start = foxglove.decode_audio(record.data, stamp)
+        return RecordedMessage(stamp, start, chunk, seq=record.sequence)
+    message = decode_record(record.data, stamp)
+    if type(message.payload).__name__ != name.removeprefix("omnistream."):
+        raise PayloadError(f"a {type(message.payload).__name__} on a channel of {name}")
+    return message
 
 
 def _say(error: BaseException) -> str:

@@ -1,0 +1,111 @@
+"""One stream of a recording as a source: in real time for a live run, at full speed with its own stamps for a replay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omnistream.errors import RecordingError
+from omnistream.message import MS, PAYLOADS, Payload
+from omnistream.node import Context, Emit, Source
+
+if TYPE_CHECKING:
+    from omnistream.record import RecordedMessage
+
+__all__ = ["LEAD_NS", "Recording"]
+
+#: A live run plays a recording's first moment so long after its own start, so that slow workers miss nothing.
+LEAD_NS = 500 * MS
+
+
+@dataclass(kw_only=True)
+class Recording(Source):
+    """Plays a stream out of an MCAP recording; its payloads are of the type that was recorded.
+
+    In a live run the recording's start falls 0.5 s after the run's, for every source that plays the same file, so they
+    keep their places on one time line; `speed` 2 plays twice as fast. What was due before the source came up (after a
+    restart) is skipped and reported as `recording_skipped`. In a replay the stamps are those in the file. Either way each
+    message brings the stamp of the next one as its bound, so nobody waits for nothing.
+
+    Raises RecordingError in `open`: no such file, damaged, no such stream. Damage met later ends the stream and is
+    reported as `recording_damaged`.
+
+    ```yaml
+    graph: play
+    nodes:
+      mic: {use: recording, with: {path: graphs/recordings/voice_robot.mcap, stream: mic}}
+      out: {use: passthrough, inputs: {item: mic}}
+    ```
+    """
+
+    path: str  # the MCAP file
+    stream: str = ""  # its topic; left out: the one called like the node, else the only one
+    speed: float = 1.0  # of a live run; 2 is twice as fast
+    device: ClassVar[bool] = False
+    _file: Any = field(default=None, init=False, repr=False)
+    _topic: str = field(default="", init=False, repr=False)
+
+    async def open(self, ctx: Context) -> None:
+        from omnistream.record.reader import Recording as Reader
+
+        if not 0.01 <= self.speed <= 100:
+            raise RecordingError(f"{ctx.name}: speed {self.speed} is not between 0.01 and 100")
+        self._file = Reader(self.path)
+        if self._file.notice:
+            ctx.report("recording_broken", self._file.notice)
+        self._topic = self.stream or self._file.stream_for(ctx.name, tuple(PAYLOADS.values()))
+        if self._topic not in self._file.streams():
+            has = ", ".join(self._file.streams()) or "none"
+            raise RecordingError(f"{ctx.name}: {self.path} has no stream '{self._topic}'; it has {has}")
+
+    async def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    async def run(self, ctx: Context) -> AsyncIterator[Payload | Emit[Payload]]:
+        try:
+            messages = self._file.messages(self._topic, self._first(ctx))
+            following = await self._next(messages, ctx.live)
+            last = -1
+            while (message := following) is not None:
+                following = await self._next(messages, ctx.live)
+                stamp = max(self._at(message.stamp_ns, ctx), last + 1)
+                bound = None if following is None else max(self._at(following.stamp_ns, ctx), stamp + 1)
+                start = None if message.start_ns is None else self._at(message.start_ns, ctx)
+                if ctx.live:
+                    await ctx.clock.sleep_until(stamp)
+                # An origin that a client gave is kept; one that only says where the message was in its stream is made anew.
+                origin = message.origin if message.origin and message.origin[0] != self._topic else None
+                yield Emit(message.payload, stamp, start, bound, origin, None, message.clock_source)
+                last = stamp
+        except RecordingError as e:
+            ctx.report("recording_damaged", str(e))
+
+    def _first(self, ctx: Context) -> int:
+        """The recorded time from which to play."""
+        if not ctx.live:
+            return 0
+        late = ctx.clock.now() - ctx.start_ns - LEAD_NS
+        if late <= 0:
+            return 0
+        first = self._file.start_ns + int(late * self.speed)
+        skipped = self._file.count(self._topic, first)
+        if skipped:
+            ctx.report("recording_skipped", f"{skipped} messages of '{self._topic}' were due before '{ctx.name}' was up")
+        return first
+
+    def _at(self, recorded_ns: int, ctx: Context) -> int:
+        """A recorded time in run time."""
+        if not ctx.live:
+            return recorded_ns
+        since = recorded_ns - self._file.start_ns
+        return ctx.start_ns + LEAD_NS + (since if self.speed == 1 else int(since / self.speed))
+
+    async def _next(self, messages: Iterator[RecordedMessage], live: bool) -> RecordedMessage | None:
+        """The next one; live, decoded off the event loop, while the one before waits for its time."""
+        if live:
+            return await asyncio.to_thread(next, messages, None)
+        return next(messages, None)
