@@ -1,0 +1,309 @@
+"""Leads the workers of one run from opening to the last account, the same way on every engine.
+
+A `Crew` is an engine's hands: it makes workers and calls their methods. Everything that is decided about a run as a
+whole is decided here: when sources may lead, when nothing moves any more, what is done when a worker dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from omnistream.clock import Clock
+from omnistream.errors import OmniStreamError
+from omnistream.flow.ledger import Row
+from omnistream.graph.graph import Plan
+from omnistream.message import INFINITY, SECOND
+
+__all__ = ["Conductor", "Crew", "Outcome", "combined_digest"]
+
+_log = logging.getLogger("omnistream")
+_POLL_S = 0.25
+_RESTARTS_PER_MINUTE = 10
+_STUCK_POLLS = 400
+
+
+class Crew(Protocol):
+    """An engine's workers, by name."""
+
+    async def begin(self) -> None:
+        """Make every worker and open its nodes. Raises the first error."""
+        ...
+
+    async def call(self, worker: str, method: str, *args: Any) -> Any: ...
+
+    def addresses(self) -> dict[str, tuple[int, str]]:
+        """name -> (incarnation, address) of the workers that live."""
+        ...
+
+    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+        """Make a new life of a worker that died, and open its nodes."""
+        ...
+
+    def on_death(self, callback: Callable[[str, str], None]) -> None:
+        """`callback` is called with a worker's name and what is known of why it died."""
+        ...
+
+    async def end(self) -> None:
+        """Leave nothing behind."""
+        ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run was: its accounts by node and edge, its ledger, its sinks' records and the digest over them."""
+
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    edges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    received: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ledger: Counter[str] = field(default_factory=Counter)
+    rows: list[Row] = field(default_factory=list)
+    records: dict[str, list[Any]] = field(default_factory=dict)
+    restarts: Counter[str] = field(default_factory=Counter)
+    digest: str | None = None
+    digest_note: str = ""
+    duration_s: float = 0.0
+    started_ns: int = 0
+    stopped_by: str = "drained"
+    notices: list[str] = field(default_factory=list)
+
+
+def combined_digest(digests: dict[str, str]) -> str:
+    """One digest of all sinks' digests, combined by sink name (rule 32)."""
+    whole = hashlib.blake2b(digest_size=16)
+    for name in sorted(digests):
+        whole.update(f"{name}={digests[name]};".encode())
+    return whole.hexdigest()
+
+
+class Conductor:
+    """One run. `watch` is called with every snapshot round, for a live table."""
+
+    def __init__(
+        self, plan: Plan, crew: Crew, clock: Clock, *, fresh: bool, watch: Callable[[Conductor], None] | None = None
+    ) -> None:
+        self.plan = plan
+        self.crew = crew
+        self.clock = clock
+        self.fresh = fresh
+        self.watch = watch
+        self.outcome = Outcome()
+        self.workers = [w.name for w in plan.workers]
+        self.down: dict[str, str] = {}
+        self.events: list[str] = []
+        self.incarnations: Counter[str] = Counter()
+        self._worker_counts: dict[tuple[str, int], Counter[str]] = {}
+        self._edge_losses: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
+        self._lost_sinks: set[str] = set()
+        self._ended: set[str] = set()
+        self._done: set[str] = set()
+        self._restarting: set[asyncio.Task[None]] = set()
+        self._restart_times: list[int] = []
+        self._failure: OmniStreamError | None = None
+        self._stop = asyncio.Event()
+        self._now = False
+
+    # -- the whole run -----------------------------------------------------------------------------
+
+    def stop(self, reason: str = "stopped") -> None:
+        """End the run and let it drain; a second call ends it at once."""
+        self._now = self._stop.is_set()
+        self.outcome.stopped_by = reason
+        self._stop.set()
+
+    async def run(self, until: Sequence[str] = (), for_s: float | None = None, drain_s: float = 2.0) -> Outcome:
+        """Run until the sources `until` have ended (all sources, if none is named) and nothing is left to do."""
+        self.crew.on_death(self._died)
+        try:
+            await self.crew.begin()
+            await self._all("connect", self.crew.addresses())
+            self.outcome.started_ns = self.clock.now()
+            await self._all("start")
+            if self.fresh:
+                await self._conduct_fresh()
+            else:
+                await self._conduct_live(until, for_s, drain_s)
+            self.outcome.duration_s = (self.clock.now() - self.outcome.started_ns) / 1e9
+            await self._look()
+            await self._all("close", missing_ok=True)
+            await self._look()
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            for task in self._restarting:
+                task.cancel()
+            await self.crew.end()
+        self._sum_up()
+        return self.outcome
+
+    async def _all(self, method: str, *args: Any, missing_ok: bool = False) -> list[Any]:
+        calls: list[Awaitable[Any]] = [self.crew.call(w, method, *args) for w in self.workers if w not in self.down]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        errors = [r for r in results if isinstance(r, BaseException)]
+        for error in errors:
+            if isinstance(error, OmniStreamError) or not missing_ok:
+                raise error
+        return [r for r in results if not isinstance(r, BaseException)]
+
+    # -- fresh replay ------------------------------------------------------------------------------
+
+    async def _conduct_fresh(self) -> None:
+        """Let sources lead by a second and the windows; widen the smallest full edge when nothing moves (rule 29)."""
+        lead = SECOND + self._longest_window()
+        limit, last, still = 0, None, 0
+        while not self._stop.is_set():
+            probes: list[dict[str, Any]] = await self._all("probe")
+            if self.down:
+                raise OmniStreamError(f"the worker {next(iter(self.down))} died during the replay: {next(iter(self.down.values()))}")
+            if all(p["done"] for p in probes) and sum(p["sent"] - p["received"] for p in probes) == 0:
+                return
+            oldest = min(p["oldest"] for p in probes)
+            waiting = min(p["waiting"] for p in probes)
+            ahead = (oldest if oldest < INFINITY else waiting) + lead
+            seen = [(p["sent"], p["received"], p["turns"], p["waiting"]) for p in probes]
+            quiet = seen == last and not any(p["busy"] for p in probes) and sum(p["sent"] - p["received"] for p in probes) == 0
+            last = seen
+            if ahead > limit and ahead < INFINITY:
+                limit = ahead
+                await self._all("set_lead", limit)
+            elif quiet:
+                full = [(size, key, w) for p, w in zip(probes, self.workers, strict=True) for size, key in p["full"]]
+                still += 1
+                if full:
+                    _, key, worker = min(full)
+                    await self.crew.call(worker, "grow", key)
+                    still = 0
+                elif still > _STUCK_POLLS:
+                    raise OmniStreamError(f"the replay stopped moving at {oldest} ns; this is a fault of the runtime: {probes}")
+            if not quiet:
+                still = 0
+            if self.watch is not None:
+                await self._look()
+            await asyncio.sleep(0.001 if still < 4 else 0.01)
+
+    def _longest_window(self) -> int:
+        sizes = [0]
+        for info in self.plan.graph.nodes.values():
+            for port in info.inputs:
+                window = port.config.window
+                if window is not None:
+                    sizes.append(window.size_ns + window.hop_ns + window.gap_ns)
+        return max(sizes)
+
+    # -- live --------------------------------------------------------------------------------------
+
+    async def _conduct_live(self, until: Sequence[str], for_s: float | None, drain_s: float) -> None:
+        sources = [n for n, info in self.plan.graph.nodes.items() if info.role == "source"]
+        wanted = set(until) or set(sources)
+        end = self.outcome.started_ns + int(for_s * SECOND) if for_s is not None else None
+        ending = False
+        quiet = 0
+        while True:
+            await asyncio.wait([asyncio.ensure_future(self._stop.wait())], timeout=_POLL_S)
+            await self._look()
+            if self._stop.is_set() or self._failure is not None or (end is not None and self.clock.now() >= end):
+                if end is not None and not self._stop.is_set() and self._failure is None:
+                    self.outcome.stopped_by = "time"
+                await self._all("stop", 0.0 if self._now else drain_s, missing_ok=True)
+                return
+            if not ending and wanted <= self._ended and not self.down:
+                ending = True
+                await self._all("end_sources", [s for s in sources if s not in wanted], missing_ok=True)
+            if ending and self._done >= set(self.workers) and not self.down:
+                quiet += 1
+                if quiet >= 2:
+                    return
+            else:
+                quiet = 0
+
+    def _died(self, worker: str, why: str) -> None:
+        """A worker is gone: the others force its ports, robots that depend on it rest, and it is made again (rule 25)."""
+        if worker in self.down:
+            return
+        self.down[worker] = why
+        self.events.append(f"worker {worker} died ({why})")
+        _log.warning("worker %s died: %s", worker, why)
+        for name in next(w.nodes for w in self.plan.workers if w.name == worker):
+            if self.plan.graph.nodes[name].role == "sink":
+                self._lost_sinks.add(name)
+            self._ended.discard(name)
+        self._done.discard(worker)
+        if not self.fresh:
+            task = asyncio.get_running_loop().create_task(self._revive(worker, why))
+            self._restarting.add(task)
+            task.add_done_callback(self._restarting.discard)
+
+    async def _revive(self, worker: str, why: str) -> None:
+        now = self.clock.now()
+        self._restart_times = [t for t in self._restart_times if now - t < 60 * SECOND] + [now]
+        row = Row(now, worker, "restart", detail=f"its state is lost: {why}")
+        self.outcome.rows.append(row)
+        self.outcome.restarts[worker] += 1
+        await self._all("lost", worker, missing_ok=True)
+        await self._all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
+        if len(self._restart_times) > _RESTARTS_PER_MINUTE:
+            self._failure = OmniStreamError(f"worker {worker} died again ({why}): {_RESTARTS_PER_MINUTE} restarts a minute is the limit")
+            return
+        prefix = {f"{n}." for w in self.plan.workers if w.name == worker for n in w.nodes}
+        losses = {k: v for k, v in self._edge_losses.items() if any(k.startswith(p) for p in prefix)}
+        try:
+            await self.crew.restart(worker, losses)
+        except Exception as error:
+            self._failure = OmniStreamError(f"worker {worker} could not be restarted: {error}")
+            return
+        del self.down[worker]
+        self.events.append(f"worker {worker} is back after {(self.clock.now() - now) / 1e9:.1f} s")
+        await self._all("connect", self.crew.addresses(), missing_ok=True)
+        await self.crew.call(worker, "start")
+        await self._all("degraded", list(self.down), "", missing_ok=True)
+
+    # -- accounts ----------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        for snapshot in await self._all("snapshot", missing_ok=True):
+            self._merge(snapshot)
+        if self.watch is not None:
+            self.watch(self)
+
+    def _merge(self, snapshot: dict[str, Any]) -> None:
+        out = self.outcome
+        worker, incarnation = snapshot["worker"], snapshot["incarnation"]
+        out.nodes.update(snapshot["nodes"])
+        out.edges.update(snapshot["edges"])
+        out.received.update(snapshot["received"])
+        out.rows.extend(snapshot["ledger"])
+        del out.rows[:-50_000]
+        self._worker_counts[worker, incarnation] = Counter(snapshot["counts"])
+        for key, counts in snapshot["edges"].items():
+            self._edge_losses[key] = sum(n for f, n in counts["fates"].items() if f not in ("consumed", "read", "superseded"))
+        for sink, records in snapshot["records"].items():
+            out.records.setdefault(sink, []).extend(records)
+            self._digests[sink] = snapshot["nodes"][sink]["digest"]
+        self._ended |= set(snapshot["ended"])
+        if snapshot["done"]:
+            self._done.add(worker)
+        else:
+            self._done.discard(worker)
+
+    def ledger(self) -> Counter[str]:
+        """Losses and reports by reason, of all workers in all their lives."""
+        total: Counter[str] = Counter()
+        for counts in self._worker_counts.values():
+            total.update(counts)
+        if self.outcome.restarts:
+            total["restart"] = sum(self.outcome.restarts.values())
+        return total
+
+    def _sum_up(self) -> None:
+        out = self.outcome
+        out.ledger = self.ledger()
+        if self._lost_sinks:
+            out.digest_note = f"no digest: the worker of {', '.join(sorted(self._lost_sinks))} was restarted"
+        else:
+            out.digest = combined_digest(self._digests)

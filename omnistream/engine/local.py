@@ -1,0 +1,77 @@
+"""The local engine: all workers in this process, on this event loop. For tests, small robots and debugging."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from omnistream.clock import Clock
+from omnistream.engine.options import RunOptions
+from omnistream.engine.worker import Worker
+from omnistream.graph.graph import Plan
+from omnistream.link.pipe import PipeHub, PipePost
+
+__all__ = ["LocalCrew"]
+
+
+class LocalCrew:
+    """Workers as objects. `kill` drops one without a word, as a crash would; tests use it."""
+
+    def __init__(self, plan: Plan, clock: Clock, options: RunOptions, recorder: Any = None) -> None:
+        self.plan, self.clock, self.options = plan, clock, options
+        self.recorder = recorder
+        self.hub = PipeHub()
+        self.workers: dict[str, Worker] = {}
+        self.incarnations = {w.name: 0 for w in plan.workers}
+        self._death: Callable[[str, str], None] = lambda worker, why: None
+
+    def on_death(self, callback: Callable[[str, str], None]) -> None:
+        self._death = callback
+
+    async def begin(self) -> None:
+        for worker in self.plan.workers:
+            self._make(worker.name, self.options)
+        for worker in self.workers.values():
+            await worker.open()
+
+    def _make(self, name: str, options: RunOptions) -> Worker:
+        post = PipePost(self.hub, name, options.incarnation)
+        worker = Worker(self.plan, name, self.clock, options, post)
+        worker.recorder = self.recorder
+        worker.build()
+        post.open(lambda peer, items: worker.exchange.receive(peer, items))
+        self.workers[name] = worker
+        return worker
+
+    async def call(self, worker: str, method: str, *args: Any) -> Any:
+        result = getattr(self.workers[worker], method)(*args)
+        return await result if inspect.isawaitable(result) else result
+
+    def addresses(self) -> dict[str, tuple[int, str]]:
+        return {name: (self.incarnations[name], "") for name in self.workers}
+
+    async def kill(self, name: str) -> None:
+        """Drop a worker with all it knows."""
+        worker = self.workers.pop(name)
+        del self.hub.homes[name]
+        worker.started = False
+        for source in worker.sources.values():
+            if source.task is not None:
+                source.task.cancel()
+        for task in list(worker._tasks):  # noqa: SLF001
+            task.cancel()
+        for hosted in worker.nodes.values():
+            hosted.step.close()
+            if hosted.timer is not None:
+                hosted.timer.cancel()
+        self._death(name, "killed")
+
+    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+        self.incarnations[worker] += 1
+        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], losses=losses)
+        await self._make(worker, options).open()
+
+    async def end(self) -> None:
+        self.workers.clear()

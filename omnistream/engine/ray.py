@@ -1,0 +1,203 @@
+"""The Ray engine: each worker is a Ray actor. Ray places and ends the processes and carries control, never data.
+
+This is the only module that imports Ray. A dead worker is known by its process, at once, not by Ray's own news, which
+comes seconds late; it is replaced by a new actor, never restarted by Ray, so that no stale call is replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import inspect
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omnistream.clock import SystemClock
+from omnistream.engine.options import RunOptions
+from omnistream.errors import OmniStreamError
+from omnistream.graph.graph import Plan, WorkerPlan
+
+__all__ = ["RayCrew"]
+
+_log = logging.getLogger("omnistream")
+_ANSWER_S = 10.0
+_POLLED = ("snapshot", "probe")
+
+
+class RayWorker:
+    """The actor: a worker, its post, and the way to call it."""
+
+    def __init__(self, cwd: str, path: list[str]) -> None:
+        os.chdir(cwd)
+        sys.path[:0] = [p for p in path if p not in sys.path]
+        self._worker: Any = None
+        self._post: Any = None
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
+        """Build and open the worker; the address for its peers."""
+        from omnistream.engine.worker import Worker
+        from omnistream.link.zmq import ZmqPost
+
+        self._post = ZmqPost(options.run_dir, name, options.incarnation)
+        worker = Worker(plan, name, SystemClock(options.offset_ns), options, self._post)
+        if options.record:
+            from omnistream.record.part import PartRecorder
+
+            worker.recorder = PartRecorder(options.run_dir, name, options.incarnation)
+        worker.build()
+        self._worker = worker
+        self._post.open(worker.exchange.receive, lambda text: worker.report(name, "garbage", text))
+        try:
+            await worker.open()
+        except OmniStreamError as error:
+            raise type(error)(str(error)) from None
+        return self._post.address
+
+    async def call(self, method: str, *args: Any) -> Any:
+        result = getattr(self._worker, method)(*args)
+        result = await result if inspect.isawaitable(result) else result
+        if method == "close":
+            if self._worker.recorder is not None:
+                self._worker.recorder.close()
+            await self._post.close()
+        return result
+
+
+class RayCrew:
+    """Actors by worker name. `begin` starts a private Ray unless `address` names a cluster that runs."""
+
+    def __init__(self, plan: Plan, options: RunOptions, address: str | None = None) -> None:
+        self.plan, self.options, self.address = plan, options, address
+        self.actors: dict[str, Any] = {}
+        self.pids: dict[str, int] = {}
+        self.incarnations = {w.name: 0 for w in plan.workers}
+        self._addresses: dict[str, str] = {}
+        self._deaths: dict[str, asyncio.Future[str]] = {}
+        self._pidfds: dict[str, int] = {}
+        self._death: Callable[[str, str], None] = lambda worker, why: None
+        self._ray: Any = None
+        self._ending = False
+
+    def on_death(self, callback: Callable[[str, str], None]) -> None:
+        self._death = callback
+
+    async def begin(self) -> None:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        await asyncio.to_thread(self._start_ray)
+        self._check_placement()
+        results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
+        for error in results:
+            if isinstance(error, BaseException):
+                raise error
+
+    def _start_ray(self) -> None:
+        import ray
+
+        self._ray = ray
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if self.address is not None:
+            ray.init(address=self.address, **quiet)
+            return
+        ray.init(
+            address="local", include_dashboard=False, _temp_dir=os.path.join(self.options.run_dir, "ray"),
+            object_store_memory=100 << 20, **quiet,
+        )  # fmt: skip
+
+    def _check_placement(self) -> None:
+        """Say before launch what no host can hold; Ray would wait for ever without a word."""
+        have = self._ray.cluster_resources()
+        for kind, asked in (("CPU", sum(w.cpu for w in self.plan.workers)), ("GPU", sum(w.gpu for w in self.plan.workers))):
+            if asked > have.get(kind, 0):
+                names = ", ".join(w.name for w in self.plan.workers if (w.cpu if kind == "CPU" else w.gpu))
+                raise OmniStreamError(
+                    f"workers {names} ask for {asked:g} {kind} in all and there are {have.get(kind, 0):g}; lower 'workers.*.{kind.lower()}'"
+                )
+
+    async def _spawn(self, worker: WorkerPlan, options: RunOptions) -> None:
+        wanted = {"max_restarts": 0, "max_task_retries": 0, "num_cpus": worker.cpu, "num_gpus": worker.gpu, "max_concurrency": 1000}
+        actor = self._ray.remote(RayWorker).options(**wanted).remote(os.getcwd(), [p for p in sys.path if p])
+        self.actors[worker.name] = actor
+        pid = await actor.pid.remote()
+        self.pids[worker.name] = pid
+        self._watch(worker.name, pid)
+        try:
+            self._addresses[worker.name] = await self._guard(worker.name, actor.begin.remote(self.plan, worker.name, options))
+        except self._ray.exceptions.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, OmniStreamError) else error
+            raise cause from None
+
+    def _watch(self, name: str, pid: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._deaths[name] = loop.create_future()
+        fd = self._pidfds[name] = os.pidfd_open(pid)
+        loop.add_reader(fd, self._gone, name, fd)
+
+    def _gone(self, name: str, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
+        self._pidfds.pop(name, None)
+        self._addresses.pop(name, None)
+        death = self._deaths[name]
+        if not death.done():
+            death.set_result("its process ended")
+        if not self._ending:
+            self._death(name, f"process {self.pids[name]} ended")
+
+    async def _guard(self, name: str, reference: Any, timeout_s: float | None = None) -> Any:
+        """An actor's answer; an error at once if its process dies before it."""
+        answer = asyncio.ensure_future(_awaited(reference))
+        done, _ = await asyncio.wait({answer, self._deaths[name]}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if answer in done:
+            return answer.result()
+        answer.cancel()
+        if not done:
+            raise TimeoutError
+        raise OmniStreamError(f"worker {name} died: {self._deaths[name].result()}")
+
+    async def call(self, worker: str, method: str, *args: Any) -> Any:
+        timeout = _ANSWER_S if method in _POLLED else None
+        try:
+            return await self._guard(worker, self.actors[worker].call.remote(method, *args), timeout)
+        except TimeoutError:
+            _log.error("worker %s has not answered for %g s and is ended", worker, _ANSWER_S)
+            self.kill(worker)
+            raise OmniStreamError(f"worker {worker} stopped answering") from None
+
+    def addresses(self) -> dict[str, tuple[int, str]]:
+        return {name: (self.incarnations[name], address) for name, address in self._addresses.items()}
+
+    def kill(self, worker: str) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pids[worker], signal.SIGKILL)
+
+    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+        self.incarnations[worker] += 1
+        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], losses=losses)
+        await self._spawn(next(w for w in self.plan.workers if w.name == worker), options)
+
+    async def end(self) -> None:
+        """End every actor, and Ray with its processes and files if it was started here."""
+        self._ending = True
+        if self._ray is None:
+            return
+        for name, actor in self.actors.items():
+            with contextlib.suppress(Exception):
+                self._ray.kill(actor, no_restart=True)
+            self.kill(name) if name in self._pidfds else None
+        if self.address is None:
+            await asyncio.to_thread(self._ray.shutdown)
+
+
+async def _awaited(reference: Any) -> Any:
+    return await reference
