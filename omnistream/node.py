@@ -214,11 +214,12 @@ def ports_of(cls: type) -> Ports:
     if generator:
         result = typing.get_args(result)[0]
     parts = [p for p in _union(result) if p is not type(None) and typing.get_origin(p) is not Emit]
-    parts += [typing.get_args(p)[0] for p in _union(result) if typing.get_origin(p) is Emit]
+    parts += [t for p in _union(result) if typing.get_origin(p) is Emit for t in _union(typing.get_args(p)[0])]
     if not parts:
         raise GraphError(f"{cls.__name__}.{method} returns nothing; a {'source' if method == 'run' else 'node'} must have an output")
-    if len(parts) == 1 and PAYLOADS.get(parts[0].__name__) is not parts[0] and typing.get_type_hints(parts[0]):
-        record = parts[0]
+    single = parts[0] if len(parts) == 1 and isinstance(parts[0], type) else None
+    if single is not None and PAYLOADS.get(single.__name__) is not single and typing.get_type_hints(single):
+        record = single
         outputs = {n: _payloads(h, f"{where}, field '{n}'") for n, h in typing.get_type_hints(record).items()}
         return Ports(inputs, outputs, record, generator)
     return Ports(inputs, {"out": _payloads(typing.Union[tuple(parts)], where)}, None, generator)  # noqa: UP007

@@ -54,6 +54,9 @@ def options_of(cls: type, *, docs: bool = False) -> dict[str, Option]:
         if not f.init or f.name.startswith("_"):
             continue
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+        if not any(f.name in vars(base) for base in cls.__mro__ if "__dataclass_fields__" in vars(base)):
+            if f.default_factory is dataclasses.MISSING:  # an attribute of the base class is no default of the option
+                default = REQUIRED
         doc = str(f.metadata.get("doc", "")) or said.get(f.name, "")
         found[f.name] = Option(f.name, hints.get(f.name, Any), default, doc)
     return found

@@ -88,7 +88,7 @@ def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dic
                 _device(name, node, where, flag, problems)
             elif _is_playable(name, node, where, flag, problems):
                 replaced[name] = Replaced(node["use"], flag)
-                nodes[name] = _recording(name, node, where)
+                nodes[name] = _recording(node, where)
                 problems.sets |= {("nodes", name, "use"): flag, ("nodes", name, "with"): flag}
     return replaced
 
@@ -103,9 +103,10 @@ def _is_playable(name: str, node: Mapping[str, Any], where: str, flag: str, prob
     return True
 
 
-def _recording(name: str, node: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _recording(node: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The node as a `recording`, which plays the stream that is called like its node."""
     kept = {k: v for k, v in node.items() if k not in ("use", "with")}
-    return {"use": "recording", "with": {"file": str(Path(where).resolve()), "stream": name}} | kept
+    return {"use": "recording", "with": {"path": str(Path(where).resolve())}} | kept
 
 
 def _device(name: str, node: dict[str, Any], where: str, flag: str, problems: Problems) -> None:

@@ -1,0 +1,126 @@
+"""``omnistream check``: whether a graph can run, and how it will, without Ray and without models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from omnistream.cli.sentence import sentences
+
+if TYPE_CHECKING:
+    from omnistream.flow.config import PortConfig
+    from omnistream.graph.graph import Graph, Plan, WorkerPlan
+
+__all__ = ["GraphArgument", "SetOption", "SourceOption", "check", "edge_words"]
+
+GraphArgument = Annotated[str, typer.Argument(metavar="GRAPH", help="A graph file, such as graphs/voice_robot.yaml.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value: nodes.camera.with.fps=10.")
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="NODE=WHAT", help="Give a source a recording (FILE.mcap), a device, a file or a URL."),
+]
+
+
+@sentences
+def check(
+    graph: GraphArgument,
+    sets: SetOption = None,
+    sources: SourceOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say whether it is sound.")] = False,
+) -> None:
+    """Check a graph file: every mistake with its line, or the nodes, edges and workers as they will run."""
+    from omnistream.graph.load import load_graph
+    from omnistream.graph.plan import make_plan
+
+    found = load_graph(graph, sets or (), sources or ())
+    plan = make_plan(found)
+    console = Console(soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(width=160)
+    if not quiet:
+        _show(console, found, plan)
+    for notice in plan.notices:
+        console.print(f"[yellow]notice:[/] {_plain(notice)}", soft_wrap=True, highlight=False)
+    console.print(f"[green]ok[/] {_plain(graph)}", soft_wrap=True, highlight=False)
+
+
+def _plain(text: str) -> str:
+    """Text in which a bracket is no markup."""
+    return text.replace("[", "\\[")
+
+
+def _show(console: Console, graph: Graph, plan: Plan) -> None:
+    from omnistream.graph.units import show_duration
+
+    size = f"{len(graph.nodes)} nodes on {len(plan.workers)} workers"
+    console.print(f"[bold]{graph.name}[/]: {size}, budget {show_duration(graph.budget_ns)}", highlight=False)
+    console.print(_nodes(graph, plan), _edges(graph), _workers(plan.workers))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, header_style="dim", overflow="fold")
+    return table
+
+
+def _nodes(graph: Graph, plan: Plan) -> Table:
+    table = _table("\nnodes", "node", "use", "", "worker", "why there")
+    worker = {n: w.name for w in plan.workers for n in w.nodes}
+    for node in graph.nodes.values():
+        table.add_row(node.name, node.use, node.role, worker[node.name], plan.why.get(node.name, ""))
+    return table
+
+
+def _edges(graph: Graph) -> Table:
+    table = _table("\nedges", "from", "to", "payload", "taken", "queue", "wait")
+    for node in graph.nodes.values():
+        for i in node.inputs:
+            taken, queue, wait = edge_words(i.config, alone=len(node.inputs) == 1 and len(i.streams) == 1)
+            for stream in i.streams:
+                name, _, port = stream.partition(".")
+                payload = " | ".join(graph.nodes[name].types[port])
+                shown = payload if payload.count("|") < 6 else "any payload"
+                table.add_row(stream, f"{node.name}.{i.config.name}", shown, taken, queue, wait)
+    return table
+
+
+def edge_words(port: PortConfig, *, alone: bool = False) -> tuple[str, str, str]:
+    """How a port takes, queues and waits, in the words of the graph file. A port that is `alone` waits for nobody."""
+    from omnistream.graph.units import show_duration, show_size
+    from omnistream.message import INFINITY
+
+    words: list[str] = [port.take]
+    if port.window is not None and port.window.gap_ns:
+        words = [f"session gap {show_duration(port.window.gap_ns)}"] + ([f"end {port.window.end}"] if port.window.end else [])
+    elif port.window is not None:
+        words.append(show_duration(port.window.size_ns))
+        if port.window.hop_ns != port.window.size_ns:
+            words.append(f"hop {show_duration(port.window.hop_ns)}")
+    if not port.triggers and port.hold_ns < INFINITY:
+        words.append(f"hold {show_duration(port.hold_ns)}")
+    if port.lag_ns:
+        words.append(f"lag {show_duration(port.lag_ns)}")
+    if port.delay_ns:
+        words.append(f"delay {show_duration(port.delay_ns)}")
+    if port.urgent:
+        words.append("urgent")
+    queue = port.queue.policy if port.queue.policy == "newest" else f"{port.queue.policy} {port.queue.n}"
+    if port.in_flight:
+        queue += f", in flight {port.in_flight}"
+    if port.max_bytes != 256 << 20:
+        queue += f", {show_size(port.max_bytes)}"
+    return " ".join(words), queue, "-" if alone and port.take == "each" else show_duration(port.wait_ns)
+
+
+def _workers(workers: tuple[WorkerPlan, ...]) -> Table:
+    table = _table("\nworkers", "worker", "nodes", "cpu", "gpu", "threads", "labels")
+    for w in workers:
+        labels = ", ".join(f"{k}={v}" for k, v in w.labels.items())
+        table.add_row(w.name, ", ".join(w.nodes), f"{w.cpu:g}" if w.cpu else "shared", f"{w.gpu:g}", str(w.threads), labels)
+    return table

@@ -1,0 +1,30 @@
+"""A user's mistake ends a command with its sentences and exit code 2, never with a traceback."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from omnistream.errors import OmniStreamError
+
+__all__ = ["sentences"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def sentences(command: Callable[P, R]) -> Callable[P, R]:
+    """A command that prints an OmniStreamError to stderr and exits with 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except OmniStreamError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+
+    return wrapped
