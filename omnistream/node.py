@@ -20,7 +20,7 @@ import numpy as np
 
 from omnistream.clock import Clock
 from omnistream.errors import GraphError
-from omnistream.message import PAYLOADS, Message, Origin, Window
+from omnistream.message import INFINITY, PAYLOADS, Message, Origin, Window
 
 __all__ = ["Context", "Emit", "InPort", "Node", "Ports", "Recent", "Sink", "Source", "ports_of"]
 
@@ -37,7 +37,7 @@ class Recent(tuple[Message[T], ...], Generic[T]):
 class Context:
     """What the runtime gives a node. `now`, `cause` and `rng` are all that a step may know of time and chance (rule 27).
 
-    `clock` and `start_ns` (when the run began) are for sources and sinks, whose business is the world outside.
+    `clock`, `start_ns` (when the run began) and `end_ns` (where a replay ends) are for sources and sinks, whose business is the world outside.
     `live` is False in a replay, where no device may be opened. `report` adds a row to the ledger: something that was
     refused or went wrong, counted by its reason; the graph goes on.
     """
@@ -48,6 +48,7 @@ class Context:
     report: Callable[[str, str], None]
     live: bool = True
     start_ns: int = 0
+    end_ns: int = INFINITY
     threads: int = 1
     incarnation: int = 0
     now: int = 0

@@ -85,12 +85,14 @@ class Conductor:
     """One run. `watch` is called with every snapshot round, for a live table."""
 
     def __init__(
-        self, plan: Plan, crew: Crew, clock: Clock, *, fresh: bool, watch: Callable[[Conductor], None] | None = None
+        self, plan: Plan, crew: Crew, clock: Clock, *, fresh: bool, start_ns: int = 0, watch: Callable[[Conductor], None] | None = None
     ) -> None:
         self.plan = plan
         self.crew = crew
         self.clock = clock
         self.fresh = fresh
+        self.start_ns = start_ns
+        self._start_ns = start_ns
         self.watch = watch
         self.outcome = Outcome()
         self.workers = [w.name for w in plan.workers]
@@ -124,7 +126,8 @@ class Conductor:
             await self.crew.begin()
             await self._all("connect", self.crew.addresses())
             self.outcome.started_ns = self.clock.now()
-            await self._all("start")
+            self._start_ns = self.start_ns if self.fresh else self.outcome.started_ns
+            await self._all("start", self._start_ns)
             if self.fresh:
                 await self._conduct_fresh()
             else:
@@ -260,7 +263,7 @@ class Conductor:
         del self.down[worker]
         self.events.append(f"worker {worker} is back after {(self.clock.now() - now) / 1e9:.1f} s")
         await self._all("connect", self.crew.addresses(), missing_ok=True)
-        await self.crew.call(worker, "start")
+        await self.crew.call(worker, "start", self._start_ns)
         await self._all("degraded", list(self.down), "", missing_ok=True)
 
     # -- accounts ----------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["RunOptions"]
 
@@ -12,12 +12,13 @@ __all__ = ["RunOptions"]
 class RunOptions:
     """`fresh` is a replay without a clock (rule 29): nothing is forced, dropped, skipped or expired, no sink is opened.
 
-    `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets, journals and parts.
+    `start_ns` and `end_ns` are the recorded span in a replay. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets, journals and parts.
     `losses` tells a restarted worker what its edges had already put in the ledger.
     """
 
     fresh: bool = False
     start_ns: int = 0
+    end_ns: int = 1 << 62
     offset_ns: int = 0
     seed: int = 0
     armed: bool = False

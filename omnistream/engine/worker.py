@@ -128,7 +128,7 @@ class Worker:
         rng = np.random.default_rng([self.options.seed, crc32(info.name.encode()), self.options.incarnation])
         ctx = Context(
             name=info.name, clock=self.clock, rng=rng, report=self._reporter(info.name), live=not self.options.fresh,
-            start_ns=self.options.start_ns, threads=threads, incarnation=self.options.incarnation,
+            start_ns=self.options.start_ns, end_ns=self.options.end_ns, threads=threads, incarnation=self.options.incarnation,
             log=logging.getLogger(f"omnistream.{info.name}"),
         )  # fmt: skip
         self.objects[info.name] = node
@@ -183,19 +183,24 @@ class Worker:
         for name, node in self.objects.items():
             info = self.plan.graph.nodes[name]
             ctx = (self.sources.get(name) or self.nodes[name]).ctx
-            if self.options.fresh and info.role == "sink":
+            if self.options.fresh and (info.role == "sink" or getattr(node, "device", False)):
                 continue
             if info.role == "sink" and node.actuator and not self.options.armed:
                 raise DeviceError(f"nodes.{name}: {type(node).__name__} moves a real robot; add --arm to run it, or simulated: true")
             await node.open(ctx)
 
-    async def start(self) -> None:
-        """Let the sources run, once every peer has said where it stands."""
+    async def start(self, start_ns: int) -> None:
+        """Let the sources run, once every peer has said where it stands. `start_ns` is when the whole run began."""
+        for hosted in (*self.sources.values(), *self.nodes.values()):
+            hosted.ctx.start_ns = start_ns
         if self.exchange.peers():
             await self.exchange.all_greeted.wait()
         self.started = True
         for source in self.sources.values():
-            source.start()
+            if self.options.fresh and source.node.device:
+                source.end()
+            else:
+                source.start()
         for hosted in self.nodes.values():
             self.wake(hosted)
 
@@ -230,7 +235,7 @@ class Worker:
         for task in list(self._tasks):
             task.cancel()
         for name, node in self.objects.items():
-            if self.options.fresh and self.plan.graph.nodes[name].role == "sink":
+            if self.options.fresh and (self.plan.graph.nodes[name].role == "sink" or getattr(node, "device", False)):
                 continue
             try:
                 await asyncio.wait_for(node.close(), 3)

@@ -1,0 +1,42 @@
+"""The command line ``omnistream``."""
+
+from __future__ import annotations
+
+import logging
+
+import typer
+
+from omnistream.cli import check, draw, models_cmd, new, nodes, run
+from omnistream.cli.devices import list_devices
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Streaming perception and control: graphs of nodes in event time, on time or accounted for.",
+)
+app.command("run")(run.run)
+app.command("replay")(run.replay)
+app.command("check")(check.check)
+app.command("draw")(draw.draw)
+app.command("nodes")(nodes.nodes)
+app.command("devices")(list_devices)
+
+_models = typer.Typer(no_args_is_help=True, help="Model files: what there is, and fetching it.")
+_models.command("list")(models_cmd.list_models)
+_models.command("pull")(models_cmd.pull_models)
+app.add_typer(_models, name="models")
+
+_new = typer.Typer(no_args_is_help=True, help="Skeletons to begin with.")
+_new.command("node")(new.new_node)
+app.add_typer(_new, name="new")
+
+
+@app.callback()
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,209 @@
+"""``omnistream run``: a graph, live, on one of the engines; and ``omnistream replay``: a recording through a graph."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from omnistream.cli.check import GraphArgument, SetOption, SourceOption
+from omnistream.cli.sentence import sentences
+from omnistream.errors import GraphError
+
+if TYPE_CHECKING:
+    from omnistream.engine.conductor import Crew, Outcome
+    from omnistream.engine.options import RunOptions
+    from omnistream.graph.graph import Graph, Plan
+
+__all__ = ["replay", "run"]
+
+
+class Engine(StrEnum):
+    """Where workers run."""
+
+    ray = "ray"
+    local = "local"
+
+
+class Layout(StrEnum):
+    """How nodes are grouped into workers."""
+
+    planned = "planned"
+    one = "one"
+    each = "each"
+
+
+EngineOption = Annotated[Engine, typer.Option(help="ray: each worker is a Ray actor. local: all in this process.")]
+LayoutOption = Annotated[
+    Layout | None, typer.Option(help="Group nodes as planned (ray's default), all in one (local's), or each in its own worker.")
+]
+SummaryOption = Annotated[str | None, typer.Option("--summary", metavar="FILE", help="Write the summary as JSON.")]
+
+
+@sentences
+def run(
+    graph: GraphArgument,
+    engine: EngineOption = Engine.ray,
+    sources: SourceOption = None,
+    sets: SetOption = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
+    record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
+    summary: SummaryOption = None,
+    arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,  # noqa: FBT002
+    layout: LayoutOption = None,
+    address: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")] = None,
+) -> None:
+    """Run a graph until its sources end, the time is up, or Ctrl-C (once: drain; twice: now).
+
+    A run with --source ends when each of those sources has ended.
+    """
+    from omnistream.graph.load import load_graph
+    from omnistream.graph.units import parse_duration
+
+    found = load_graph(graph, sets or (), sources or ())
+    for_s = None if for_ is None else parse_duration(for_) / 1e9
+    if record is not None and not Path(record).absolute().parent.is_dir():
+        raise GraphError(f"--record {record}: its folder is not there; name a file in a folder that exists")
+    _execute(found, engine, layout, summary, for_s=for_s, record=record, armed=arm, address=address)
+
+
+@sentences
+def replay(
+    recording: Annotated[str, typer.Argument(metavar="RECORDING", help="An MCAP file: recorded with run --record, or any other.")],
+    graph: GraphArgument,
+    engine: EngineOption = Engine.local,
+    sets: SetOption = None,
+    summary: SummaryOption = None,
+    layout: LayoutOption = None,
+) -> None:
+    """Play a recording through a graph, without a clock: the same recording gives the same digest, on every engine.
+
+    Nothing is dropped, skipped or late, and no device or robot is opened.
+    """
+    from omnistream.graph.load import load_graph
+    from omnistream.record.reader import Recording
+
+    with Recording(recording) as file:
+        bare = load_graph(graph, sets or ())
+        sources = [f"{n}={recording}" for n in _recorded(bare, file)]
+        span = (file.start_ns, file.end_ns)
+        if file.notice:
+            typer.echo(file.notice, err=True)
+    if not sources:
+        raise GraphError(f"{recording} has no stream for any source of {graph}")
+    found = load_graph(graph, sets or (), sources)
+    _execute(found, engine, layout, summary, fresh=True, span=span)
+
+
+def _recorded(graph: Graph, file: Any) -> list[str]:
+    """The sources of the graph that the recording has a stream for."""
+    from omnistream.errors import RecordingError
+    from omnistream.message import PAYLOADS
+
+    names: list[str] = []
+    for info in graph.nodes.values():
+        if info.role == "source":
+            try:
+                file.stream_for(info.name, [PAYLOADS[t] for t in info.types.get("out", ())])
+            except RecordingError:
+                continue
+            names.append(info.name)
+    return names
+
+
+def _execute(
+    graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *, fresh: bool = False,
+    span: tuple[int, int] = (0, 1 << 62), for_s: float | None = None, record: str | None = None, armed: bool = False,
+    address: str | None = None,
+) -> None:  # fmt: skip
+    from omnistream.clock import SystemClock
+    from omnistream.engine.options import RunOptions
+    from omnistream.engine.rundir import RunDir
+    from omnistream.graph.plan import make_plan
+    from omnistream.observe.summary import print_summary, summarize, write_summary
+
+    plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value)
+    console = Console()
+    for notice in plan.notices:
+        console.print(f"[yellow]notice:[/] {notice}", highlight=False)
+    clock = SystemClock()
+    home = RunDir()
+    try:
+        options = RunOptions(
+            fresh=fresh, start_ns=span[0] if fresh else 0, end_ns=span[1] if fresh else 1 << 62, offset_ns=clock.offset_ns,
+            armed=armed, run_dir=home.path, record=record is not None,
+        )  # fmt: skip
+        crew, recorder = _crew(plan, engine, options, address)
+        try:
+            outcome = asyncio.run(_conduct(plan, crew, clock, options, console, engine, for_s))
+        finally:
+            if recorder is not None:
+                recorder.close()
+        summary = summarize(plan, engine.value, outcome, _truth(graph, outcome) if not fresh else ())
+        if record is not None:
+            from omnistream.record.part import join_parts
+
+            count = join_parts(home.path, record, graph, outcome.started_ns, outcome.rows)
+            console.print(f"recorded {count} messages in {record}", highlight=False)
+    finally:
+        home.remove()
+    print_summary(summary, console)
+    if summary_file is not None:
+        write_summary(summary, summary_file)
+
+
+def _crew(plan: Plan, engine: Engine, options: RunOptions, address: str | None) -> tuple[Crew, Any]:
+    """An engine's hands, and the recorder to close if it is in this process."""
+    from omnistream.clock import SystemClock
+
+    if engine is Engine.ray:
+        from omnistream.engine.ray import RayCrew
+
+        return RayCrew(plan, options, address), None
+    from omnistream.engine.local import LocalCrew
+
+    recorder = None
+    if options.record:
+        from omnistream.record.part import PartRecorder
+
+        recorder = PartRecorder(options.run_dir, "main", 0)
+    return LocalCrew(plan, SystemClock(options.offset_ns), options, recorder), recorder
+
+
+async def _conduct(
+    plan: Plan, crew: Crew, clock: Any, options: RunOptions, console: Console, engine: Engine, for_s: float | None
+) -> Outcome:
+    from omnistream.engine.conductor import Conductor
+    from omnistream.observe.table import LiveTable
+
+    what = "replay of" if options.fresh else "run of"
+    with LiveTable(console, f"{what} {plan.graph.name} on {engine.value}") as table:
+        conductor = Conductor(plan, crew, clock, fresh=options.fresh, start_ns=options.start_ns, watch=table)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)
+        until: Sequence[str] = plan.graph.replaced
+        return await conductor.run(until, for_s)
+
+
+def _truth(graph: Graph, outcome: Outcome) -> list[dict[str, Any]]:
+    """What the recordings given by --source say was commanded, its times in run time."""
+    from omnistream_drivers.recording import LEAD_NS
+
+    from omnistream.record.reader import Recording
+
+    entries: list[dict[str, Any]] = []
+    for path in sorted({s.partition("=")[2] for s in graph.sources if s.endswith(".mcap")}):
+        with Recording(os.path.expanduser(path)) as file:
+            shift = outcome.started_ns + LEAD_NS - file.start_ns
+            for entry in file.truth():
+                if "text" in entry:
+                    entries.append(entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")})
+    return sorted(entries, key=lambda e: e["start_ns"])
