@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -33,6 +34,7 @@ class _Model:
     """One TFLite model of one float32 input; the order of its outputs is that of their names."""
 
     def __init__(self, name: str, threads: int) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else each model prints a line of its own accord
         from ai_edge_litert.interpreter import Interpreter
 
         from omnistream_models import model_path

@@ -92,4 +92,4 @@ def _distance(points: np.ndarray, a: int, b: int) -> float:
 
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return math.degrees(math.acos(min(1.0, max(-1.0, float(a @ b) / size)))) if size > 0 else 0.0
+    return math.degrees(math.acos(min(1.0, max(-1.0, float(a @ b) / size)))) if size > 0 else 180.0

@@ -1,0 +1,353 @@
+"""Hands on photographs and a film of people: fingerpose 0.1.0 (npm, MIT) and GCompris (Debian, GPL-3; fetched, never shipped).
+
+The figures (accuracy, ms a frame): .venv/bin/pytest tests/nodes/test_hand_gesture.py -k figures -s
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnistream.errors import GraphError, ModelError
+from omnistream.message import MS, VideoFrame
+from omnistream.testing import context
+from omnistream_models import Package, cache_dir, is_cached, model_path
+from omnistream_models.fetch import download, read_member
+from omnistream_nodes.hand_gesture import HandGesture, HandOutputs
+
+FINGERPOSE = Package("npm", "fingerpose", "0.1.0", "MIT")
+PHOTOS = {
+    "nocurl.jpg": "5c4fff4ce6629b6add336c908abce0a3e73d32aa6eee6927aab2da8fc27cb380",
+    "halfcurl.jpg": "b38ad7603c2b333c84ff0481004875bca068e4a716995c2acee60e78608beec1",
+    "fullcurl.jpg": "9158ac10da1b6deacabcf6f38f4a0521db7bebcc4c5fbc53324ed688af6ce54b",
+    "fingers-lq.gif": "1452516bb43bf19702f93ca796bba635d708fdc57607597b1e207e9d3e039bbe",
+}
+#: In /usr/share/gcompris-qt/rcc/leftright.rcc of gcompris-qt-data 3.1-2: hands (main) and fists (poing), on transparent ground.
+HANDS = {
+    "main_droite_dessus": "05657aeb43336d513b6724533e79082b149bdf6e6af0680031b601c9bc78e77d",
+    "main_droite_paume": "7ac0058c04f93fd039a2acb06a7548e0a3990fe4074ae694367923380f29f356",
+    "main_gauche_dessus": "f588e583051557a4f61a071b836a6091e67fae7a6703f912ab3a9bd44b5d4705",
+    "main_gauche_paume": "e57658199006929a6af8973974197acfa69c7da0cab7c835a1805ecb44e2ab59",
+    "poing_droit_dessus": "305784dc75919d340ece5703d107e841376b4fb42965e324fe42c761c49a175a",
+    "poing_droit_paume": "6ae0836358634d700a6d1143c4527b14321c23b332f270a175843b8805f5308f",
+    "poing_gauche_dessus": "a6a9a168d9920ddd1e77ee9611d7403f2a13e6de2a799a978af677d21a75dbac",
+    "poing_gauche_paume": "7c31b833b995dfa59a0fb69d550dcda48a07a785a76b60d1950c498115f3a0c7",
+}
+#: What the film shows, by eye; the frames between are blurred by motion.
+FILM = dict.fromkeys((0, *range(14, 23), *range(38, 43)), "thumbs_up") | dict.fromkeys((*range(3, 12), *range(26, 35)), "none")
+PERIOD = 66 * MS
+
+
+def _keep(name: str, data: bytes, digest: str) -> None:
+    assert hashlib.sha256(data).hexdigest() == digest, f"{name} is not the file that these tests were written for"
+    path = cache_dir() / "media" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _read(name: str) -> Iterator[np.ndarray]:
+    """Frames (H, W, 4) RGBA uint8."""
+    import av
+
+    with av.open(str(cache_dir() / "media" / name)) as file:
+        for frame in file.decode(video=0):
+            yield frame.reformat(format="rgba").to_ndarray()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
+    """Frames (H, W, 3) of each file of fingerpose."""
+    if not all((cache_dir() / "media" / name).exists() for name in PHOTOS):
+        try:
+            archive = download(FINGERPOSE, tmp_path_factory.mktemp("fingerpose"))
+        except ModelError as error:
+            pytest.skip(str(error))
+        for name, digest in PHOTOS.items():
+            _keep(name, read_member(archive, f"package/assets/{name}", 1 << 22), digest)
+    return {name: [np.ascontiguousarray(f[..., :3]) for f in _read(name)] for name in PHOTOS}
+
+
+@pytest.fixture(scope="module")
+def cutouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """Photographs of hands, fingers to the right, on grey of 640x480."""
+    if not all((cache_dir() / "media" / f"{name}.webp").exists() for name in HANDS):
+        folder = tmp_path_factory.mktemp("gcompris")
+        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+            pytest.skip("the photographs of open palms are in a Debian package; this is no Debian")
+        ask = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "gcompris-qt-data=3.1-2"]
+        done = subprocess.run(ask, cwd=folder, capture_output=True, text=True, timeout=100)
+        if done.returncode:
+            pytest.skip(f"apt-get cannot download gcompris-qt-data 3.1-2: {done.stderr.strip()[-200:]}")
+        package = next(folder.glob("*.deb"))
+        subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], check=True, timeout=60)
+        data = (folder / "usr/share/gcompris-qt/rcc/leftright.rcc").read_bytes()
+        found = {hashlib.sha256(image).hexdigest(): image for image in _webp_in(data)}
+        for name, digest in HANDS.items():
+            _keep(f"{name}.webp", found[digest], digest)
+    return {name: _on_grey(next(_read(f"{name}.webp"))) for name in HANDS}
+
+
+def _webp_in(data: bytes) -> Iterator[bytes]:
+    at = data.find(b"RIFF")
+    while at >= 0:
+        size = int.from_bytes(data[at + 4 : at + 8], "little") + 8
+        if data[at + 8 : at + 12] == b"WEBP":
+            yield data[at : at + size]
+        at = data.find(b"RIFF", at + 4)
+
+
+def _on_grey(rgba: np.ndarray) -> np.ndarray:
+    out = np.full((480, 640, 3), 150, np.uint8)
+    height, width = rgba.shape[:2]
+    part = rgba[..., 3:].astype(np.float32) / 255
+    out[140 : 140 + height, 180 : 180 + width] = (rgba[..., :3] * part + 150 * (1 - part)).astype(np.uint8)
+    return out
+
+
+class Eye:
+    """A node that is shown images at a steady rate of event time."""
+
+    def __init__(self, node: HandGesture) -> None:
+        self.node, self.ctx = node, context("hands")
+
+    async def sees(self, image: np.ndarray, encoding: str = "rgb8", after: int = PERIOD) -> HandOutputs:
+        self.ctx.now += after
+        return await self.node.step(VideoFrame(image, encoding)) or HandOutputs(None, None)
+
+
+async def eye(**options: object) -> Eye:
+    opened = Eye(HandGesture(**options))  # type: ignore[arg-type]
+    try:
+        await opened.node.open(opened.ctx)
+    except ModelError as error:
+        pytest.skip(str(error))
+    return opened
+
+
+async def name_of(image: np.ndarray, **options: object) -> str | None:
+    gesture = (await (await eye(**options)).sees(image)).out
+    return gesture and gesture.name
+
+
+def turned(image: np.ndarray, quarters: int) -> np.ndarray:
+    """Turned by quarters of a circle, against the clock."""
+    return np.ascontiguousarray(np.rot90(image, quarters))
+
+
+def flipped(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def resized(image: np.ndarray, width: int) -> np.ndarray:
+    import av
+
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    return frame.reformat(width=width, height=image.shape[0] * width // image.shape[1]).to_ndarray()
+
+
+def shown(photos: dict[str, list[np.ndarray]], cutouts: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Every picture in every attitude whose meaning is plain: its name, the image and what it shows."""
+    up = photos["nocurl.jpg"][0]
+    for name, image in (("finger", up), ("finger flipped", flipped(up))):
+        yield name, image, "point_up"
+        yield f"{name} to the left", turned(image, 1), "point_left"
+        yield f"{name} to the right", turned(image, -1), "point_right"
+        yield f"{name} down", turned(image, 2), "none"
+    for name in ("halfcurl.jpg", "fullcurl.jpg"):
+        yield name, photos[name][0], "none"
+        yield f"{name} flipped", flipped(photos[name][0]), "none"
+    for n, gesture in FILM.items():
+        frame = photos["fingers-lq.gif"][n]
+        yield f"film {n}", frame, gesture
+        if gesture == "thumbs_up":
+            yield f"film {n} to the left", turned(frame, 1), "point_left"
+            yield f"film {n} to the right", turned(frame, -1), "point_right"
+    for name, image in cutouts.items():
+        palm = name.startswith("main")
+        yield f"{name} upright", turned(image, 1), "open_palm" if palm else "none"
+        yield f"{name} level", image, "open_palm" if palm else "none"
+        yield f"{name} hanging", turned(image, -1), "none"
+
+
+async def test_a_finger_points_where_it_points(photos):
+    up = photos["nocurl.jpg"][0]
+    assert await name_of(up) == "point_up"
+    assert await name_of(turned(up, 1)) == "point_left"
+    assert await name_of(turned(up, -1)) == "point_right"
+    assert await name_of(turned(up, 2)) == "none"
+
+
+async def test_a_mirror_image_is_read_as_the_robot_would_see_it(photos):
+    left = turned(photos["nocurl.jpg"][0], 1)
+    plain = (await (await eye()).sees(left)).out
+    mirrored = (await (await eye(mirror=True)).sees(flipped(left))).out
+    assert plain.name == mirrored.name == "point_left"
+
+
+async def test_a_right_hand_is_right_in_a_mirror_image_too(cutouts):
+    for name in ("main_droite_dessus", "main_droite_paume"):
+        upright = turned(cutouts[name], 1)
+        assert (await (await eye(mirror=True)).sees(flipped(upright))).out.hand == "right"
+        assert (await (await eye()).sees(flipped(upright))).out.hand == "left"
+
+
+@pytest.mark.parametrize("width", [160, 320, 640, 1280, 1920])
+async def test_the_size_of_a_frame_does_not_matter(photos, width):
+    left = (await (await eye()).sees(resized(turned(photos["nocurl.jpg"][0], 1), width))).out
+    assert left.name == "point_left"
+    assert 0.1 < left.landmarks[8, 0] < 0.25  # the tip of the index finger, whatever the size
+    assert left.landmarks.shape == (21, 3)
+    assert left.landmarks.dtype == np.float32
+
+
+async def test_bent_fingers_and_fists_say_nothing(photos):
+    assert await name_of(photos["halfcurl.jpg"][0]) == "none"
+    assert await name_of(photos["fullcurl.jpg"][0]) == "none"
+
+
+@pytest.mark.parametrize("hand", list(HANDS))
+async def test_open_palms_and_fists_of_both_hands(cutouts, hand):
+    gesture = (await (await eye()).sees(turned(cutouts[hand], 1))).out
+    assert gesture.name == ("open_palm" if hand.startswith("main") else "none")
+    assert gesture.hand == ("right" if "droit" in hand else "left")
+    assert await name_of(turned(cutouts[hand], -1)) == "none"  # a hand at rest, fingers down
+
+
+async def test_a_film_of_a_person(photos):
+    watcher = await eye()
+    for n, frame in enumerate(photos["fingers-lq.gif"]):
+        out, stop = await watcher.sees(frame)
+        assert stop is None
+        assert out.name in ("thumbs_up", "none")
+        if n in FILM and all(FILM.get(n - k) == FILM[n] for k in (1, 2)):
+            assert out.name == FILM[n], f"frame {n}"
+            assert out.hand == "left"
+
+
+async def test_smoothing_outvotes_a_single_frame(photos):
+    thumb, other = photos["fingers-lq.gif"][16], photos["fingers-lq.gif"][6]
+    watcher = await eye()
+    names = [(await watcher.sees(image)).out.name for image in (thumb, thumb, other, thumb, other, other)]
+    assert names == ["thumbs_up"] * 4 + ["none"] * 2
+
+
+async def test_the_palm_detector_runs_only_while_no_hand_is_known(photos):
+    watcher = await eye()
+    detect, runs = watcher.node._palm, []
+
+    def counting(image):
+        runs.append(1)
+        return detect(image)
+
+    watcher.node._palm = counting
+    film = photos["fingers-lq.gif"]
+    for frame in film[:12]:
+        await watcher.sees(frame)
+    assert len(runs) == 1
+    await watcher.sees(film[12], after=2000 * MS)  # nothing is known of where the hand is now
+    assert len(runs) == 2
+    await watcher.sees(resized(film[13], 640))  # nor in pixels of another size
+    assert len(runs) == 3
+
+
+async def test_stop_after_two_palms_in_a_row_once_for_each_appearance(cutouts, photos):
+    palm, fist = turned(cutouts["main_droite_paume"], 1), turned(cutouts["poing_droit_paume"], 1)
+    watcher = await eye()
+    shown = [palm, fist, palm, palm, palm, fist, palm, palm, fist, fist, palm, palm, palm]
+    stops = [(await watcher.sees(image)).stop for image in shown]
+    assert [n for n, stop in enumerate(stops) if stop is not None] == [3, 11]
+    assert stops[3].kind == "stop"
+    assert stops[3].data["gesture"] == "open_palm"
+    assert (await watcher.sees(palm, after=2000 * MS)).stop is None
+    assert (await watcher.sees(palm)).stop is not None  # after a gap it counts anew: a stop too many does no harm
+
+
+async def test_a_hand_that_goes_leaves_one_none(photos):
+    watcher = await eye()
+    empty = np.ascontiguousarray(photos["fingers-lq.gif"][0][:, :180])  # the person's face and shoulder
+    wide = np.pad(empty, ((0, 0), (0, 140), (0, 0)), mode="edge")
+    assert (await watcher.sees(photos["fingers-lq.gif"][0])).out.name == "thumbs_up"
+    gone = await watcher.sees(wide)
+    assert gone.out.name == "none"
+    assert gone.out.landmarks is None
+    assert await watcher.sees(wide) == (None, None)
+    assert await watcher.sees(wide) == (None, None)
+
+
+async def test_no_hand_no_gesture(photos):
+    watcher = await eye()
+    face = np.ascontiguousarray(photos["fingers-lq.gif"][0][:, :180])
+    noise = np.random.default_rng(7).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    for image in (face, noise, np.zeros((480, 640, 3), np.uint8), np.full((480, 640, 3), 255, np.uint8)):
+        assert await watcher.sees(image) == (None, None)
+
+
+async def test_what_is_no_rgb_image_is_refused_by_name(photos):
+    watcher = await eye()
+    rgb = photos["fingers-lq.gif"][0]
+    for image, encoding in (
+        (rgb[..., 0], "mono8"),
+        (np.zeros((240, 320), np.uint16), "16UC1"),
+        (rgb, "bgr8"),
+        (np.zeros((0, 0, 3), np.uint8), "rgb8"),
+        (np.zeros((4, 9000, 3), np.uint8), "rgb8"),
+        (rgb.astype(np.float32), "rgb8"),
+    ):
+        assert await watcher.sees(image, encoding) == (None, None)
+    assert [reason for reason, _ in watcher.ctx.report.rows] == ["refused"] * 6
+    assert (await watcher.sees(rgb)).out.name == "thumbs_up"  # and it goes on
+
+
+async def test_the_same_frames_give_the_same_answers(photos):
+    def plain(outputs: HandOutputs) -> tuple[object, ...]:
+        out, stop = outputs
+        return (out and (out.name, out.confidence, out.hand, out.landmarks.tobytes()), stop)
+
+    runs = []
+    for _ in range(2):
+        watcher = await eye()
+        runs.append([plain(await watcher.sees(frame)) for frame in photos["fingers-lq.gif"][10:26]])
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("wrong", [{"stop_frames": 0}, {"smooth_frames": 0}, {"min_palm": 0.0}, {"min_presence": 1.5}])
+def test_options_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(GraphError, match=next(iter(wrong))):
+        HandGesture(**wrong)
+
+
+async def test_figures(photos, cutouts, capsys):
+    """Accuracy over all pictures and attitudes, each alone; cost of a frame that is followed, and of one with no hand."""
+    watcher, right, wrong = await eye(smooth_frames=1), 0, []
+    for name, image, truth in shown(photos, cutouts):
+        out = (await watcher.sees(image, after=2000 * MS)).out
+        found = out and out.name
+        right += found == truth
+        if found != truth:
+            wrong.append(f"{name}: {found}, not {truth}")
+    image = resized(photos["fingers-lq.gif"][16], 640)
+    costs = {}
+    for what, picture in (("a hand that is followed", image), ("no hand", np.zeros_like(image))):
+        spent = []
+        for _ in range(30):
+            began = time.perf_counter()
+            await watcher.sees(picture)
+            spent.append((time.perf_counter() - began) * 1e3)
+        costs[what] = f"{np.median(spent[5:]):.1f} ms (p95 {np.percentile(spent[5:], 95):.1f})"
+    with capsys.disabled():
+        print(f"\nhand_gesture: {right} of {right + len(wrong)} pictures right; wrong: {wrong or 'none'}")
+        print("640x480, one thread: " + ", ".join(f"{what} {cost}" for what, cost in costs.items()))
+    assert right >= 0.95 * (right + len(wrong))
+
+
+def test_the_models_are_the_pinned_ones():
+    if not is_cached("palm_detection"):
+        pytest.skip("the models are not here yet")
+    assert Path(model_path("palm_detection")).suffix == ".tflite"
