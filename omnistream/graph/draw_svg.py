@@ -68,9 +68,8 @@ def _box(box: Box, lefts: list[float], fill: str, worker: str) -> str:
     x, wide = lefts[box.layer], _width(box.layer, lefts)
     top, tall = _y(box.y), (box.height - 1) * _ROW
     title = f"<title>worker {escape(worker)}</title>" if worker else ""
-    out = [
-        f'<rect class="box" x="{x:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="7" fill="{fill}">{title}</rect>'
-    ]
+    frame = f'x="{x:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
+    out = [f'<rect class="box" {frame} rx="7" fill="{fill}">{title}</rect>']
     for i, (left, right) in enumerate(box.lines, 1):
         kind = "name" if i == 1 else "kind" if i == 2 else "port"
         y = _y(box.y + i) + 4
@@ -92,9 +91,8 @@ def _edges(layout: Layout, lefts: list[float]) -> str:
         if not link.dst.lines:  # a waypoint: on through its column
             path += f" H{x2 + _width(link.dst.layer, lefts):.1f}"
             tip = ""
-        out.append(
-            f'<path class="edge{" side" if link.side else ""}" d="{path}"{tip}><title>{escape(link.stream)}</title></path>'
-        )
+        kind = "edge side" if link.side else "edge"
+        out.append(f'<path class="{kind}" d="{path}"{tip}><title>{escape(link.stream)}</title></path>')
     return "".join(out)
 
 

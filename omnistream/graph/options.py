@@ -54,12 +54,16 @@ def options_of(cls: type, *, docs: bool = False) -> dict[str, Option]:
         if not f.init or f.name.startswith("_"):
             continue
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
-        if not any(f.name in vars(base) for base in cls.__mro__ if "__dataclass_fields__" in vars(base)):
-            if f.default_factory is dataclasses.MISSING:  # an attribute of the base class is no default of the option
-                default = REQUIRED
+        if f.default_factory is dataclasses.MISSING and not _is_own(cls, f.name):
+            default = REQUIRED
         doc = str(f.metadata.get("doc", "")) or said.get(f.name, "")
         found[f.name] = Option(f.name, hints.get(f.name, Any), default, doc)
     return found
+
+
+def _is_own(cls: type, name: str) -> bool:
+    """Whether a dataclass gives the field its default; an attribute of `Source` or `Sink` of that name is none."""
+    return any(name in vars(base) for base in cls.__mro__ if "__dataclass_fields__" in vars(base))
 
 
 def spell(hint: Any) -> str:

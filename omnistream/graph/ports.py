@@ -64,7 +64,7 @@ def resolve_port(
     window = _window(spec, types or port.types, take, place, problems)
     side = take in ("latest", "recent")
     for word, given in (("hold", spec.hold), ("lag", spec.lag)):
-        if given is not None and not side:
+        if given is not None and not side and spec.take not in ("latest", "recent"):
             problems.add(
                 (*place, word), f"`{word}` is for a port that takes latest or recent; this one takes {take}; delete it"
             )
@@ -134,10 +134,10 @@ def _take(port: InPort, spec: InputSpec, cls: type, place: Place, problems: Prob
     elif take in ("window", "recent"):
         wants = "Window" if take == "window" else "Recent"
         problems.add(place, f"{where} takes one message at a time; delete `{take}`, or write its hint as '{wants}[...]'")
-    if spec.take is not None and spec.take != "window" and (spec.window or spec.session):
-        problems.add(
-            (*place, "take"), f"`take: {spec.take}` does not go with a `{'window' if spec.window else 'session'}`; delete one"
-        )
+        return "each"
+    if fits != "window" and spec.take in ("each", "latest", "recent") and (spec.window or spec.session):
+        word = "window" if spec.window else "session"
+        problems.add((*place, "take"), f"`take: {spec.take}` does not go with a `{word}`; delete one")
     return fits or take
 
 

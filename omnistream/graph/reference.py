@@ -36,13 +36,10 @@ def graph_reference() -> str:
         out += [f"### {heading}", "", inspect.getdoc(model) or "", "", "| word | value | meaning |", "| --- | --- | --- |"]
         for word, field in found["properties"].items():
             needed = " **required**" if word in found.get("required", ()) else ""
+            text = " ".join(field["description"].split())
             default = field.get("default")
-            shown = (
-                f" Default: `{json.dumps(default)}`."
-                if default not in (None, {}, "") and "Default" not in field["description"]
-                else ""
-            )
-            text = " ".join(field["description"].split()) + shown
+            if default not in (None, {}, "") and "Default" not in text:
+                text += f" Default: `{json.dumps(default)}`."
             out.append(f"| `{word}` | {_value(field)}{needed} | {text} |")
         out.append("")
     return "\n".join(out)

@@ -98,7 +98,7 @@ def _import(target: str) -> type[Any]:
         raise GraphError(f"'{module}' cannot be imported: {_sentence(error)}") from error
     if found is None:
         classes = [n for n, c in vars(sys.modules[module]).items() if _is_part(c)]
-        raise GraphError(f"module '{module}' has no '{name}'{did_you_mean(name, classes)}")
+        raise GraphError(f"module '{module}' has no '{name}'{did_you_mean(name, classes, 'it has')}")
     if not isinstance(found, type) or not _is_part(found):
         raise GraphError(f"'{target}' is no Node, Source or Sink; derive it from one of them")
     if not dataclasses.is_dataclass(found) and "__init__" in vars(found):

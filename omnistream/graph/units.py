@@ -11,14 +11,14 @@ __all__ = ["DURATION_PATTERN", "SIZE_PATTERN", "parse_duration", "parse_size", "
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,9})?"
+_NUMBER = r"[0-9]{1,19}(?:\.[0-9]{1,9})?"
 DURATION_PATTERN = rf"^(?:{_NUMBER} ?(?:ns|us|ms|s|min)|0|inf)$"
 SIZE_PATTERN = rf"^{_NUMBER} ?(?:B|KB|MB|GB|KiB|MiB|GiB)$"
 
 
 def parse_duration(value: object) -> int:
     """Nanoseconds of a duration; ``inf`` is `INFINITY`. ValueError says what to write instead."""
-    if value == 0 and not isinstance(value, bool):
+    if value in (0, "0") and not isinstance(value, bool):
         return 0
     if value in ("inf", float("inf")):
         return INFINITY

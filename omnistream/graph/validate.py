@@ -50,15 +50,15 @@ def validate(value: Any, problems: Problems) -> tuple[GraphSpec | None, frozense
         return None, frozenset()
     value = _settle(copy.deepcopy(value))
     broken: set[str] = set()
-    for _ in range(8):  # each pass cuts out what is at fault; nested faults may show only then
+    for attempt in range(8):  # each pass cuts out what is at fault; further faults may show only then
         try:
             return GraphSpec.model_validate(value), frozenset(broken)
         except ValidationError as error:
-            for fault in error.errors(include_url=False):
-                place = _report(fault, problems)
-                _cut(value, place, fault["type"], broken)
-        if not isinstance(value.get("nodes"), dict) or not value["nodes"]:
-            return None, frozenset(broken)
+            found = [f for f in error.errors(include_url=False) if attempt == 0 or f["loc"] != ("nodes",)]
+        if not found:  # every node has been cut out
+            break
+        for fault in found:
+            _cut(value, _report(fault, problems), fault["type"], broken)
     return None, frozenset(broken)
 
 

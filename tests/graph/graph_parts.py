@@ -214,3 +214,12 @@ class BadHint(Node):
 @dataclass(kw_only=True)
 class BadPort(Node):
     async def step(self, x: int) -> Text: ...
+
+
+@dataclass(kw_only=True)
+class NeedsDevice(Source):
+    device: str  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    async def run(self, ctx: Context) -> AsyncIterator[VideoFrame]:
+        return
+        yield
