@@ -154,7 +154,7 @@ class Exchange:
                 continue
             edge = entry.edge
             edge.dead = False
-            edge.asked = -1
+            edge.asks.clear()
             entry.progress = (-1, -1)
             said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), edge.bound - edge.delay)
             self.worker.wake(entry.hosted)

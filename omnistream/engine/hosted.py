@@ -55,7 +55,7 @@ class Hosted:
         self.step = Step(getattr(node, method), generator=self.ports.generator, blocking=blocking)
         self.live = not worker.options.fresh
         self.simple = cell.simple and not cell.ports[0].config.urgent
-        self.queued = False
+        self.queued = self.blocked = False
         self.is_done = False
         self.timer: asyncio.TimerHandle | None = None
         self.timer_at = INFINITY
@@ -89,6 +89,9 @@ class Hosted:
             self.worker.wake(self)
             return
         cell.publish()
+        for edge in cell.out_edges:
+            for t in edge.asks:
+                cell.need(t)
         if not self.is_done and cell.done:
             self.is_done = True
 
@@ -178,9 +181,11 @@ class Hosted:
     async def _put_when_room(self, result: Any) -> None:
         if result is None:
             return
+        self.blocked = not self.cell.room()
         while not self.cell.room():
             self.room_event.clear()
             await self.room_event.wait()
+        self.blocked = False
         self.put(result)
 
     def put(self, result: Any) -> None:

@@ -148,7 +148,7 @@ class SourceHost:
     def _promise(self) -> None:
         self.timer = None
         self.out.raise_bound(self.worker.clock.now() - self.node.delay_ns)
-        waiting = [e.asked for e in self.out.edges if e.asked >= 0]
+        waiting = [t for e in self.out.edges for t in e.asks]
         if waiting:
             self.need(self.out.edges[0], min(waiting))
 

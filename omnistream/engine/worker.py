@@ -370,7 +370,7 @@ class Worker:
         return {
             "sent": self.exchange.sent,
             "received": self.exchange.received,
-            "busy": bool(firing) or bool(self._ready),
+            "busy": bool(self._ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
             "oldest": min([*firing, *content, *pending], default=INFINITY),
             "waiting": min([s.waiting_for for s in self.sources.values() if s.waiting_for is not None], default=INFINITY),
             "full": [(e.capacity, k) for k, e in self.edges.items() if e.pending and e.credits <= 0],

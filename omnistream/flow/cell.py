@@ -33,7 +33,7 @@ class OutPort:
             self.bound = bound
             for edge in self.edges:
                 edge.stream_bound = bound
-                if edge.asked >= 0 or bound >= INFINITY:
+                if edge.asks or bound >= INFINITY:
                     edge.answer()
 
     def send(self, message: Message[Any], token: Token | None, settled: Ack | None = None) -> None:
@@ -154,7 +154,8 @@ class Cell:
             if cause is None or newest.cause_ns < cause:
                 cause = newest.cause_ns
             if block and firing.origin is None:
-                firing.origin = newest.origin
+                window = (t,) if port.config.take == "window" else ()
+                firing.origin = (port.config.name, newest.origin, *window)
             firing.acks += port.acks(items)
         firing.cause = t if cause is None else cause
         firing.deadline = firing.cause + self.budget
@@ -175,7 +176,7 @@ class Cell:
         else:
             k = firing.number.get(out, 0)
             firing.number[out] = k + 1
-            origin = (port.stream, firing.origin, k)
+            origin = (port.stream, *firing.origin, k)
         message = Message(
             port.stream, port.epoch, port.seq, origin, stamp, firing.cause, firing.deadline, firing.lineage, payload, start_ns
         )

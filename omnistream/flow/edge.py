@@ -44,7 +44,7 @@ class Edge:
     """One stream's way to one port. `sent` counts what was offered; `crossed` what left, in this life of the receiver."""
 
     __slots__ = (
-        "_limit", "acked", "asked", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight", "in_flight", "key", "link", "lost",
+        "_limit", "acked", "asks", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight", "in_flight", "key", "link", "lost",
         "newest", "pending", "queue", "ready", "remote", "reported", "resend_newest", "sent", "stream_bound", "tracked", "transit",
         "unacked", "wake",
     )  # fmt: skip
@@ -67,7 +67,7 @@ class Edge:
         self.ready = True
         self.wake: Callable[[], None] = lambda: None
         self.stream_bound = 0
-        self.asked = -1
+        self.asks: list[int] = []
         self.sent = self.crossed = self.acked = 0
         self.fates: Counter[str] = Counter()
         self.reported: Mapping[str, int] = {}
@@ -174,15 +174,19 @@ class Edge:
 
     def need(self, t: int) -> bool:
         """The receiver waits for a bound above `t`. True if it was told one at once."""
-        self.asked = max(self.asked, t)
-        return self.answer()
+        if t not in self.asks:
+            self.asks.append(t)
+        return self.answer() and t not in self.asks
 
     def answer(self) -> bool:
-        """Send a bare bound if one was asked for and is known, or if the stream has ended (rule 21)."""
+        """Send a bare bound if one was asked for and is known, or if the stream has ended (rule 21).
+
+        Every need is kept apart: in a cycle, an answer to a small one is what the answer to a larger one waits for.
+        """
         bound = self.bound
-        if not self.ready or not (bound >= INFINITY or -1 < self.asked < bound):
+        if not self.ready or not (bound >= INFINITY or (self.asks and min(self.asks) < bound)):
             return False
-        self.asked = -1
+        self.asks = [t for t in self.asks if t >= bound]
         self.link.bound(bound)  # type: ignore[union-attr]
         return True
 
@@ -196,7 +200,7 @@ class Edge:
     def receiver_lost(self) -> None:
         """The receiver's worker died; until it is back everything waits here, under the policy."""
         self.ready = False
-        self.asked = -1
+        self.asks = []
 
     def receiver_back(self) -> None:
         """A new incarnation of the receiver is there, with nothing in its memory (rule 25).

@@ -40,7 +40,7 @@ class InEdge:
     """One stream as a port has received it. Counts of `fates` go to the sender, whose ledger they complete."""
 
     __slots__ = (
-        "asked", "back", "bound", "choices", "dead", "delay", "fates", "index", "items", "key", "lift", "lost", "next_seq",
+        "asks", "back", "bound", "choices", "dead", "delay", "fates", "index", "items", "key", "lift", "lost", "next_seq",
         "received", "seen",
     )  # fmt: skip
 
@@ -51,7 +51,7 @@ class InEdge:
         self.lift = config.queue.policy == "block" and config.triggers
         self.items: deque[Item] = deque()
         self.bound = self.delay
-        self.asked = -1
+        self.asks: set[int] = set()
         self.dead = False
         self.received = self.next_seq = 0
         self.fates: Counter[str] = Counter()
@@ -75,15 +75,15 @@ class InEdge:
 
     def need(self, above: int) -> None:
         """Ask the sender, once, for a bound above `above`."""
-        if self.asked < above and self.bound <= above and not self.dead:
-            self.asked = above
+        if self.bound <= above and above not in self.asks and not self.dead:
+            self.asks.add(above)
             self.back.need(above - self.delay)  # type: ignore[union-attr]
 
     def told(self, bound: int) -> None:
         """A bound came from the sender."""
         self.raise_bound(min(INFINITY, bound + self.delay))
-        if self.bound > self.asked:
-            self.asked = -1
+        if self.asks:
+            self.asks = {t for t in self.asks if t >= self.bound}
 
 
 class Port:
@@ -110,8 +110,8 @@ class Port:
             bound = stamp + 1
         if bound > edge.bound:
             edge.bound = bound if bound < INFINITY else INFINITY
-            if bound > edge.asked:
-                edge.asked = -1
+            if edge.asks:
+                edge.asks = {t for t in edge.asks if t >= edge.bound}
 
     def still_open(self, stamp: int) -> bool:
         """Whether a message behind a forced bound is in time all the same."""
