@@ -56,11 +56,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from {name} import {cls}
-
 from omnistream.graph.load import load_graph
 from omnistream.message import Text
 from omnistream.testing import context
+
+from {name} import {cls}
 
 
 def test_it_numbers_texts_and_skips_empty_ones() -> None:

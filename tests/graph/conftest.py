@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 """The parts of graph_parts.py by their import path, and the design's example made of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 """Random graph files that are valid, as plain values, and random damage to them."""
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ _KINDS: dict[str, tuple[dict[str, frozenset[str]], dict[str, str]]] = {
     "Encoder": ({"audio": frozenset({"audio", "any"})}, {"out": "features"}),
     "Parse": ({"text": frozenset({"text", "transcript", "any"})}, {"out": "command"}),
     "Hands": ({"frame": frozenset({"video", "any"})}, {"out": "gesture", "stop": "gesture"}),
-    "Pass": ({"x": frozenset({"audio", "video", "text", "transcript", "features", "command", "gesture", "any"})}, {"out": "any"}),
+    "Pass": (
+        {"x": frozenset({"audio", "video", "text", "transcript", "features", "command", "gesture", "any"})},
+        {"out": "any"},
+    ),
     "Loop": ({"x": frozenset({"text", "any"})}, {"out": "text"}),
     "Show": ({"value": frozenset({"audio", "video", "text", "transcript", "features", "command", "gesture", "any"})}, {}),
 }

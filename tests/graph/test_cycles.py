@@ -28,7 +28,12 @@ def test_every_cycle_is_told() -> None:
 
 
 def test_feedback_with_a_delay_is_no_cycle() -> None:
-    graph = load(nodes(HEAD + "a: {use: Loop, inputs: {x: typed, back: {from: b, take: latest, delay: 50ms}}}\nb: {use: Pass, inputs: {x: a}}"))
+    graph = load(
+        nodes(
+            HEAD
+            + "a: {use: Loop, inputs: {x: typed, back: {from: b, take: latest, delay: 50ms}}}\nb: {use: Pass, inputs: {x: a}}"
+        )
+    )
     assert graph.nodes["a"].inputs[1].config.delay_ns == 50_000_000
 
 

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-
 from helpers_graph import load, nodes
+from hypothesis import HealthCheck, given, settings
+from random_graphs import graphs
+
 from omnistream.graph.draw_svg import draw_svg
 from omnistream.graph.draw_text import draw_text
 from omnistream.graph.host import Host
 from omnistream.graph.layout import lay_out
 from omnistream.graph.load import parse_graph
 from omnistream.graph.plan import make_plan
-from random_graphs import graphs
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 HOST = Host(99, 99)
@@ -26,7 +27,9 @@ def drawn(value: dict[str, Any]):
 
 
 def test_a_drawing(example: str) -> None:
-    assert draw_text(load(example)) == """\
+    assert (
+        draw_text(load(example))
+        == """\
              ┌────────────┐    ┌───────┐
              │ typed      ├─┬─▸│ parse ├─╮
              │ Typed      │ │  │ Parse │ │
@@ -44,6 +47,7 @@ def test_a_drawing(example: str) -> None:
 │ Cam    │   │       stop ├──────────────╯  └──────────────────┘ ╰─▸│ glasses  │
 └────────┘   └────────────┘                                         │ Captions │
                                                                     └──────────┘"""
+    )
 
 
 def test_feedback_is_told_in_words() -> None:
@@ -67,7 +71,7 @@ def test_a_drawing_that_is_too_wide_leaves_out_names(example: str) -> None:
 def test_boxes_of_a_layer_never_touch_and_edges_lead_to_the_right(value: dict[str, Any]) -> None:
     layout = lay_out(drawn(value))
     for layer in layout.layers:
-        for above, below in zip(layer, layer[1:], strict=False):
+        for above, below in itertools.pairwise(layer):
             assert above.y + above.height <= below.y
     assert {b.key for b in layout.boxes if b.lines} == value["nodes"].keys()
     assert all(k.dst.layer == k.src.layer + 1 for k in layout.links)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import EXAMPLE
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from random_graphs import damaged, graphs
 from ruamel.yaml import YAML
 
-from conftest import EXAMPLE
 from omnistream.errors import GraphError
 from omnistream.graph.graph import Graph
 from omnistream.graph.host import Host
 from omnistream.graph.load import load_graph, parse_graph
 from omnistream.graph.plan import make_plan
-from random_graphs import damaged, graphs
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
@@ -51,7 +51,9 @@ def test_a_valid_graph_loads_and_is_planned_however_it_is_written(value: dict[st
     assert list(graph.nodes) == list(value["nodes"])
     for name, node in graph.nodes.items():
         written = value["nodes"][name].get("inputs", {})
-        assert [i.config.name for i in node.inputs] == [p for p in ("audio", "text", "frame", "x", "value", "back") if p in written]
+        assert [i.config.name for i in node.inputs] == [
+            p for p in ("audio", "text", "frame", "x", "value", "back") if p in written
+        ]
         for i in node.inputs:
             for stream in i.streams:
                 source, _, port = stream.partition(".")
@@ -67,7 +69,7 @@ def test_a_valid_graph_loads_and_is_planned_however_it_is_written(value: dict[st
 def test_a_damaged_graph_gives_sentences_with_file_and_line(value: dict[str, Any], block: bool) -> None:
     try:
         text = block_yaml(value) if block else json.dumps(value, indent=1)
-    except Exception:  # the damage itself cannot be written as YAML
+    except Exception:  # noqa: BLE001  the damage itself cannot be written as YAML
         text = json.dumps(value, indent=1)
     graph = outcome(text)
     event("sound" if graph is not None else "refused")

@@ -1,16 +1,19 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 import graph_parts
+import pytest
 from helpers_graph import fault, load, nodes
+
 from omnistream.graph.options import REQUIRED, options_of, spell
 
 
 def options(text: str, **env: str) -> object:
-    return load(nodes(f"mic: {{use: Mic}}\nx: {{use: Speech, inputs: {{audio: mic}}, with: {text}}}"), env=env).nodes["x"].options
+    return (
+        load(nodes(f"mic: {{use: Mic}}\nx: {{use: Speech, inputs: {{audio: mic}}, with: {text}}}"), env=env).nodes["x"].options
+    )
 
 
 def refused(text: str, **env: str) -> str:
@@ -35,7 +38,10 @@ def test_options_take_the_types_of_their_fields() -> None:
     ("text", "sentence"),
     [
         ("{chekpoint: x}", "chekpoint: Speech has no such option; did you mean 'checkpoint'?"),
-        ("{zzz: x}", "zzz: Speech has no such option; it has checkpoint, beams, temperature, mode, words, weights, cache, size, debug"),
+        (
+            "{zzz: x}",
+            "zzz: Speech has no such option; it has checkpoint, beams, temperature, mode, words, weights, cache, size, debug",
+        ),
         ("{beams: three}", 'beams: this must be int; found "three"'),
         ("{beams: 1.5}", "beams: this must be int; found 1.5"),
         ("{beams: '3'}", 'beams: this must be int; found "3"'),
@@ -85,7 +91,13 @@ def test_an_attribute_of_the_base_class_is_no_default_of_an_option() -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("temperature", "float | null"), ("mode", '"fast" | "good"'), ("words", "list[str]"), ("cache", "Path"), ("size", "tuple[int, int]")],
+    [
+        ("temperature", "float | null"),
+        ("mode", '"fast" | "good"'),
+        ("words", "list[str]"),
+        ("cache", "Path"),
+        ("size", "tuple[int, int]"),
+    ],
 )
 def test_types_are_spelled_as_a_person_would(name: str, text: str) -> None:
     assert spell(options_of(graph_parts.Speech)[name].hint) == text

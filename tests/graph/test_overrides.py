@@ -1,10 +1,11 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-
 from helpers_graph import fault, faults, load, nodes
+
 from omnistream.flow.config import Queue
 from omnistream.graph import registry
 from omnistream.graph.registry import Found
@@ -29,7 +30,13 @@ def test_a_value_set_from_the_command_line_is_typed(example: str, word: str, nod
 
 
 def test_any_word_of_the_file_can_be_set(example: str) -> None:
-    sets = ["budget=50ms", "workers.mind.cpu=2", "workers.eyes.threads=2", "nodes.reason.inputs.intent.wait=70ms", "nodes.speech.on=mind"]
+    sets = [
+        "budget=50ms",
+        "workers.mind.cpu=2",
+        "workers.eyes.threads=2",
+        "nodes.reason.inputs.intent.wait=70ms",
+        "nodes.speech.on=mind",
+    ]
     graph = load(example, sets=[*sets, "nodes.parse.inputs.text.queue={block: 3}"])
     assert graph.budget_ns == 50 * MS
     assert (graph.workers["mind"].cpu, graph.workers["eyes"].threads) == (2, 2)
@@ -48,7 +55,10 @@ def test_any_word_of_the_file_can_be_set(example: str) -> None:
         ("nodes..x=3", "--set nodes..x=3: this is no PATH=VALUE; write one like nodes.camera.with.fps=10"),
         ("nodes.camra.with.fps=1", "--set nodes.camra.with.fps=1: there is no node 'camra'; did you mean 'camera'?"),
         ("nodes.camera.with.fsp=1", "--set nodes.camera.with.fsp=1: Cam has no such option; did you mean 'fps'?"),
-        ("nodes.camera.with.fps=[", "--set nodes.camera.with.fps=[: the value cannot be read; write a number, true, text, or '[a, b]'"),
+        (
+            "nodes.camera.with.fps=[",
+            "--set nodes.camera.with.fps=[: the value cannot be read; write a number, true, text, or '[a, b]'",
+        ),
         ("nodes.camera.with.fps=x", '--set nodes.camera.with.fps=x: this must be float; found "x"'),
         ("nodes.camera.with.fps=${NO}", "--set nodes.camera.with.fps=${NO}: the value cannot be read"),
         ("budget=3", "--set budget=3: the duration 3 has no unit; write '3ms' or '3s'"),
@@ -85,7 +95,10 @@ def test_a_device_for_a_source(example: str) -> None:
         ("robot=x.wav", "--source robot=x.wav: 'robot' is a sink, not a source; --source replaces a source's input"),
         ("typed=tcp://*:1", "--source typed=tcp://*:1: Typed has no option `device` to replace; give a recording (FILE.mcap)"),
         ("camera=no.mcap", "--source camera=no.mcap: there is no such file 'no.mcap'; write the path of a recording"),
-        ("parse=no.mcap", "--source parse=no.mcap: 'parse' has inputs, so it is not a source; --source replaces a source's input"),
+        (
+            "parse=no.mcap",
+            "--source parse=no.mcap: 'parse' has inputs, so it is not a source; --source replaces a source's input",
+        ),
     ],
 )
 def test_a_source_that_cannot_be(example: str, word: str, sentence: str) -> None:

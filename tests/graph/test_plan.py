@@ -4,10 +4,10 @@ import pickle
 from pathlib import Path
 
 import pytest
+from helpers_graph import load, nodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers_graph import load, nodes
 from omnistream.errors import GraphError
 from omnistream.graph import host as host_module
 from omnistream.graph.graph import Plan
@@ -97,7 +97,9 @@ def test_gpu_without_one_runs_on_the_cpu_with_a_notice(example: str) -> None:
 
 def test_gpu_required_without_one_is_refused(example: str) -> None:
     graph = load(example, sets=["workers.mind.gpu_required=true"])
-    with pytest.raises(GraphError, match=r"g\.yaml:4: workers\.mind: the worker 'mind' requires `gpu: 0\.5`, and there is none here; run it"):
+    with pytest.raises(
+        GraphError, match=r"g\.yaml:4: workers\.mind: the worker 'mind' requires `gpu: 0\.5`, and there is none here; run it"
+    ):
         make_plan(graph, host=NO_GPU)
     assert make_plan(graph, host=ONE_GPU).workers[-1].gpu_required
 
@@ -122,13 +124,18 @@ def test_gpus_are_given_while_there_are_any(asks: tuple[float, ...], gpus: int, 
 
 def test_more_cores_than_there_are_is_refused(example: str) -> None:
     graph = load(example, sets=["workers.mind.cpu=3", "workers.ears.cpu=2"])
-    with pytest.raises(GraphError, match=r"g\.yaml:4: workers: the workers ask for 5 CPU cores \(ears 2, mind 3\), and there are 4; lower `cpu`"):
+    with pytest.raises(
+        GraphError,
+        match=r"g\.yaml:4: workers: the workers ask for 5 CPU cores \(ears 2, mind 3\), and there are 4; lower `cpu`",
+    ):
         make_plan(graph, host=NO_GPU)
     assert make_plan(graph, "one", NO_GPU).workers[0].cpu == 0
 
 
 def test_notices() -> None:
-    graph = load(nodes("a: {use: Typed, on: mnid}\nb: {use: Hands, inputs: {frame: c}}\nc: {use: Cam}", "workers: {mind: {cpu: 1}}\n"))
+    graph = load(
+        nodes("a: {use: Typed, on: mnid}\nb: {use: Hands, inputs: {frame: c}}\nc: {use: Cam}", "workers: {mind: {cpu: 1}}\n")
+    )
     assert make_plan(graph, host=NO_GPU).notices == (
         "nobody reads 'a.out'",
         "nobody reads 'b.out' or 'b.stop'",
@@ -140,7 +147,9 @@ def test_notices() -> None:
     ("visible", "devices", "gpus"),
     [(None, 2, 2), ("", 2, 0), ("-1", 2, 0), ("0", 2, 1), ("0,1,2", 2, 2), (None, 0, 0), ("0", 0, 0)],
 )
-def test_gpus_of_this_host(visible: str | None, devices: int, gpus: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_gpus_of_this_host(
+    visible: str | None, devices: int, gpus: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for i in range(devices):
         (tmp_path / f"nvidia{i}").touch()
     (tmp_path / "nvidiactl").touch()

@@ -1,10 +1,11 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 from __future__ import annotations
 
 import pytest
+from helpers_graph import fault, faults, load, nodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers_graph import fault, faults, load, nodes
 from omnistream.flow.config import Queue, WindowConfig
 from omnistream.graph.ports import default_queue
 from omnistream.message import INFINITY, MS, PAYLOADS, SECOND
@@ -142,7 +143,9 @@ def test_what_does_not_fit_a_port(node: str, sentence: str | None) -> None:
 
 
 def test_a_node_without_a_trigger_never_runs() -> None:
-    found = faults(nodes(SOURCES + "x: {use: Strict, inputs: {one: {from: typed, take: latest}, two: {from: typed, take: latest}}}"))
+    found = faults(
+        nodes(SOURCES + "x: {use: Strict, inputs: {one: {from: typed, take: latest}, two: {from: typed, take: latest}}}")
+    )
     assert any("no input triggers, so this node never runs" in line for line in found)
 
 
@@ -196,7 +199,12 @@ def test_queues_follow_the_payload(reads: str, queue: Queue, in_flight: int) -> 
 
 
 def test_what_can_be_any_payload_fits_everywhere() -> None:
-    graph = load(nodes(SOURCES + "x: {use: Hands, inputs: {frame: any}}\ny: {use: Pass, inputs: {x: mic}}\nz: {use: Speech, inputs: {audio: y}}"))
+    graph = load(
+        nodes(
+            SOURCES
+            + "x: {use: Hands, inputs: {frame: any}}\ny: {use: Pass, inputs: {x: mic}}\nz: {use: Speech, inputs: {audio: y}}"
+        )
+    )
     assert graph.nodes["x"].inputs[0].config.queue == Queue("newest")
     assert graph.nodes["x"].inputs[0].config.in_flight == 2  # it is video, from a source
     assert graph.nodes["z"].inputs[0].config.queue == Queue("drop_oldest", 64)

@@ -60,7 +60,17 @@ def test_a_description() -> None:
 def test_the_graph_in_a_docstring_is_its_example(fence: bool) -> None:
     from omnistream.graph.describe import _said, _split
 
-    lines = ["Does x.", "", "`rate_hz`: how often. `n`: how", "many; more text.", "", "A graph::", "", "    graph: g", "    nodes:"]
+    lines = [
+        "Does x.",
+        "",
+        "`rate_hz`: how often. `n`: how",
+        "many; more text.",
+        "",
+        "A graph::",
+        "",
+        "    graph: g",
+        "    nodes:",
+    ]
     lines += ["      a: {use: b}", "", "After."]
     if fence:
         lines[5:10] = ["```yaml", "graph: g", "nodes:", "  a: {use: b}", "```"]

@@ -83,7 +83,10 @@ def test_an_unknown_name(package) -> None:
     ("text", "sentence"),
     [
         ("import no_such_package_x\n", "'their_bad' needs the package 'no_such_package_x', which is not installed; install it"),
-        ("from numpy import no_such_thing\n", "'their_bad' cannot be imported: ImportError: cannot import name 'no_such_thing'"),
+        (
+            "from numpy import no_such_thing\n",
+            "'their_bad' cannot be imported: ImportError: cannot import name 'no_such_thing'",
+        ),
         ("def f(:\n", "'their_bad' cannot be imported: SyntaxError"),
         ("1 / 0\n", "'their_bad' cannot be imported: ZeroDivisionError: division by zero"),
         ("", "module 'their_bad' has no 'Said'"),

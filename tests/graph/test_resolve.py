@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 from __future__ import annotations
 
 import pickle
@@ -5,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
 from helpers_graph import fault, faults, load, nodes
+
 from omnistream.graph.graph import Graph
 
 SOURCES = """

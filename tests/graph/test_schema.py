@@ -5,14 +5,14 @@ from typing import Any
 
 import jsonschema
 import pytest
+from conftest import EXAMPLE
 from hypothesis import HealthCheck, given, settings
+from random_graphs import graphs
 from ruamel.yaml import YAML
 
-from conftest import EXAMPLE
 from omnistream.errors import GraphError
 from omnistream.graph.load import parse_graph
 from omnistream.graph.schema import SCHEMA_FILE, graph_schema, schema_text
-from random_graphs import graphs
 
 VALIDATOR = jsonschema.Draft202012Validator(graph_schema())
 

@@ -1,8 +1,9 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 from __future__ import annotations
 
 import pytest
-
 from helpers_graph import fault, faults, load, nodes
+
 from omnistream.flow.config import Queue, WindowConfig
 from omnistream.graph.spec import LATER
 from omnistream.message import INFINITY, MS, SECOND
@@ -90,7 +91,9 @@ def test_words_of_later_versions_are_refused_by_name(model: str, word: str) -> N
     text, place = WHERE[model]
     found = fault(text.replace("WORD", word))
     assert found.endswith(f"{place}{word}: `{word}` is not in this version of OmniStream; delete it")
-    assert "did you mean" in fault(text.replace("WORD: 1", "grap: 1")) or "write one of" in fault(text.replace("WORD: 1", "q: 1"))
+    assert "did you mean" in fault(text.replace("WORD: 1", "grap: 1")) or "write one of" in fault(
+        text.replace("WORD: 1", "q: 1")
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,10 @@ def test_words_of_later_versions_are_refused_by_name(model: str, word: str) -> N
         ("graph: g\nnodes: []", "nodes: this must be a map of `name: value`; found a list"),
         ("graph: 'a b'\nnodes: {a: {use: 'graph_parts:Mic'}}", "graph: 'a b' is not a name"),
         ("graph: g\nbudget: 0\nnodes: {a: {use: 'graph_parts:Mic'}}", "budget: this duration must be more than 0"),
-        ("graph: g\nbudget: inf\nnodes: {a: {use: 'graph_parts:Mic'}}", "budget: this duration must be more than 0 and have an end"),
+        (
+            "graph: g\nbudget: inf\nnodes: {a: {use: 'graph_parts:Mic'}}",
+            "budget: this duration must be more than 0 and have an end",
+        ),
         ("graph: g\nbudget: soon\nnodes: {a: {use: 'graph_parts:Mic'}}", "budget: 'soon' is not a duration"),
         ("graph: g\nworkers: {w: {gpu_required: true}}\nnodes: {a: {use: 'graph_parts:Mic'}}", "`gpu_required` without `gpu`"),
         ("graph: g\nworkers: {w: {cpu: -1}}\nnodes: {a: {use: 'graph_parts:Mic'}}", "greater than or equal to 0"),
@@ -180,5 +186,11 @@ def test_all_port_words_reach_the_graph() -> None:
     x, back = (i.config for i in graph.nodes["loop"].inputs)
     assert (x.urgent, x.wait_ns, x.queue) == (True, 0, Queue("drop_oldest", 2))
     assert graph.nodes["loop"].inputs[0].streams == ("typed.out", "loop2.out")
-    assert (back.take, back.delay_ns, back.hold_ns, back.lag_ns, back.queue.policy) == ("latest", 50 * MS, 3 * SECOND, 40 * MS, "newest")
+    assert (back.take, back.delay_ns, back.hold_ns, back.lag_ns, back.queue.policy) == (
+        "latest",
+        50 * MS,
+        3 * SECOND,
+        40 * MS,
+        "newest",
+    )
     assert not back.triggers

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a sentence that is compared stands in one line
 from __future__ import annotations
 
 import math

@@ -36,7 +36,9 @@ def test_infinity(text: object) -> None:
     assert show_duration(INFINITY) == "inf"
 
 
-@pytest.mark.parametrize("bad", [20, 1.5, True, None, "", "ms", "-1s", "1h", "1 000ms", "1e3s", [], {}, "9999999999999999999min", "١s"])
+@pytest.mark.parametrize(
+    "bad", [20, 1.5, True, None, "", "ms", "-1s", "1h", "1 000ms", "1e3s", [], {}, "9999999999999999999min", "١s"]
+)
 def test_what_is_no_duration_is_refused(bad: object) -> None:
     with pytest.raises(ValueError, match="write"):
         parse_duration(bad)
