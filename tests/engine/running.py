@@ -1,0 +1,47 @@
+"""Runs of a plan on the local engine, for law tests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from omnistream.clock import SystemClock
+from omnistream.engine.conductor import Conductor, Outcome
+from omnistream.engine.local import LocalCrew
+from omnistream.engine.options import RunOptions
+from omnistream.graph.graph import Plan
+
+
+async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:
+    clock = SystemClock()
+    crew = LocalCrew(plan, clock, RunOptions(fresh=True, start_ns=start_ns))
+    return await asyncio.wait_for(Conductor(plan, crew, clock, fresh=True, start_ns=start_ns).run(), 30)
+
+
+async def run_live(plan: Plan, kills: list[tuple[float, str]] = [], for_s: float | None = None) -> Outcome:  # noqa: B006
+    """A live run in which workers are dropped at the given seconds after the start."""
+    clock = SystemClock()
+    crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns))
+    conductor = Conductor(plan, crew, clock, fresh=False)
+
+    async def killer() -> None:
+        start = asyncio.get_running_loop().time()
+        for at, name in kills:
+            await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
+            if name in crew.workers and conductor.outcome.started_ns:
+                await crew.kill(name)
+
+    task = asyncio.create_task(killer())
+    try:
+        return await asyncio.wait_for(conductor.run(for_s=for_s), 60)
+    finally:
+        task.cancel()
+
+
+def check_accounts(outcome: Outcome) -> None:
+    """One fate for every message of every edge, by the sender's account and by the receiver's (rule 19)."""
+    for key, edge in outcome.edges.items():
+        total = edge["pending"] + edge["held"] + sum(edge["fates"].values())
+        assert edge["sent"] == total, (key, edge)
+        there: dict[str, Any] = outcome.received[key]
+        assert there["received"] == sum(there["fates"].values()) + there["held"], (key, there)
