@@ -20,11 +20,12 @@ class Ramp:
         """The speed to command now, after `speed` was commanded `passed_s` ago, with the signed way `remaining` ahead.
 
         It leaves room to stop in time: one period at this speed and then braking take no more than `remaining`.
-        The change is at most the acceleration over the time passed, and over one period at most, however long that was.
+        The change is at most the acceleration over the time passed, but over no more than two periods, and over one from
+        rest, however long that was: a late tick is made up for, a lost one is not.
         """
         sign = math.copysign(1.0, remaining)
         way, a, dt = abs(remaining), self.max_acceleration, self.period_s
         in_time = max(a * dt, a * (math.sqrt(dt * dt + 2 * way / a) - dt))
         wanted = sign * min(way / dt, in_time, self.max_speed * scale)
-        change = a * min(max(passed_s, 0.0), dt)
+        change = a * min(max(passed_s, 0.0), 2 * dt if speed else dt)
         return min(max(wanted, speed - change), speed + change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnistream_nodes import hand, palm
@@ -22,12 +22,14 @@ RNG = np.random.default_rng(3)
 IMAGE = RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
+@settings(deadline=None)
 @given(crops, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=21))
 def test_points_go_there_and_back(crop: Crop, points: list[tuple[float, float]]):
     given_points = np.array(points)
     assert np.allclose(crop.to_crop(crop.to_image(given_points)), given_points, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(crops, st.floats(-1, 1), st.floats(-1, 1), st.floats(0.5, 3))
 def test_a_moved_crop_is_moved_along_its_own_axes(crop: Crop, x: float, y: float, scale: float):
     moved = crop.moved(x, y, scale)
@@ -49,6 +51,7 @@ def test_a_quarter_turn_is_the_turned_image():
         assert np.allclose(out * 255, np.rot90(square, quarters), atol=1e-3)
 
 
+@settings(deadline=None)
 @given(crops)
 def test_what_lies_outside_is_black_and_inside_within_range(crop: Crop):
     out = crop.sample(IMAGE, 16)
@@ -93,6 +96,7 @@ def test_the_anchors_are_those_of_the_model():
     assert len(np.unique(centres, axis=0)) == 24 * 24 + 12 * 12
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2015), st.floats(-40, 40), st.floats(-40, 40))
 def test_a_palm_comes_out_where_it_was_put(at: int, dx: float, dy: float):
     (found,) = palm.decode(*_raw(at, (dx, dy), 3.0), min_score=0.5)
@@ -126,6 +130,7 @@ def test_the_hand_is_upright_in_its_crop():
         assert math.isclose(crop.size, 64 * 2.6)
 
 
+@settings(deadline=None)
 @given(st.floats(-3, 3), st.floats(20, 300))
 def test_the_next_crop_follows_a_turning_and_growing_hand(turn: float, size: float):
     base = np.random.default_rng(1).uniform(0.2, 0.8, (21, 2))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -47,6 +47,7 @@ def away_from_edges(name_of_hand: float) -> bool:
     return min(abs(abs(name_of_hand) - edge) for edge in (40, 140)) > 1e-6
 
 
+@settings(deadline=None)
 @given(any_points)
 def test_a_mirror_swaps_left_and_right_and_nothing_else(points: np.ndarray):
     name, confidence = classify(points)
@@ -56,6 +57,7 @@ def test_a_mirror_swaps_left_and_right_and_nothing_else(points: np.ndarray):
     assert classify(flipped(points)) == (SWAPPED.get(name, name), pytest.approx(confidence))
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 4)), st.floats(-180, 180), st.floats(0.01, 100), st.tuples(*[st.floats(-1000, 1000)] * 2))
 def test_place_and_size_do_not_matter(fingers: set[int], turn: float, scale: float, shift: tuple[float, float]):
     points = drawn(fingers, turn)
@@ -64,6 +66,7 @@ def test_place_and_size_do_not_matter(fingers: set[int], turn: float, scale: flo
         assert classify(points)[0] == classify(points * scale + (*shift, 0))[0]
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180))
 def test_the_index_finger_points_where_it_is_turned(turn: float):
     points = drawn({1}, turn)
@@ -74,6 +77,7 @@ def test_the_index_finger_points_where_it_is_turned(turn: float):
         assert classify(flipped(points))[0] == SWAPPED.get(expected, expected)
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180))
 def test_a_thumb_alone_is_thumbs_up_or_points(turn: float):
     heading = heading_deg(drawn({0}), 2, 4)
@@ -83,6 +87,7 @@ def test_a_thumb_alone_is_thumbs_up_or_points(turn: float):
         assert classify(points)[0] == expected
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180), st.booleans())
 def test_an_open_hand_is_a_palm_unless_it_hangs(turn: float, thumb: bool):
     points = drawn({1, 2, 3, 4} | ({0} if thumb else set()), turn)
@@ -90,6 +95,7 @@ def test_an_open_hand_is_a_palm_unless_it_hangs(turn: float, thumb: bool):
         assert classify(points)[0] == ("open_palm" if abs(turn) < 120 else "none")
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 4)), st.floats(-180, 180))
 def test_every_other_set_of_fingers_says_nothing(fingers: set[int], turn: float):
     if fingers - {0} not in ({1}, {1, 2, 3, 4}, set()):

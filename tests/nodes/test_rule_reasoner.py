@@ -6,7 +6,7 @@ import itertools
 from copy import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnistream.errors import GraphError
@@ -257,6 +257,7 @@ films = st.lists(st.tuples(st.floats(0.01, 0.5), names), max_size=40).map(
 spans = st.tuples(st.floats(0, 10), st.floats(0, 5)).map(lambda p: (at(p[0]), at(p[0] + p[1])))
 
 
+@settings(deadline=None)
 @given(films, spans, st.integers(0, SECOND))
 def test_no_more_is_shown_than_there_is_time(gestures, span, hold):
     start, end = span
@@ -265,6 +266,7 @@ def test_no_more_is_shown_than_there_is_time(gestures, span, hold):
     assert sum(shown.values()) <= end - start
 
 
+@settings(deadline=None)
 @given(films, spans)
 def test_a_mirrored_film_gives_the_other_side(gestures, span):
     swap = {"point_left": "point_right", "point_right": "point_left"}
@@ -276,6 +278,7 @@ def test_a_mirrored_film_gives_the_other_side(gestures, span):
     assert Pointing().side(mirrored, *span) == other.get(side, side)
 
 
+@settings(deadline=None)
 @given(films, spans, st.integers(1, 10))
 def test_what_lies_outside_the_span_and_the_hold_changes_nothing(gestures, span, n):
     start, end = span
@@ -289,6 +292,7 @@ commands = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.one_of(st.none(), commands), films, st.booleans()), max_size=6))
 async def test_laws_of_every_sequence(steps):
     """Stops never come with actions; the same input gives the same output; every command is answered by one caption."""
