@@ -90,3 +90,14 @@ class Collect(Sink):
 
     async def write(self, item: Message[Event]) -> None:
         LOGS.setdefault((self.run, "collected"), []).append((item.origin, item.payload.data["v"], item.stamp_ns))
+
+
+@dataclass(kw_only=True)
+class Append(Sink):
+    """Appends each value to a file, a line each."""
+
+    path: str
+
+    async def write(self, item: Message[Event]) -> None:
+        with open(self.path, "a") as file:  # noqa: ASYNC230, PTH123
+            file.write(f"{item.seq} {item.payload.data['v']}\n")

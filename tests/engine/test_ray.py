@@ -1,0 +1,95 @@
+"""The Ray engine: the local engine's answers, through SIGKILL, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from law_nodes import LOGS
+from random_graphs import layouts, random_graph
+from running import check_accounts, run_fresh
+from test_live_laws import relay_chain
+
+from omnistream.clock import SystemClock
+from omnistream.engine.conductor import Conductor
+from omnistream.engine.options import RunOptions
+from omnistream.engine.ray import RayCrew
+from omnistream.engine.rundir import RunDir
+from omnistream.graph.graph import Plan
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    before = {p.pid for p in psutil.process_iter()}
+    yield
+    await asyncio.sleep(0.5)
+    left = [p.name() for p in psutil.process_iter() if p.pid not in before and "ray" in " ".join(p.cmdline()).lower()]
+    assert not left
+    assert not [p for p in Path(tempfile.gettempdir()).glob("omnistream-*") if (p / "owner").read_text() == str(os.getpid())]
+
+
+async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] = []):  # noqa: B006, ANN201
+    clock, home = SystemClock(), RunDir()
+    try:
+        options = RunOptions(fresh=fresh, offset_ns=clock.offset_ns, run_dir=home.path)
+        crew = RayCrew(plan, options)
+        conductor = Conductor(plan, crew, clock, fresh=fresh)
+
+        async def killer() -> None:
+            while not conductor.outcome.started_ns:
+                await asyncio.sleep(0.01)
+            start = asyncio.get_running_loop().time()
+            for at, name in kills:
+                await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
+                if name not in conductor.down:
+                    os.kill(crew.pids[name], signal.SIGKILL)
+
+        task = asyncio.create_task(killer())
+        try:
+            return await asyncio.wait_for(conductor.run(), 60)
+        finally:
+            task.cancel()
+    finally:
+        home.remove()
+
+
+async def test_fresh_on_ray_equals_fresh_in_one_process(nothing_left: None) -> None:
+    graph = random_graph(7, "ray", feedback=True)
+    plans = layouts(graph, 7)
+    here = await run_fresh(plans["one"])
+    there = await on_ray(plans["each"], fresh=True)
+    assert {n: s["out"] for n, s in here.nodes.items()} == {n: s["out"] for n, s in there.nodes.items()}
+    assert not there.ledger
+    check_accounts(there)
+    for key in [k for k in LOGS if k[0] == "ray"]:
+        del LOGS[key]
+
+
+async def test_commands_survive_killed_processes(nothing_left: None, tmp_path: Path) -> None:
+    r = random.Random(5)
+    kills = [(0.3, "a"), (1.0, "b"), (1.6 + r.random() / 10, "a")]
+    plan = relay_chain("rayrun", 150, 20, 2)
+    outcome = await on_ray(_to_file(plan, tmp_path / "effects"), fresh=False, kills=kills)
+    effects = Counter(line.split()[-1] for line in (tmp_path / "effects").read_text().splitlines())
+    assert outcome.restarts == {"a": 2, "b": 1}
+    assert effects == {f"s.{i}": 1 for i in range(150)}, outcome.ledger
+    check_accounts(outcome)
+
+
+def _to_file(plan: Plan, path: Path) -> Plan:
+    """The same plan with a sink that writes to a file, since its process is another one."""
+    import dataclasses
+
+    nodes = dict(plan.graph.nodes)
+    nodes["k"] = dataclasses.replace(nodes["k"], target="law_nodes:Append", options={"path": str(path)})
+    return dataclasses.replace(plan, graph=dataclasses.replace(plan.graph, nodes=nodes))
