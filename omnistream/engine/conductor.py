@@ -98,6 +98,7 @@ class Conductor:
         self.workers = [w.name for w in plan.workers]
         self.down: dict[str, str] = {}
         self.events: list[str] = []
+        self.said: list[str] = []
         self.incarnations: Counter[str] = Counter()
         self._worker_counts: dict[tuple[str, int], Counter[str]] = {}
         self._edge_losses: dict[str, int] = {}
@@ -282,6 +283,7 @@ class Conductor:
         out.received.update(snapshot["received"])
         out.rows.extend(snapshot["ledger"])
         del out.rows[:-50_000]
+        self.said.extend(snapshot.get("said", ()))
         self._worker_counts[worker, incarnation] = Counter(snapshot["counts"])
         for key, counts in snapshot["edges"].items():
             self._edge_losses[key] = sum(n for f, n in counts["fates"].items() if f not in ("consumed", "read", "superseded"))

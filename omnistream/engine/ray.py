@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import dataclasses
 import inspect
+import io
 import logging
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +31,21 @@ _ANSWER_S = 10.0
 _POLLED = ("snapshot", "probe")
 
 
+class Said(io.TextIOBase):
+    """What a worker prints (a console sink, a node being debugged): kept, and shown by whoever leads the run."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        self._text = (self._text + text)[-100_000:]
+        return len(text)
+
+    def take(self) -> list[str]:
+        lines, self._text = self._text.splitlines(), ""
+        return lines
+
+
 class RayWorker:
     """The actor: a worker, its post, and the way to call it."""
 
@@ -37,6 +54,9 @@ class RayWorker:
         sys.path[:0] = [p for p in path if p not in sys.path]
         self._worker: Any = None
         self._post: Any = None
+
+        self._said = Said()
+        sys.stdout = self._said
 
     def pid(self) -> int:
         return os.getpid()
@@ -64,6 +84,8 @@ class RayWorker:
     async def call(self, method: str, *args: Any) -> Any:
         result = getattr(self._worker, method)(*args)
         result = await result if inspect.isawaitable(result) else result
+        if method == "snapshot":
+            result["said"] = self._said.take()
         if method == "close":
             if self._worker.recorder is not None:
                 self._worker.recorder.close()
@@ -94,6 +116,7 @@ class RayCrew:
             os.environ.setdefault(name, "1")
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves a token in the user's home
         await asyncio.to_thread(self._start_ray)
         self._check_placement()
         results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
@@ -105,6 +128,8 @@ class RayCrew:
         import ray
 
         self._ray = ray
+        if hasattr(ray._private.worker, "print_to_stdstream"):  # noqa: SLF001  Ray tells of deaths that are told here already
+            ray._private.worker.print_to_stdstream = lambda *_, **__: None  # noqa: SLF001
         quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if self.address is not None:
             ray.init(address=self.address, **quiet)
@@ -191,10 +216,9 @@ class RayCrew:
         self._ending = True
         if self._ray is None:
             return
-        for name, actor in self.actors.items():
+        for actor in self.actors.values():
             with contextlib.suppress(Exception):
                 self._ray.kill(actor, no_restart=True)
-            self.kill(name) if name in self._pidfds else None
         if self.address is None:
             await asyncio.to_thread(self._ray.shutdown)
 

@@ -43,6 +43,9 @@ class LiveTable:
         for event in conductor.events[self._events :]:
             self._console.print(f"[yellow]{event}[/]", highlight=False)
         self._events = len(conductor.events)
+        for line in conductor.said:
+            self._console.print(line, markup=False, highlight=False)
+        conductor.said.clear()
         if self._live is None:
             return
         nodes = {n: conductor.outcome.nodes[n] for n in conductor.plan.graph.nodes if n in conductor.outcome.nodes}
