@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sys
 import threading
@@ -130,13 +131,14 @@ class _Printer:
 
     async def close(self) -> None:
         def end() -> None:
-            try:
+            with contextlib.suppress(queue.Full):
                 self._lines.put(None, timeout=_FLUSH_SECONDS)
                 self._thread.join(_FLUSH_SECONDS)
-            except queue.Full:
-                pass
-            if self._thread.is_alive():
-                self._left_out += self._lines.qsize()
+            if self._thread.is_alive():  # stuck in a write: when that returns, it finds nothing but the end
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        self._left_out += self._lines.get_nowait() is not None
+                self._lines.put(None)
 
         await asyncio.to_thread(end)
         self._tell()

@@ -69,7 +69,7 @@ class ConsoleCommands(Source):
     A line longer than 1000 characters, or not UTF-8, is refused and counted (``refused``); control characters become spaces.
     While the graph has no room, nothing more is read.
 
-    Raises DeviceError at launch where there is no input to read: a worker of the ray engine has none.
+    Raises DeviceError at launch where there is no input to read: a background job and a worker of the ray engine have none.
 
     ```yaml
     graph: echo
@@ -129,10 +129,19 @@ def _input(name: str) -> int:
         raise DeviceError(f"{name}: {_NONE}") from error
     if where.st_rdev == nothing.st_rdev:
         raise DeviceError(f"{name}: {_NONE}")
+    if os.isatty(number) and _in_background(number):
+        raise DeviceError(f"{name}: {_NONE}")  # to read would stop the process
     return number
 
 
+def _in_background(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # it controls another session, whose jobs do not concern us
+        return False
+
+
 _NONE = (
-    "there is no terminal or pipe to read commands from here (workers of the ray engine have none); "
-    "run with --engine local, or use zmq_commands or mqtt_commands"
+    "there is no terminal or pipe to read commands from (a background job has none, nor has a worker of the ray engine); "
+    "run with --engine local in the foreground, or use zmq_commands or mqtt_commands"
 )

@@ -15,7 +15,7 @@ __all__ = ["MonoResampler"]
 class MonoResampler:
     """Frames of any format, layout and rate in, (N,) int16 mono at `rate_hz` out; a frame may differ from the one before.
 
-    A few ms stay inside until `flush`; in all, n samples at r Hz give n * rate_hz / r of them, to within 1 ms per change of
+    A few ms stay inside until `flush`; in all, n samples at r Hz give n * rate_hz / r of them, to within 2 ms per change of
     format. FFmpeg's swresample mixes the channels down without clipping.
     """
 
