@@ -74,7 +74,7 @@ def voice_robot_script() -> Script:
         Said(31.5, "turn around", "turn", rms),
         Said(35.5, "the cup was red before it fell", "none", awb),
         Said(40.0, "come here", "come", slt),
-        Said(47.0, "look up", "look", slt),
+        Said(47.0, "look left", "look", slt),
         Said(50.5, "put it down", "place", rms),
         Said(54.5, "go home", "home", slt),
         Said(58.0, "slow down", "slow", rms),
