@@ -103,7 +103,7 @@ def _feedback(layout: Layout, lefts: list[float], tall: float) -> str:
         name, _, outlet = stream.partition(".")
         src, dst = boxes[name], boxes[node]
         x1, y1 = lefts[src.layer] + _width(src.layer, lefts), _y(src.y + src.outs[outlet])
-        x2, y2 = lefts[dst.layer], _y(dst.y + dst.ins[port.config.name])
+        x2, y2 = lefts[dst.layer], _y(dst.y + dst.ins[port.config.name, ""])
         low = tall + _ROW
         path = f"M{x1:.1f},{y1:.1f} C{x1 + 60:.1f},{low:.1f} {x2 - 60:.1f},{low:.1f} {x2:.1f},{y2:.1f}"
         label = escape(f"{stream} -> {node}.{port.config.name}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 from omnistream.graph.graph import Graph, Plan
-from omnistream.graph.layout import Box, Layout, Link, lay_out
+from omnistream.graph.layout import Box, Layout, Link, lay_out, turns
 from omnistream.graph.plan import workers_by_node
 from omnistream.graph.units import show_duration
 
@@ -14,6 +14,7 @@ __all__ = ["draw_text", "feedback_lines"]
 
 _N, _E, _S, _W = 1, 2, 4, 8
 _SOLID = dict(zip(range(16), " ╵╶╰╷│╭├╴╯─┴╮┤┬┼", strict=True))
+_FORK = "╋"  # a stream that goes on to all sides, where ┼ is two that cross
 _DASHED = _SOLID | {_N | _S: "╎", _E | _W: "╌"}
 
 
@@ -50,22 +51,24 @@ class _Canvas:
 
     def __init__(self) -> None:
         self.lines: dict[tuple[int, int], int] = defaultdict(int)
+        self.streams: dict[tuple[int, int], set[str]] = defaultdict(set)
         self.solid: set[tuple[int, int]] = set()
         self.letters: dict[tuple[int, int], str] = {}
 
-    def across(self, y: int, x1: int, x2: int, *, side: bool) -> None:
+    def across(self, y: int, x1: int, x2: int, stream: str, *, side: bool) -> None:
         """A horizontal line from one cell to another, both included."""
         for x in range(x1, x2):
-            self._join((y, x), _E, side)
-            self._join((y, x + 1), _W, side)
+            self._join((y, x), _E, stream, side)
+            self._join((y, x + 1), _W, stream, side)
 
-    def down(self, x: int, y1: int, y2: int, *, side: bool) -> None:
+    def down(self, x: int, y1: int, y2: int, stream: str, *, side: bool) -> None:
         for y in range(min(y1, y2), max(y1, y2)):
-            self._join((y, x), _S, side)
-            self._join((y + 1, x), _N, side)
+            self._join((y, x), _S, stream, side)
+            self._join((y + 1, x), _N, stream, side)
 
-    def _join(self, cell: tuple[int, int], way: int, side: bool) -> None:
+    def _join(self, cell: tuple[int, int], way: int, stream: str, side: bool) -> None:
         self.lines[cell] |= way
+        self.streams[cell].add(stream)
         if not side:
             self.solid.add(cell)
 
@@ -86,6 +89,8 @@ class _Canvas:
     def _cell(self, y: int, x: int) -> str:
         if (y, x) in self.letters:
             return self.letters[y, x]
+        if self.lines.get((y, x)) == _N | _E | _S | _W and len(self.streams[y, x]) == 1:
+            return _FORK
         return (_SOLID if (y, x) in self.solid else _DASHED)[self.lines.get((y, x), 0)]
 
 
@@ -109,7 +114,7 @@ def _draw(layout: Layout) -> str:
         for box in layer:
             if not box.lines:  # a waypoint: the line crosses the whole column
                 incoming = [k for k in layout.links if k.dst is box]
-                canvas.across(box.y, x - 1, left, side=all(k.side for k in incoming))
+                canvas.across(box.y, x - 1, left, incoming[0].stream, side=all(k.side for k in incoming))
         x = right
     return canvas.text()
 
@@ -128,9 +133,9 @@ def _draw_links(canvas: _Canvas, links: list[Link], tracks: dict[str, int], left
     """Each stream runs to its track, along it, and from there to its readers."""
     for link in links:
         column = left + 1 + tracks.get(link.stream, 0)
-        canvas.across(link.y1, left - 1, column, side=link.side)
-        canvas.down(column, link.y1, link.y2, side=link.side)
-        canvas.across(link.y2, column, right - 1, side=link.side)
+        canvas.across(link.y1, left - 1, column, link.stream, side=link.side)
+        canvas.down(column, link.y1, link.y2, link.stream, side=link.side)
+        canvas.across(link.y2, column, right - 1, link.stream, side=link.side)
         if link.dst.lines:
             canvas.write(link.y2, right - 1, "▹" if link.side else "▸")
 
@@ -139,32 +144,17 @@ def _tracks(links: list[Link]) -> tuple[dict[str, int], int]:
     """A column for each stream that turns in a channel, and how many columns that takes.
 
     Streams whose rows overlap have columns of their own. Where one leaves on the row on which another arrives, the first
-    turns before the second, else the two would read as one line. (Two that bar each other so are drawn in file order.)
+    turns before the second, else the two would read as one line.
     """
     spans: dict[str, tuple[int, int]] = {}
-    leaves: dict[int, str] = {}
-    arrives: dict[int, set[str]] = defaultdict(set)
     for link in links:
         low, high = spans.get(link.stream, (link.y1, link.y1))
         spans[link.stream] = (min(low, link.y2), max(high, link.y2))
-        leaves[link.y1] = link.stream
-        arrives[link.y2].add(link.stream)
-    turning = [s for s, (low, high) in spans.items() if low != high]
-    first: dict[str, set[str]] = {s: set() for s in turning}
-    for row, stream in leaves.items():
-        for other in arrives[row] - {stream}:
-            if other in first and stream in first:
-                first[other].add(stream)
-    while True:
-        try:
-            order = list(TopologicalSorter(first).static_order())
-            break
-        except CycleError as error:
-            first[error.args[1][1]].discard(error.args[1][0])
+    first = turns(links)
     tracks: dict[str, int] = {}
-    for stream in order:
+    for stream in TopologicalSorter(first).static_order():
         low, high = spans[stream]
-        least = max((tracks[o] + 1 for o in first[stream] if o in tracks), default=0)
+        least = max((tracks[o] + 1 for o in first[stream]), default=0)
         taken = {tracks[o] for o in tracks if spans[o][0] <= high and low <= spans[o][1]}
         tracks[stream] = next(c for c in range(least, least + len(taken) + 1) if c not in taken)
     return tracks, max(tracks.values(), default=-1) + 1

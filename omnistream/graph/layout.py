@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from itertools import zip_longest
 
 from omnistream.graph.cycles import upstream
 from omnistream.graph.graph import Graph, Input, NodeInfo
 
-__all__ = ["Box", "Layout", "Link", "lay_out"]
+__all__ = ["Box", "Layout", "Link", "lay_out", "turns"]
 
 _GAP = 1  # empty rows between boxes
 _SWEEPS = 4
@@ -29,7 +29,7 @@ class Box:
     key: str
     layer: int
     lines: tuple[tuple[str, str], ...] = ()  # what stands left and right in each
-    ins: dict[str, int] = field(default_factory=dict)
+    ins: dict[tuple[str, str], int] = field(default_factory=dict)  # by port and stream; each stream has its own row
     outs: dict[str, int] = field(default_factory=dict)
     height: int = 1
     width: int = 0
@@ -99,14 +99,19 @@ def _levels(graph: Graph) -> dict[str, int]:
 
 def _box(node: NodeInfo, level: int, notes: Sequence[str]) -> Box:
     """Ports are named in the box where there are several on a side; else the line of the name is the port."""
-    ins = {i.config.name: _port_label(i) for i in node.inputs}
+    ins = [(i, stream) for i in node.inputs for stream in (("",) if i.config.delay_ns else i.streams)]
     lines = [(line, "") for line in (node.name, *notes)]
-    if len(ins) <= 1 and len(node.outputs) <= 1:
-        rows = (dict.fromkeys(ins, 1), dict.fromkeys(node.outputs, 1))
+    if len(node.inputs) <= 1 and len(node.outputs) <= 1:
+        first = 1
+        lines += [("", "")] * (len(ins) - len(lines))
     else:
         first = len(lines) + 1
-        rows = ({p: first + i for i, p in enumerate(ins)}, {p: first + i for i, p in enumerate(node.outputs)})
-        lines += zip_longest(ins.values(), node.outputs, fillvalue="")
+        labels = [_port_label(i) if stream in ("", i.streams[0]) else "" for i, stream in ins]
+        lines += zip_longest(labels, node.outputs, fillvalue="")
+    rows = (
+        {(i.config.name, stream): row for row, (i, stream) in enumerate(ins, first)},
+        {port: row for row, port in enumerate(node.outputs, first)},
+    )
     width = max(len(a) + len(b) + (2 if b else 0) for a, b in lines) + 4
     return Box(node.name, level, tuple(lines), *rows, height=len(lines) + 2, width=width)
 
@@ -133,7 +138,7 @@ def _connect(graph: Graph, boxes: Mapping[str, Box]) -> tuple[list[Link], list[B
                 for level in range(src.layer + 1, boxes[node.name].layer + 1):
                     last = level == boxes[node.name].layer
                     dst = boxes[node.name] if last else ways.setdefault((stream, level), Box(f"{stream}@{level}", level))
-                    dst_row = dst.ins[port.config.name] if last else 0
+                    dst_row = dst.ins[port.config.name, stream] if last else 0
                     key = (stream, src.key, dst.key, dst_row)
                     both = side and (key not in found or found[key].side)
                     found[key] = Link(stream, src, row, dst, dst_row, both)
@@ -179,10 +184,38 @@ def _rows(layers: list[list[Box]], links: list[Link]) -> None:
                 near = [k.y1 - k.dst_row for k in before[box.key]] if forward else [k.y2 - k.src_row for k in after[box.key]]
                 wanted.append(_middle(near) if near else float(box.y))
             _settle(layer, wanted)
+    for level in range(1, len(layers)):
+        _unbar(layers, [k for k in links if k.dst.layer == level], level)
     top = min((box.y for layer in layers for box in layer), default=0)
     for layer in layers:
         for box in layer:
             box.y -= top
+
+
+def _unbar(layers: list[list[Box]], links: list[Link], level: int) -> None:
+    """Move all from `level` on down or up by the fewest rows with which no two streams bar each other's way."""
+    done = 0
+    for shift in (s for i in range(10_000) for s in (i, -i)):
+        for layer in layers[level:]:
+            for box in layer:
+                box.y += shift - done
+        done = shift
+        try:
+            TopologicalSorter(turns(links)).prepare()
+            return
+        except CycleError:
+            continue
+
+
+def turns(links: Sequence[Link]) -> dict[str, set[str]]:
+    """The streams that turn in a channel, and for each those that must turn before it: they leave where it arrives."""
+    leaves = {k.y1: k.stream for k in links}
+    before: dict[str, set[str]] = {k.stream: set() for k in links if k.y1 != k.y2}
+    for k in links:
+        other = leaves.get(k.y2, k.stream)
+        if other != k.stream:
+            before[k.stream].add(other)
+    return before
 
 
 def _middle(values: list[int]) -> float:

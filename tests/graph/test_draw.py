@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -10,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 
 from omnistream.graph.draw_svg import draw_svg
-from omnistream.graph.draw_text import draw_text
+from omnistream.graph.draw_text import _draw, draw_text
 from omnistream.graph.host import Host
 from omnistream.graph.layout import lay_out
 from omnistream.graph.load import parse_graph
@@ -20,25 +19,16 @@ CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, Heal
 HOST = Host(99, 99)
 
 
-def drawn(value: dict[str, Any]):
-    import json
-
-    return parse_graph(json.dumps(value), "g.yaml")
-
-
-def test_a_drawing(example: str) -> None:
-    assert (
-        draw_text(load(example))
-        == """\
-             ┌────────────┐    ┌───────┐
-             │ typed      ├─┬─▸│ parse ├─╮
-             │ Typed      │ │  │ Parse │ │
-             └────────────┘ │  └───────┘ │
+DRAWING = """\
+┌────────┐   ┌────────────┐    ┌───────┐
+│ mic    ├──▸│ speech     ├───▸│ parse ├─╮
+│ Mic    │   │ Speech     │ ╭─▸│ Parse │ │
+└────────┘   └────────────┘ │  └───────┘ │
                             │            │
-┌────────┐   ┌────────────┐ │            │
-│ mic    ├──▸│ speech     ├─╯            │
-│ Mic    │   │ Speech     │              │
-└────────┘   └────────────┘              │  ┌──────────────────┐    ┌──────────┐   ┌───────┐
+             ┌────────────┐ │            │
+             │ typed      ├─╯            │
+             │ Typed      │              │
+             └────────────┘              │  ┌──────────────────┐    ┌──────────┐   ┌───────┐
                                          │  │ reason           │ ╭─▸│ drive    ├──▸│ robot │
              ┌────────────┐              │  │ Reason           │ │  │ Drive    │   │ Robot │
              │ hands      │              ╰─▸│ intent    action ├─╯  └──────────┘   └───────┘
@@ -47,7 +37,16 @@ def test_a_drawing(example: str) -> None:
 │ Cam    │   │       stop ├──────────────╯  └──────────────────┘ ╰─▸│ glasses  │
 └────────┘   └────────────┘                                         │ Captions │
                                                                     └──────────┘"""
-    )
+
+
+def drawn(value: dict[str, Any]):
+    import json
+
+    return parse_graph(json.dumps(value), "g.yaml")
+
+
+def test_a_drawing(example: str) -> None:
+    assert draw_text(load(example)) == DRAWING
 
 
 def test_feedback_is_told_in_words() -> None:
@@ -85,8 +84,8 @@ def test_every_node_and_every_arrow_is_in_the_drawing(value: dict[str, Any]) -> 
     text = draw_text(graph)
     for name in value["nodes"]:
         assert f"│ {name} " in text
-    ports = {(n.name, i.config.name) for n in graph.nodes.values() for i in n.inputs if not i.config.delay_ns}
-    assert text.count("▸") + text.count("▹") == len(ports)
+    edges = [s for n in graph.nodes.values() for i in n.inputs if not i.config.delay_ns for s in i.streams]
+    assert text.count("▸") + text.count("▹") == len(edges)
 
 
 @CALM
@@ -103,18 +102,67 @@ def test_an_svg_is_well_formed_and_holds_every_node(value: dict[str, Any]) -> No
             assert 0 <= float(box.attrib["y"]) <= height - float(box.attrib["height"]) + 0.1
 
 
-def test_lines_meet(example: str) -> None:
-    """Each line's end is taken up by its neighbour: no stubs."""
-    rows = draw_text(load(example)).splitlines()
-    width = max(map(len, rows))
-    cells = [row.ljust(width) for row in rows]
-    east, west, north, south = "─╌╰╭├┬┴┼└┌", "─╌╯╮┤┬┴┼┘┐├▸▹", "│╎╰╯├┤┴┼└┘", "│╎╭╮├┤┬┼┌┐"
-    for y, row in enumerate(cells):
-        for x, letter in enumerate(row):
-            if letter in "─╌╰╭":
-                assert row[x + 1] in west, (y, x)
-            if letter in "╎╭╮" or (letter == "│" and cells[y + 1][x] != " "):
-                assert cells[y + 1][x] in north, (y, x)
-    assert east
-    assert south
-    assert not re.search("[╴╵╶╷]", "\n".join(rows))
+_WAYS = {
+    "─": "EW",
+    "╌": "EW",
+    "│": "NS",
+    "╎": "NS",
+    "╭": "ES",
+    "╮": "SW",
+    "╰": "NE",
+    "╯": "NW",
+    "├": "NES",
+    "┤": "NSW",
+    "┬": "ESW",
+    "┴": "NEW",
+}
+_STEP = {"N": (-1, 0), "E": (0, 1), "S": (1, 0), "W": (0, -1)}
+_BACK = {"N": "S", "E": "W", "S": "N", "W": "E"}
+
+
+def reached(rows: list[str], y: int, x: int) -> set[tuple[int, int]]:
+    """The arrows to which a reader's eye comes from an output: straight over a crossing, to all sides at a fork."""
+    found: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int, str]] = set()
+    todo = [(y, x, "E")]
+    while todo:
+        step = todo.pop()
+        if step in seen:
+            continue
+        seen.add(step)
+        y, x, way = step
+        y, x = y + _STEP[way][0], x + _STEP[way][1]
+        letter = rows[y][x]
+        if letter in "▸▹":
+            assert way == "E"
+            found.add((y, x + 1))
+        elif letter == "┼":
+            todo.append((y, x, way))
+        else:
+            ways = "NESW" if letter == "╋" else _WAYS[letter]
+            assert _BACK[way] in ways, f"a line breaks off at {y}, {x}"
+            todo += [(y, x, onward) for onward in ways if onward != _BACK[way]]
+    return found
+
+
+@CALM
+@given(graphs(max_nodes=14))
+def test_the_eye_that_follows_an_output_comes_to_its_readers_and_to_no_other(value: dict[str, Any]) -> None:
+    graph = drawn(value)
+    layout = lay_out(graph)
+    text = _draw(layout).splitlines()
+    rows = [row.ljust(max(map(len, text))) for row in text]
+    boxes = {b.key: b for b in layout.boxes if b.lines}
+    for name in graph.nodes:
+        for port, row in boxes[name].outs.items():
+            stream = f"{name}.{port}"
+            readers = {
+                (boxes[n.name].y + boxes[n.name].ins[i.config.name, stream], boxes[n.name].x)
+                for n in graph.nodes.values()
+                for i in n.inputs
+                if stream in i.streams and not i.config.delay_ns
+            }
+            box = boxes[name]
+            start = (box.y + row, box.x + box.width - 1)
+            assert rows[start[0]][start[1]] == ("├" if readers else "│")
+            assert (reached(rows, *start) if readers else set()) == readers

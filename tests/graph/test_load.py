@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EXAMPLE
+from helpers_graph import EXAMPLE
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from random_graphs import damaged, graphs

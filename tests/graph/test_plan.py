@@ -50,7 +50,7 @@ def test_one_and_each(example: str) -> None:
 
 @given(st.sampled_from(["planned", "one", "each"]), st.integers(1, 3), st.integers(0, 3))
 def test_every_node_is_on_exactly_one_worker(layout: str, cpus: int, gpus: int) -> None:
-    from conftest import EXAMPLE
+    from helpers_graph import EXAMPLE
 
     graph = load(EXAMPLE)
     plan = make_plan(graph, layout, Host(cpus, gpus))

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import EXAMPLE
+from helpers_graph import EXAMPLE
 from hypothesis import HealthCheck, given, settings
 from random_graphs import graphs
 from ruamel.yaml import YAML
