@@ -217,7 +217,9 @@ def ports_of(cls: type) -> Ports:
     parts = [p for p in _union(result) if p is not type(None) and typing.get_origin(p) is not Emit]
     parts += [t for p in _union(result) if typing.get_origin(p) is Emit for t in _union(typing.get_args(p)[0])]
     if not parts:
-        raise GraphError(f"{cls.__name__}.{method} returns nothing; a {'source' if method == 'run' else 'node'} must have an output")
+        raise GraphError(
+            f"{cls.__name__}.{method} returns nothing; a {'source' if method == 'run' else 'node'} must have an output"
+        )
     single = parts[0] if len(parts) == 1 and isinstance(parts[0], type) else None
     if single is not None and PAYLOADS.get(single.__name__) is not single and typing.get_type_hints(single):
         record = single

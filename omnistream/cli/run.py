@@ -58,7 +58,9 @@ def run(
     summary: SummaryOption = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,  # noqa: FBT002
     layout: LayoutOption = None,
-    address: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")
+    ] = None,
 ) -> None:
     """Run a graph until its sources end, the time is up, or Ctrl-C (once: drain; twice: now).
 
@@ -76,7 +78,9 @@ def run(
 
 @sentences
 def replay(
-    recording: Annotated[str, typer.Argument(metavar="RECORDING", help="An MCAP file: recorded with run --record, or any other.")],
+    recording: Annotated[
+        str, typer.Argument(metavar="RECORDING", help="An MCAP file: recorded with run --record, or any other.")
+    ],
     graph: GraphArgument,
     engine: EngineOption = Engine.local,
     sets: SetOption = None,

@@ -7,6 +7,7 @@ whole is decided here: when sources may lead, when nothing moves any more, what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections import Counter
@@ -85,7 +86,14 @@ class Conductor:
     """One run. `watch` is called with every snapshot round, for a live table."""
 
     def __init__(
-        self, plan: Plan, crew: Crew, clock: Clock, *, fresh: bool, start_ns: int = 0, watch: Callable[[Conductor], None] | None = None
+        self,
+        plan: Plan,
+        crew: Crew,
+        clock: Clock,
+        *,
+        fresh: bool,
+        start_ns: int = 0,
+        watch: Callable[[Conductor], None] | None = None,
     ) -> None:
         self.plan = plan
         self.crew = crew
@@ -164,7 +172,9 @@ class Conductor:
         while not self._stop.is_set():
             probes: list[dict[str, Any]] = await self._all("probe")
             if self.down:
-                raise OmniStreamError(f"the worker {next(iter(self.down))} died during the replay: {next(iter(self.down.values()))}")
+                raise OmniStreamError(
+                    f"the worker {next(iter(self.down))} died during the replay: {next(iter(self.down.values()))}"
+                )
             if all(p["done"] for p in probes) and sum(p["sent"] - p["received"] for p in probes) == 0:
                 return
             oldest = min(p["oldest"] for p in probes)
@@ -209,7 +219,8 @@ class Conductor:
         ending = False
         quiet = 0
         while True:
-            await asyncio.wait([asyncio.ensure_future(self._stop.wait())], timeout=_POLL_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _POLL_S)
             await self._look()
             if self._stop.is_set() or self._failure is not None or (end is not None and self.clock.now() >= end):
                 if end is not None and not self._stop.is_set() and self._failure is None:
@@ -252,7 +263,9 @@ class Conductor:
         await self._all("lost", worker, missing_ok=True)
         await self._all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
         if len(self._restart_times) > _RESTARTS_PER_MINUTE:
-            self._failure = OmniStreamError(f"worker {worker} died again ({why}): {_RESTARTS_PER_MINUTE} restarts a minute is the limit")
+            self._failure = OmniStreamError(
+                f"worker {worker} died again ({why}): {_RESTARTS_PER_MINUTE} restarts a minute is the limit"
+            )
             return
         prefix = {f"{n}." for w in self.plan.workers if w.name == worker for n in w.nodes}
         losses = {k: v for k, v in self._edge_losses.items() if any(k.startswith(p) for p in prefix)}

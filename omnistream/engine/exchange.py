@@ -291,4 +291,3 @@ class Exchange:
                 known = self.worker.options.losses.get(entry.edge.key, 0)
                 entry.edge.resume(out.seq, received, queued, fates, out.bound, known)
                 entry.said = None
-

@@ -150,7 +150,13 @@ class RayCrew:
                 )
 
     async def _spawn(self, worker: WorkerPlan, options: RunOptions) -> None:
-        wanted = {"max_restarts": 0, "max_task_retries": 0, "num_cpus": worker.cpu, "num_gpus": worker.gpu, "max_concurrency": 1000}
+        wanted = {
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "num_cpus": worker.cpu,
+            "num_gpus": worker.gpu,
+            "max_concurrency": 1000,
+        }
         actor = self._ray.remote(RayWorker).options(**wanted).remote(os.getcwd(), [p for p in sys.path if p])
         self.actors[worker.name] = actor
         pid = await actor.pid.remote()

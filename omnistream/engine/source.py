@@ -174,4 +174,12 @@ class SourceHost:
 
     def stats(self) -> dict[str, Any]:
         pending = sum(len(e.pending) for e in self.out.edges)
-        return {"in": 0, "out": self.emitted, "step_ms": {}, "queue": pending, "queue_max": pending, "raised": self.raised, "role": "source"}
+        return {
+            "in": 0,
+            "out": self.emitted,
+            "step_ms": {},
+            "queue": pending,
+            "queue_max": pending,
+            "raised": self.raised,
+            "role": "source",
+        }

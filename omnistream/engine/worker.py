@@ -123,7 +123,9 @@ class Worker:
         for wire in every:
             self._wire(wire, hosts, outs)
 
-    def _add(self, info: NodeInfo, outs: dict[str, OutPort], into: Mapping[tuple[str, int], list[InEdge]], threads: int) -> None:
+    def _add(
+        self, info: NodeInfo, outs: dict[str, OutPort], into: Mapping[tuple[str, int], list[InEdge]], threads: int
+    ) -> None:
         node = info.make()
         rng = np.random.default_rng([self.options.seed, crc32(info.name.encode()), self.options.incarnation])
         ctx = Context(
@@ -186,7 +188,9 @@ class Worker:
             if self.options.fresh and (info.role == "sink" or getattr(node, "device", False)):
                 continue
             if info.role == "sink" and node.actuator and not self.options.armed:
-                raise DeviceError(f"nodes.{name}: {type(node).__name__} moves a real robot; add --arm to run it, or simulated: true")
+                raise DeviceError(
+                    f"nodes.{name}: {type(node).__name__} moves a real robot; add --arm to run it, or simulated: true"
+                )
             await node.open(ctx)
 
     async def start(self, start_ns: int) -> None:
@@ -416,4 +420,3 @@ def first_error(results: Sequence[Any]) -> None:
     errors = [r for r in results if isinstance(r, BaseException)]
     for error in sorted(errors, key=lambda e: not isinstance(e, OmniStreamError)):
         raise error
-

@@ -231,7 +231,9 @@ class Edge:
         self.flush()
         self.answer()
 
-    def resume(self, sent: int, received: int, queued: int, fates: Mapping[str, int], bound: int, known_losses: int = 0) -> None:
+    def resume(
+        self, sent: int, received: int, queued: int, fates: Mapping[str, int], bound: int, known_losses: int = 0
+    ) -> None:
         """This sender was restarted: go on where the receiver, which lived, says that it stands (rule 24).
 
         `sent` is the stream's next seq, `received` and `fates` what the receiver has counted in all incarnations,

@@ -369,7 +369,9 @@ class WindowPort(Port):
             return None
         start, end = t + 1 - self.size, t + 1
         messages = [
-            cut_audio(i.message, start, end) if isinstance(i.message.payload, AudioChunk) and i.stamp == i.message.stamp_ns else i.message
+            cut_audio(i.message, start, end)
+            if isinstance(i.message.payload, AudioChunk) and i.stamp == i.message.stamp_ns
+            else i.message
             for i in items
         ]
         return Window(start, end, tuple(messages), not self.ended)

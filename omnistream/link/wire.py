@@ -143,7 +143,9 @@ def _loads(data: Any) -> Any:
 def decode_payload(data: bytes) -> Payload:
     """Raises PayloadError unless `data` is what `encode_payload` gives."""
     value = _loads(data)
-    if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], tuple) and all(type(b) is bytes for b in value[1])):
+    if not (
+        isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], tuple) and all(type(b) is bytes for b in value[1])
+    ):
         raise PayloadError("a payload is [header, buffers]")
     return unpack(value[0], value[1])
 
@@ -152,12 +154,25 @@ def encode_message(message: Message[Any]) -> tuple[list[Any], list[memoryview]]:
     """A message as a list for msgpack and the raw buffers that go beside it."""
     header, buffers = pack(message.payload)
     m = message
-    return [m.stream, m.epoch, m.seq, m.origin, m.stamp_ns, m.cause_ns, m.deadline_ns, dict(m.lineage), m.start_ns, header], buffers
+    return [
+        m.stream,
+        m.epoch,
+        m.seq,
+        m.origin,
+        m.stamp_ns,
+        m.cause_ns,
+        m.deadline_ns,
+        dict(m.lineage),
+        m.start_ns,
+        header,
+    ], buffers
 
 
 def decode_message(value: Any, buffers: Sequence[Any]) -> Message[Any]:
     """The message that `encode_message` gave. Raises PayloadError for anything else."""
     kinds = (str, int, int, tuple, int, int, int, dict, (int, type(None)))
     if not (isinstance(value, tuple) and len(value) == 10 and all(map(isinstance, value, kinds))):
-        raise PayloadError("a message is ten fields: stream, epoch, seq, origin, stamp, cause, deadline, lineage, start, payload")
+        raise PayloadError(
+            "a message is ten fields: stream, epoch, seq, origin, stamp, cause, deadline, lineage, start, payload"
+        )
     return Message(*value[:8], unpack(value[9], buffers), value[8])

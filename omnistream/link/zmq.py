@@ -114,7 +114,9 @@ class ZmqPost:
                 except zmq.Again:
                     break
 
-    def _handle(self, parts: list[Any], receive: Callable[[str, list[tuple[Any, ...]]], None], garbage: Callable[[str], None]) -> None:
+    def _handle(
+        self, parts: list[Any], receive: Callable[[str, list[tuple[Any, ...]]], None], garbage: Callable[[str], None]
+    ) -> None:
         try:
             sender, incarnation, mine, items = decode_batch(parts)
         except PayloadError as error:

@@ -87,9 +87,13 @@ def _line(figures: Mapping[str, float]) -> str:
 
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """The summary for a person."""
-    console.print(f"\n[bold]{summary['graph']}[/] on {summary['engine']}, {summary['duration_s']:.1f} s, {summary['stopped_by']}")
+    console.print(
+        f"\n[bold]{summary['graph']}[/] on {summary['engine']}, {summary['duration_s']:.1f} s, {summary['stopped_by']}"
+    )
     if summary["command_to_action_ms"]:
-        console.print(f"  command to action   {_line(summary['command_to_action_ms'])}   from the last voiced sample to the socket")
+        console.print(
+            f"  command to action   {_line(summary['command_to_action_ms'])}   from the last voiced sample to the socket"
+        )
     if summary["reaction_ms"]:
         console.print(f"  reaction            {_line(summary['reaction_ms'])}   from the newest sample needed to the socket")
     console.print("  outputs             " + (", ".join(f"{k} {v}" for k, v in summary["outputs"].items()) or "none"))
@@ -99,7 +103,9 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print(f"  digest              {summary['digest'] or summary['digest_note']}")
 
 
-def node_table(nodes: Mapping[str, Mapping[str, Any]], rates: Mapping[str, float], lost: Mapping[str, int], restarts: Mapping[str, int]) -> Table:
+def node_table(
+    nodes: Mapping[str, Mapping[str, Any]], rates: Mapping[str, float], lost: Mapping[str, int], restarts: Mapping[str, int]
+) -> Table:
     """One row a node: rate, step times, queue, drops, restarts."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("node")

@@ -53,7 +53,10 @@ class LiveTable:
         for key, edge in conductor.outcome.edges.items():
             lost[key.split("->")[1].split(".")[0]] += sum(n for f, n in edge["fates"].items() if f not in _ENDINGS)
         restarts = {
-            n: conductor.outcome.restarts[w.name] for w in conductor.plan.workers for n in w.nodes if conductor.outcome.restarts[w.name]
+            n: conductor.outcome.restarts[w.name]
+            for w in conductor.plan.workers
+            for n in w.nodes
+            if conductor.outcome.restarts[w.name]
         }
         table = node_table(nodes, self._rates(nodes), lost, restarts)
         down = f"   [red]down: {', '.join(conductor.down)}[/]" if conductor.down else ""

@@ -31,13 +31,17 @@ def random_graph(
         for _ in range(r.randint(2, 12)):
             t += r.choice([1, 1, 3, 10, 17, 40])
             stamps.append(t * scale)
-        nodes[f"s{i}"] = NodeInfo(f"s{i}", "script", "law_nodes:Script", "source", {"stamps": stamps, "pace": pace}, (), ("out",))
+        nodes[f"s{i}"] = NodeInfo(
+            f"s{i}", "script", "law_nodes:Script", "source", {"stamps": stamps, "pace": pace}, (), ("out",)
+        )
         streams.append(f"s{i}.out")
     for i in range(r.randint(1, 6)):
         name = f"n{i}"
         inputs = [_input(r, "p0", ["each", "each", "window"], streams, policies, scale, wait_ns, rooms)]
         for k in range(1, 1 + r.choice([0, 1, 1, 2])):
-            inputs.append(_input(r, f"p{k}", ["each", "latest", "recent", "window", "session"], streams, policies, scale, wait_ns, rooms))
+            inputs.append(
+                _input(r, f"p{k}", ["each", "latest", "recent", "window", "session"], streams, policies, scale, wait_ns, rooms)
+            )
         outputs = r.choice([1, 1, 2])
         ports = ("a", "b")[:outputs]
         nodes[name] = NodeInfo(name, "mixer", "law_nodes:Mixer", "node", {"run": run, "outputs": outputs}, tuple(inputs), ports)
@@ -52,7 +56,14 @@ def random_graph(
 
 
 def _input(
-    r: random.Random, name: str, takes: list[str], streams: list[str], policies: tuple[str, ...], scale: int, wait_ns: int, rooms: tuple[int, ...]
+    r: random.Random,
+    name: str,
+    takes: list[str],
+    streams: list[str],
+    policies: tuple[str, ...],
+    scale: int,
+    wait_ns: int,
+    rooms: tuple[int, ...],
 ) -> Input:
     take = r.choice(takes)
     policy: Any = r.choice(policies)

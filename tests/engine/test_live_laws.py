@@ -15,7 +15,7 @@ from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import MS
 
 
-def relay_chain(run: str, count: int, every_ms: float, busy_ms: float) -> Plan:
+def relay_chain(run: str, count: int, every_ms: float, busy_ms: float, slow_ms: float = 0) -> Plan:
     """source -> a -> b -> collect on `block` edges, each in its own worker."""
     port = (PortConfig("item", "each", Queue("block", 4)),)
 
@@ -26,7 +26,7 @@ def relay_chain(run: str, count: int, every_ms: float, busy_ms: float) -> Plan:
     nodes = {
         "s": NodeInfo("s", "", "law_nodes:Script", "source", {"stamps": stamps, "pace": True}, (), ("out",)),
         "a": NodeInfo("a", "", "law_nodes:Relay", "node", {"busy_ms": busy_ms}, reads("s.out"), ("out",)),
-        "b": NodeInfo("b", "", "law_nodes:Relay", "node", {"busy_ms": busy_ms}, reads("a.out"), ("out",)),
+        "b": NodeInfo("b", "", "law_nodes:Relay", "node", {"busy_ms": slow_ms or busy_ms}, reads("a.out"), ("out",)),
         "k": NodeInfo("k", "", "law_nodes:Collect", "sink", {"run": run}, reads("b.out", "message"), ()),
     }
     return Plan(Graph("relay", 200 * MS, nodes), tuple(WorkerPlan(n, (n,)) for n in nodes))
