@@ -44,7 +44,7 @@ class Grammar:
     urgent: frozenset[str] = frozenset()
     fillers: tuple[tuple[str, ...], ...] = ()
     spelling: Mapping[str, str] = field(default_factory=dict[str, str])
-    negations: frozenset[str] = frozenset()
+    telltale: frozenset[str] = frozenset()
     lang: str = "en"
     file: str = ""
 
@@ -56,6 +56,11 @@ class Grammar:
     def slot_words(self) -> frozenset[str]:
         """Every word that is a value of a slot: two texts that differ in one of these never mean the same."""
         return frozenset(word for values in self.slots.values() for value in values for word in value.split())
+
+    @cached_property
+    def counting(self) -> frozenset[str]:
+        """The words that stand for a number."""
+        return frozenset(word for values in self.slots.values() for word, n in values.items() if n is not None)
 
     @cached_property
     def _digits(self) -> Mapping[str, str]:
@@ -94,9 +99,9 @@ class Grammar:
         """Whether `phrase` is of an intent that acts at once, on a first hypothesis."""
         return phrase is not None and phrase.intent in self.urgent
 
-    def negated(self, words: list[str], phrase: Phrase) -> bool:
-        """Whether `words` deny something that `phrase` does not."""
-        return bool(self.negations & set(words) - set(phrase.text.split()))
+    def is_told(self, words: list[str], phrase: Phrase) -> bool:
+        """Whether `words` deny, tell or ask something that `phrase` does not."""
+        return bool(self.telltale & set(words) - set(phrase.text.split()))
 
     def unfilled(self, words: list[str]) -> list[str]:
         """The words without fillers."""

@@ -15,7 +15,7 @@ from omnistream_nodes.grammar import Grammar, Phrase
 __all__ = ["find_grammar", "load_grammar"]
 
 _SLOT = re.compile(r"\{(\w*)\}")
-_KEYS = ("lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "negations", "confusable", "reserved_for_tests")
+_KEYS = ("lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "telltale", "confusable", "reserved_for_tests")
 #: A file that expands to more is a slip (a slot in a slot's place), and would make the recognizer slow.
 MAX_PHRASES = 20_000
 
@@ -80,7 +80,7 @@ class _Reader:
             urgent=frozenset(urgent),
             fillers=tuple(sorted((tuple(plain.words(f)) for f in self._texts(root, "fillers", "")), key=len, reverse=True)),
             spelling={str(k): str(v) for k, v in self._map(root, "spelling").items()},
-            negations=frozenset(self._texts(root, "negations", "")),
+            telltale=frozenset(self._telltale(root)),
             lang=str(root.get("lang", "en")),
             file=str(self.path),
         )
@@ -174,7 +174,7 @@ class _Reader:
             raise self._error(parent, key, f"{key}: found {type(found).__name__}; write 'name: value' lines")
         return found
 
-    def _texts(self, parent: Any, key: str, place: str) -> list[str]:
+    def _texts(self, parent: Any, key: str | int, place: str) -> list[str]:
         found = parent.get(key)
         where = f"{place}.{key}" if place else key
         if found is None:
@@ -185,6 +185,15 @@ class _Reader:
             if not isinstance(text, str):
                 raise self._error(found, n, f"{where}: {text!r} is not text; write it in quotes")
         return [str(text) for text in found]
+
+    def _telltale(self, root: Any) -> Iterator[str]:
+        """A list of words, or of such lists."""
+        rows = root.get("telltale") or []
+        if isinstance(rows, list) and all(isinstance(row, list) for row in rows):
+            for n in range(len(rows)):
+                yield from self._texts({n: rows[n]}, n, "telltale")
+        else:
+            yield from self._texts(root, "telltale", "")
 
     def _error(self, parent: Any, key: Any, text: str) -> GraphError:
         """An error at `key` of `parent`, as the YAML reader found it."""

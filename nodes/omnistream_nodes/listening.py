@@ -1,0 +1,155 @@
+"""From samples to transcripts: when to look at what was heard, and when to say that it was all.
+
+Waiting for silence is most of what a spoken command costs in time. So the words are looked at as soon as the voice
+pauses, and the length of silence that must follow depends on them: little after a whole command, more where the
+command could go on ("go forward ... ten meters"), most where they are no command.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from omnistream_nodes.endpointing import HOP, Endpointer, Hop
+from omnistream_nodes.phrase_choice import Choice, PhraseChooser
+from omnistream_nodes.voice_model import RATE_HZ
+
+__all__ = ["Heard", "Listener", "Silences"]
+
+#: Sound before the onset that is recognized with it; more makes the recognizer worse.
+_LEAD_HOPS = 6
+#: The endpointer finds an onset up to 40 hops after the fact.
+_LOOK_BACK_HOPS = 64
+#: A voice as short as this is a click.
+_LEAST_VOICED = RATE_HZ * 64 // 1000
+#: An utterance that begins so soon after lost sound may lack its beginning ("[don't] stop").
+_TORN_SAMPLES = RATE_HZ * 150 // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Silences:
+    """How much silence, in samples, follows words of each kind; `partial` is the time between partial results, 0 for none."""
+
+    probe: int
+    urgent: int
+    commit: int
+    prefix: int
+    end: int
+    partial: int
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A transcript in sample numbers: the first and the one after the last voiced sample."""
+
+    text: str
+    final: bool
+    utterance: int
+    rev: int
+    start: int
+    end: int
+    confidence: float
+
+
+class Listener:
+    """One stream of hops -> what was said. A function of the samples alone: when they come does not matter."""
+
+    def __init__(self, chooser: PhraseChooser, endpointer: Endpointer, silences: Silences) -> None:
+        self._chooser = chooser
+        self._endpointer = endpointer
+        self._silences = silences
+        self._sound: deque[np.ndarray] = deque(maxlen=silences.utterance // HOP + _LOOK_BACK_HOPS)
+        self._utterance = -1
+        self._rev = 0
+        self._text = ""
+        self._choice: Choice | None = None
+        self._choice_end = 0  # where the voice had ended that `_choice` is about
+        self._next_probe = 0
+        self._next_partial = 0
+        self._lost_at = -_TORN_SAMPLES
+        self._torn = False
+
+    def hear(self, hop: np.ndarray) -> Iterator[Heard]:
+        """One more hop of (128,) int16."""
+        self._sound.append(hop)
+        now = self._endpointer.step(hop)
+        if not now.speaking:
+            return
+        if now.began:
+            self._begin(now)
+        age = now.end - now.onset
+        known = self._choice is not None and self._choice_end == now.voiced_end
+        if not known and now.silence >= self._silences.probe and now.end >= self._next_probe and self._chooser.hopeful(age):
+            self._choose(now)
+            known = True
+            if self._silences.partial:
+                yield from self._partial(now, self._choice.heard if self._choice else "")
+        if now.silence >= self._enough(known) or age >= self._silences.utterance:
+            yield from self._end(now, known)
+        elif self._silences.partial and now.end >= self._next_partial and now.silence < self._silences.probe:
+            # Every look costs the whole utterance again: the longer it is, the rarer.
+            self._next_partial = now.end + max(self._silences.partial, age // 4)
+            yield from self._partial(now, self._chooser.free(self._audio(now)).text)
+
+    def lost(self, sample: int) -> Iterator[Heard]:
+        """Sound was lost; the next hop begins at `sample`. An utterance that it tore is closed, without its words."""
+        now = self._endpointer.hop
+        if now.speaking:
+            yield self._heard(now, "", 0.0, final=True)
+        self._sound.clear()
+        self._endpointer.reset(sample)
+        self._lost_at = sample
+
+    def _begin(self, now: Hop) -> None:
+        self._utterance += 1
+        self._rev = 0
+        self._text = ""
+        self._choice = None
+        self._next_probe = 0
+        self._next_partial = now.onset + self._silences.partial
+        self._torn = now.onset - self._lost_at < _TORN_SAMPLES
+
+    def _enough(self, known: bool) -> int:
+        """The silence after which the utterance is over."""
+        choice = self._choice if known else None
+        if choice is None or choice.phrase is None:
+            return self._silences.end
+        if choice.urgent:
+            return self._silences.urgent
+        return self._silences.prefix if choice.goes_on else self._silences.commit
+
+    def _end(self, now: Hop, known: bool) -> Iterator[Heard]:
+        if now.voiced_end - now.onset >= _LEAST_VOICED or self._rev:
+            if not known:
+                self._choose(now)
+            if self._torn or self._choice is None:
+                yield self._heard(now, "", 0.0, final=True)
+            else:
+                yield self._heard(now, self._choice.text, self._choice.confidence, final=True)
+        self._choice = None
+        self._endpointer.finish()
+
+    def _partial(self, now: Hop, text: str) -> Iterator[Heard]:
+        if text and text != self._text and not self._torn:
+            self._text = text
+            yield self._heard(now, text, 0.5, final=False)
+
+    def _heard(self, now: Hop, text: str, confidence: float, *, final: bool) -> Heard:
+        heard = Heard(text, final, self._utterance, self._rev, now.onset, now.voiced_end, confidence)
+        self._rev += 1
+        return heard
+
+    def _choose(self, now: Hop) -> None:
+        self._choice = self._chooser.choose(self._audio(now), now.voiced_end - now.onset)
+        self._choice_end = now.voiced_end
+        self._next_probe = now.end + (now.end - now.onset) // 10
+
+    def _audio(self, now: Hop) -> np.ndarray:
+        """The utterance so far, as float32 in -1..1."""
+        hops = min((now.end - now.onset) // HOP + _LEAD_HOPS, len(self._sound))
+        recent = [self._sound[i] for i in range(len(self._sound) - hops, len(self._sound))]
+        return np.concatenate(recent).astype(np.float32) / 32768

@@ -1,0 +1,28 @@
+"""ONNX Runtime sessions that keep to their threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnistream.errors import ModelError
+from omnistream_models import model_path
+
+__all__ = ["open_session"]
+
+
+def open_session(model: str, threads: int) -> Any:
+    """A CPU session of the registered model, on so many threads, none of which spins while it has no work.
+
+    Raises ModelError where the file cannot be had or is no model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = max(1, threads)
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    path = model_path(model)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # noqa: BLE001  onnxruntime's own errors share no base
+        raise ModelError(f"{path}: ONNX Runtime cannot read the model {model}: {str(e).splitlines()[0]}") from e
