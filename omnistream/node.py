@@ -37,7 +37,8 @@ class Recent(tuple[Message[T], ...], Generic[T]):
 class Context:
     """What the runtime gives a node. `now`, `cause` and `rng` are all that a step may know of time and chance (rule 27).
 
-    `clock`, `start_ns` (when the run began) and `end_ns` (where a replay ends) are for sources and sinks, whose business is the world outside.
+    `clock`, `start_ns` (when the run began) and `end_ns` (where a replay ends) are for sources and sinks, whose business is
+    the world outside.
     `live` is False in a replay, where no device may be opened. `report` adds a row to the ledger: something that was
     refused or went wrong, counted by its reason; the graph goes on.
     """
@@ -128,7 +129,8 @@ class Sink:
     """Sends messages out: ``async def write(self, port: Type, ...) -> None``, ports as in `Node.step`.
 
     A sink that moves something real has `actuator` True (a class or instance attribute, or a property): it is opened
-    only when the run is armed. No sink is opened in a replay. `safe` brings the world to rest; it is called at stop, and while a worker it depends on is down.
+    only when the run is armed. No sink is opened in a replay. `safe` brings the world to rest; it is called at stop, and
+    while a worker that it depends on is down.
     """
 
     actuator: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
 from enum import StrEnum
@@ -18,9 +17,10 @@ from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError
 
 if TYPE_CHECKING:
-    from omnistream.engine.conductor import Crew, Outcome
+    from omnistream.engine.conductor import Crew
     from omnistream.engine.options import RunOptions
     from omnistream.graph.graph import Graph, Plan
+    from omnistream.observe.outcome import Outcome
 
 __all__ = ["replay", "run"]
 
@@ -56,7 +56,7 @@ def run(
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
     record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
     summary: SummaryOption = None,
-    arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,  # noqa: FBT002
+    arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")
@@ -199,15 +199,14 @@ async def _conduct(
 
 def _truth(graph: Graph, outcome: Outcome) -> list[dict[str, Any]]:
     """What the recordings given by --source say was commanded, its times in run time."""
-    from omnistream_drivers.recording import LEAD_NS
-
     from omnistream.record.reader import Recording
+    from omnistream_drivers.recording import LEAD_NS
 
     entries: list[dict[str, Any]] = []
     for path in sorted({s.partition("=")[2] for s in graph.sources if s.endswith(".mcap")}):
-        with Recording(os.path.expanduser(path)) as file:
+        with Recording(path) as file:
             shift = outcome.started_ns + LEAD_NS - file.start_ns
-            for entry in file.truth():
-                if "text" in entry:
-                    entries.append(entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")})
+            entries += [
+                entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")} for entry in file.truth() if "text" in entry
+            ]
     return sorted(entries, key=lambda e: e["start_ns"])

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from omnistream.clock import Clock
@@ -20,8 +18,9 @@ from omnistream.errors import OmniStreamError
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Plan
 from omnistream.message import INFINITY, SECOND
+from omnistream.observe.outcome import Outcome, combined_digest
 
-__all__ = ["Conductor", "Crew", "Outcome", "combined_digest"]
+__all__ = ["Conductor", "Crew"]
 
 _log = logging.getLogger("omnistream")
 _POLL_S = 0.25
@@ -53,33 +52,6 @@ class Crew(Protocol):
     async def end(self) -> None:
         """Leave nothing behind."""
         ...
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a run was: its accounts by node and edge, its ledger, its sinks' records and the digest over them."""
-
-    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    edges: dict[str, dict[str, Any]] = field(default_factory=dict)
-    received: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ledger: Counter[str] = field(default_factory=Counter)
-    rows: list[Row] = field(default_factory=list)
-    records: dict[str, list[Any]] = field(default_factory=dict)
-    restarts: Counter[str] = field(default_factory=Counter)
-    digest: str | None = None
-    digest_note: str = ""
-    duration_s: float = 0.0
-    started_ns: int = 0
-    stopped_by: str = "drained"
-    notices: list[str] = field(default_factory=list)
-
-
-def combined_digest(digests: dict[str, str]) -> str:
-    """One digest of all sinks' digests, combined by sink name (rule 32)."""
-    whole = hashlib.blake2b(digest_size=16)
-    for name in sorted(digests):
-        whole.update(f"{name}={digests[name]};".encode())
-    return whole.hexdigest()
 
 
 class Conductor:

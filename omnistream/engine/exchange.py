@@ -126,8 +126,8 @@ class Exchange:
                 if progress != entry.progress:
                     entry.progress = progress
                     self._outbox.setdefault(entry.peer, []).append(("p", number, *progress))
-        credits, self._credits = self._credits, {}
-        for (peer, number), n in credits.items():
+        due, self._credits = self._credits, {}
+        for (peer, number), n in due.items():
             self._outbox.setdefault(peer, []).append(("c", number, n, dict(self.inbound[number].edge.fates)))
         outbox, self._outbox = self._outbox, {}
         for peer, items in outbox.items():

@@ -25,7 +25,7 @@ class LocalCrew:
         self.hub = PipeHub()
         self.workers: dict[str, Worker] = {}
         self.incarnations = {w.name: 0 for w in plan.workers}
-        self._death: Callable[[str, str], None] = lambda worker, why: None
+        self._death: Callable[[str, str], None] = lambda *_: None
 
     def on_death(self, callback: Callable[[str, str], None]) -> None:
         self._death = callback
@@ -41,7 +41,7 @@ class LocalCrew:
         worker = Worker(self.plan, name, self.clock, options, post)
         worker.recorder = self.recorder
         worker.build()
-        post.open(lambda peer, items: worker.exchange.receive(peer, items))
+        post.open(worker.exchange.receive)
         self.workers[name] = worker
         return worker
 
@@ -60,7 +60,7 @@ class LocalCrew:
         for source in worker.sources.values():
             if source.task is not None:
                 source.task.cancel()
-        for task in list(worker._tasks):  # noqa: SLF001
+        for task in list(worker.tasks):
             task.cancel()
         for hosted in worker.nodes.values():
             hosted.step.close()

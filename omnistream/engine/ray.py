@@ -17,6 +17,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from omnistream.clock import SystemClock
@@ -104,7 +105,7 @@ class RayCrew:
         self._addresses: dict[str, str] = {}
         self._deaths: dict[str, asyncio.Future[str]] = {}
         self._pidfds: dict[str, int] = {}
-        self._death: Callable[[str, str], None] = lambda worker, why: None
+        self._death: Callable[[str, str], None] = lambda *_: None
         self._ray: Any = None
         self._ending = False
 
@@ -128,14 +129,15 @@ class RayCrew:
         import ray
 
         self._ray = ray
-        if hasattr(ray._private.worker, "print_to_stdstream"):  # noqa: SLF001  Ray tells of deaths that are told here already
-            ray._private.worker.print_to_stdstream = lambda *_, **__: None  # noqa: SLF001
+        private: Any = sys.modules.get("ray._private.worker")
+        if hasattr(private, "print_to_stdstream"):  # Ray would tell of deaths that are told here already
+            private.print_to_stdstream = lambda *_, **__: None
         quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if self.address is not None:
             ray.init(address=self.address, **quiet)
             return
         ray.init(
-            address="local", include_dashboard=False, _temp_dir=os.path.join(self.options.run_dir, "ray"),
+            address="local", include_dashboard=False, _temp_dir=str(Path(self.options.run_dir, "ray")),
             object_store_memory=100 << 20, **quiet,
         )  # fmt: skip
 
@@ -146,7 +148,8 @@ class RayCrew:
             if asked > have.get(kind, 0):
                 names = ", ".join(w.name for w in self.plan.workers if (w.cpu if kind == "CPU" else w.gpu))
                 raise OmniStreamError(
-                    f"workers {names} ask for {asked:g} {kind} in all and there are {have.get(kind, 0):g}; lower 'workers.*.{kind.lower()}'"
+                    f"workers {names} ask for {asked:g} {kind} in all and there are {have.get(kind, 0):g}; "
+                    f"lower 'workers.*.{kind.lower()}'"
                 )
 
     async def _spawn(self, worker: WorkerPlan, options: RunOptions) -> None:
@@ -157,7 +160,7 @@ class RayCrew:
             "num_gpus": worker.gpu,
             "max_concurrency": 1000,
         }
-        actor = self._ray.remote(RayWorker).options(**wanted).remote(os.getcwd(), [p for p in sys.path if p])
+        actor = self._ray.remote(RayWorker).options(**wanted).remote(str(Path.cwd()), [p for p in sys.path if p])
         self.actors[worker.name] = actor
         pid = await actor.pid.remote()
         self.pids[worker.name] = pid

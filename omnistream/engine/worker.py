@@ -13,15 +13,17 @@ import numpy as np
 
 from omnistream.clock import Clock
 from omnistream.engine.exchange import Exchange, Inbound, Outbound, Post, RemoteBack, RemoteLink
-from omnistream.engine.hosted import Hosted, SinkHost
+from omnistream.engine.hosted import Hosted
+from omnistream.engine.neighbour import LocalBack, LocalLink
 from omnistream.engine.options import RunOptions
+from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
-from omnistream.errors import DeviceError, OmniStreamError
+from omnistream.errors import DeviceError
 from omnistream.flow.cell import Cell, OutPort, edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
-from omnistream.flow.port import InEdge, Port, make_port
-from omnistream.flow.token import Ack
+from omnistream.flow.port import InEdge
+from omnistream.flow.ports import make_port
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, upstream_of, wires
 from omnistream.message import INFINITY, Message
@@ -33,45 +35,6 @@ _TURN = 256
 _log = logging.getLogger("omnistream")
 
 Recorder = Callable[[Message[Any], Emit[Any], int], None]
-
-
-class LocalLink:
-    """The way from an edge to its receiver on the same worker: a call."""
-
-    __slots__ = ("clock", "edge", "hosted", "port", "timed", "wake")
-
-    def __init__(self, worker: Worker, hosted: Hosted, port: Port, edge: InEdge) -> None:
-        self.hosted, self.port, self.edge = hosted, port, edge
-        self.wake, self.clock = worker.wake, worker.clock
-        self.timed = not hosted.simple and not worker.options.fresh
-
-    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
-        self.port.receive(self.edge, message, bound, ack, self.clock.now() if self.timed else 0)
-        hosted = self.hosted
-        if not hosted.queued:
-            self.wake(hosted)
-
-    def bound(self, bound: int) -> None:
-        self.edge.told(bound)
-        self.wake(self.hosted)
-
-
-class LocalBack:
-    """The way from a receiving end to its sender on the same worker."""
-
-    __slots__ = ("edge", "owner")
-
-    def __init__(self, edge: Edge, owner: Hosted | SourceHost) -> None:
-        self.edge, self.owner = edge, owner
-
-    def credit(self, n: int) -> None:
-        edge = self.edge
-        edge.credits += n
-        if edge.pending:
-            edge.flush()
-
-    def need(self, t: int) -> bool:
-        return self.owner.need(self.edge, t)
 
 
 class Worker:
@@ -95,7 +58,7 @@ class Worker:
         self._leading = asyncio.Event()
         self._ready: deque[Hosted] = deque()
         self._scheduled = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
         self._told = 0
         self._down: set[str] = set()
         self.started = False
@@ -236,7 +199,7 @@ class Worker:
             await asyncio.gather(*(self._safe(h, "the run has ended", refuse=True) for h in self._sinks()))
         for source in self.sources.values():
             await source.stop()
-        for task in list(self._tasks):
+        for task in list(self.tasks):
             task.cancel()
         for name, node in self.objects.items():
             if self.options.fresh and (self.plan.graph.nodes[name].role == "sink" or getattr(node, "device", False)):
@@ -282,8 +245,8 @@ class Worker:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def lead(self, stamp: int) -> None:
         """In a fresh replay: wait until a source may be as far ahead as `stamp` (rule 29)."""
@@ -413,10 +376,3 @@ class Worker:
 
     def _held(self, edge: InEdge) -> int:
         return sum(not i.read for i in edge.items)
-
-
-def first_error(results: Sequence[Any]) -> None:
-    """Raise the first exception of a gather, a user's mistake before anything else."""
-    errors = [r for r in results if isinstance(r, BaseException)]
-    for error in sorted(errors, key=lambda e: not isinstance(e, OmniStreamError)):
-        raise error

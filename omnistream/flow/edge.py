@@ -44,9 +44,9 @@ class Edge:
     """One stream's way to one port. `sent` counts what was offered; `crossed` what left, in this life of the receiver."""
 
     __slots__ = (
-        "_limit", "acked", "asks", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight", "in_flight", "key", "link", "lost",
-        "newest", "pending", "queue", "ready", "remote", "reported", "resend_newest", "sent", "stream_bound", "tracked", "transit",
-        "unacked", "wake",
+        "_limit", "acked", "asks", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight",
+        "in_flight", "key", "link", "lost", "newest", "pending", "queue", "ready", "remote", "reported",
+        "resend_newest", "sent", "stream_bound", "tracked", "transit", "unacked", "wake",
     )  # fmt: skip
 
     def __init__(self, key: str, queue: Queue, *, fresh: bool, lost: LostCallback) -> None:

@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import numpy as np
@@ -39,7 +39,7 @@ def _plain(value: Any, buffers: list[memoryview]) -> Any:
         array = np.ascontiguousarray(value)
         if array.dtype.str not in _DTYPES:
             raise PayloadError(f"an array of dtype {array.dtype} cannot cross an edge; convert it to float32, int16 or uint8")
-        buffers.append(memoryview(array.reshape(-1)).cast("B"))
+        buffers.append(array.reshape(-1).view(np.uint8).data if array.size else memoryview(b""))
         return {_ARRAY: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
     if isinstance(value, Mapping):
         return {str(k): _plain(value[k], buffers) for k in sorted(value, key=str)}
@@ -130,7 +130,7 @@ def _fields(kind: type) -> dict[str, Callable[[Any], bool]]:
 def encode_payload(payload: Payload) -> bytes:
     """Canonical bytes of a payload: equal payloads give equal bytes. For files, digests and comparisons."""
     header, buffers = pack(payload)
-    return msgpack.packb([header, [bytes(b) for b in buffers]])
+    return cast(bytes, msgpack.packb([header, [bytes(b) for b in buffers]]))
 
 
 def _loads(data: Any) -> Any:

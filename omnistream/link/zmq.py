@@ -8,10 +8,9 @@ directory, which only its user can enter.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -84,7 +83,7 @@ class ZmqPost:
 
     def __init__(self, run_dir: str, name: str, incarnation: int) -> None:
         self._name, self._incarnation = name, incarnation
-        self._path = os.path.join(run_dir, f"{name}.{incarnation}.sock")
+        self._path = str(Path(run_dir, f"{name}.{incarnation}.sock"))
         self.address = f"ipc://{self._path}"
         if len(self._path) > 100:
             raise LinkError(f"the socket path {self._path} is too long for the system; set TMPDIR to a shorter one")
@@ -97,7 +96,7 @@ class ZmqPost:
         self._peers: dict[str, tuple[int, zmq.Socket[Any]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._early: list[tuple[str, int, list[tuple[Any, ...]]]] = []
-        self._receiver: Callable[[str, list[tuple[Any, ...]]], None] = lambda peer, items: None
+        self._receiver: Callable[[str, list[tuple[Any, ...]]], None] = lambda *_: None
 
     def open(self, receive: Callable[[str, list[tuple[Any, ...]]], None], garbage: Callable[[str], None]) -> None:
         self._pull.bind(self.address)
@@ -161,5 +160,4 @@ class ZmqPost:
             self.disconnect(peer)
         self._pull.close()
         self._context.destroy(linger=0)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
+        Path(self._path).unlink(missing_ok=True)

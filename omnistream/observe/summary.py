@@ -10,10 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from omnistream.engine.conductor import Outcome
-from omnistream.engine.hosted import percentiles
 from omnistream.graph.graph import Plan
 from omnistream.message import SECOND
+from omnistream.observe.outcome import Outcome, percentiles
 
 __all__ = ["print_summary", "summarize", "write_summary"]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from omnistream.clock import perf_ns
-from omnistream.engine.conductor import Conductor
+from omnistream.graph.graph import Plan
+from omnistream.observe.outcome import Outcome
 from omnistream.observe.summary import node_table
 
 __all__ = ["LiveTable"]
@@ -19,10 +20,22 @@ _WINDOW_NS = 2_000_000_000
 _ENDINGS = ("consumed", "read", "superseded")
 
 
-class LiveTable:
-    """Call it with the conductor after each look. On something that is no terminal it prints only what happens."""
+class Watched(Protocol):
+    """A run that can be looked at."""
 
-    def __init__(self, console: Console, title: str, started: str = "") -> None:
+    plan: Plan
+    outcome: Outcome
+    events: list[str]
+    said: list[str]
+    down: dict[str, str]
+
+    def ledger(self) -> Counter[str]: ...
+
+
+class LiveTable:
+    """Call it with the run after each look. On something that is no terminal it prints only what happens."""
+
+    def __init__(self, console: Console, title: str) -> None:
         self._console = console
         self._title = title
         self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
@@ -39,29 +52,24 @@ class LiveTable:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, conductor: Conductor) -> None:
-        for event in conductor.events[self._events :]:
+    def __call__(self, run: Watched) -> None:
+        for event in run.events[self._events :]:
             self._console.print(f"[yellow]{event}[/]", highlight=False)
-        self._events = len(conductor.events)
-        for line in conductor.said:
+        self._events = len(run.events)
+        for line in run.said:
             self._console.print(line, markup=False, highlight=False)
-        conductor.said.clear()
+        run.said.clear()
         if self._live is None:
             return
-        nodes = {n: conductor.outcome.nodes[n] for n in conductor.plan.graph.nodes if n in conductor.outcome.nodes}
+        nodes = {n: run.outcome.nodes[n] for n in run.plan.graph.nodes if n in run.outcome.nodes}
         lost: Counter[str] = Counter()
-        for key, edge in conductor.outcome.edges.items():
+        for key, edge in run.outcome.edges.items():
             lost[key.split("->")[1].split(".")[0]] += sum(n for f, n in edge["fates"].items() if f not in _ENDINGS)
-        restarts = {
-            n: conductor.outcome.restarts[w.name]
-            for w in conductor.plan.workers
-            for n in w.nodes
-            if conductor.outcome.restarts[w.name]
-        }
+        restarts = {n: run.outcome.restarts[w.name] for w in run.plan.workers for n in w.nodes if run.outcome.restarts[w.name]}
         table = node_table(nodes, self._rates(nodes), lost, restarts)
-        down = f"   [red]down: {', '.join(conductor.down)}[/]" if conductor.down else ""
+        down = f"   [red]down: {', '.join(run.down)}[/]" if run.down else ""
         head = Text.from_markup(f"[bold]{self._title}[/]   {(perf_ns() - self._began) / 1e9:.0f} s{down}")
-        counts = conductor.ledger()
+        counts = run.ledger()
         foot = Text("ledger: " + (", ".join(f"{k} {v}" for k, v in sorted(counts.items())) or "nothing lost"))
         self._live.update(Group(head, table, foot))
 

@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 from omnistream.clock import SystemClock
-from omnistream.engine.conductor import Conductor, Outcome
+from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.graph.graph import Plan
+from omnistream.observe.outcome import Outcome
 
 
 async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:

@@ -155,7 +155,7 @@ async def test_without_bounds_from_filters_a_graph_is_stuck(monkeypatch: pytest.
 async def test_with_credits_held_by_windows_a_live_graph_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window of ten messages over an edge with room for four never fills."""
     from omnistream.flow.config import WindowConfig
-    from omnistream.flow.port import WindowPort
+    from omnistream.flow.windowed import WindowPort
 
     window = PortConfig("p0", "window", Queue("block", 4), WindowConfig(50 * MS, 50 * MS), wait_ns=INFINITY)
     mixer = NodeInfo("n", "", "law_nodes:Mixer", "node", {"run": "held"}, (Input(window, ("s.out",), "window", True),), ("a",))

@@ -1,0 +1,50 @@
+"""The accounts of a run, as they are gathered from its workers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from omnistream.flow.ledger import Row
+
+__all__ = ["Outcome", "combined_digest", "percentiles"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run was: its accounts by node and edge, its ledger, its sinks' records and the digest over them."""
+
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    edges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    received: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ledger: Counter[str] = field(default_factory=Counter)
+    rows: list[Row] = field(default_factory=list)
+    records: dict[str, list[Any]] = field(default_factory=dict)
+    restarts: Counter[str] = field(default_factory=Counter)
+    digest: str | None = None
+    digest_note: str = ""
+    duration_s: float = 0.0
+    started_ns: int = 0
+    stopped_by: str = "drained"
+    notices: list[str] = field(default_factory=list)
+
+
+def combined_digest(digests: dict[str, str]) -> str:
+    """One digest of all sinks' digests, combined by sink name (rule 32)."""
+    whole = hashlib.blake2b(digest_size=16)
+    for name in sorted(digests):
+        whole.update(f"{name}={digests[name]};".encode())
+    return whole.hexdigest()
+
+
+def percentiles(samples_ns: Any) -> dict[str, float]:
+    """p50, p95, p99 and max in milliseconds; p99 only of 100 samples or more. Empty for none."""
+    if not samples_ns:
+        return {}
+    a = np.asarray(samples_ns, dtype=np.float64) / 1e6
+    names = {"p50": 50, "p95": 95} | ({"p99": 99} if len(a) >= 100 else {})
+    return {k: round(float(np.percentile(a, q)), 3) for k, q in names.items()} | {"max": round(float(a.max()), 3), "n": len(a)}
