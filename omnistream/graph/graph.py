@@ -6,6 +6,7 @@ Both are plain frozen values: they pickle, and making them imports no model, no 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,7 +31,8 @@ class NodeInfo:
     """One node of a graph: its class by import path ("module:Class"), its options and its resolved ports.
 
     `inputs` are in the order of the class's parameters; one with a default that the file leaves out is not among them.
-    `types` names the payloads of each output. `on` is the worker that the file asks for, or "".
+    `types` names the payloads of each output. `on` is the worker that the file asks for, or "". `folder` is the
+    graph's own, where the modules of its import paths are looked for after all that is installed.
     """
 
     name: str
@@ -44,9 +46,12 @@ class NodeInfo:
     on: str = ""
     blocking: bool = False
     line: int = 0
+    folder: str = ""
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""
+        if self.folder and self.folder not in sys.path:
+            sys.path.append(self.folder)
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(module), name)(**self.options)
 
@@ -56,8 +61,7 @@ class Graph:
     """All nodes by name, in the order of the file; `text` is the file as read, for recordings.
 
     `workers` are those that the file describes. `sets` and `sources` are the words of the command line that were
-    applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is where ``module:Class`` of the
-    graph's own files is looked for: a worker in another process puts it on its path (`registry.add_folder`).
+    applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is the one of the file.
     """
 
     name: str

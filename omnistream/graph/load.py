@@ -50,8 +50,9 @@ def parse_graph(
     graph = resolve(spec, broken, replaced, problems)
     problems.raise_any()
     given = tuple(dict.fromkeys(s.partition("=")[0] for s in sources))
+    nodes = {n: dataclasses.replace(i, folder=folder) if ":" in i.use else i for n, i in graph.nodes.items()}
     return dataclasses.replace(
-        graph, file=file, text=text, sets=tuple(sets), sources=tuple(sources), replaced=given, folder=folder
+        graph, nodes=nodes, file=file, text=text, sets=tuple(sets), sources=tuple(sources), replaced=given, folder=folder
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +125,9 @@ def test_a_graph_from_a_file_finds_the_nodes_beside_it(tmp_path: Path) -> None:
     graph = load_graph(file)
     assert graph.nodes["b"].target == "beside_it:Out"
     assert graph.folder == str(tmp_path)
+    there = "import pickle, sys; print(type(pickle.load(sys.stdin.buffer).make()).__name__)"
+    done = subprocess.run([sys.executable, "-c", there], input=pickle.dumps(graph.nodes["b"]), capture_output=True, check=False)
+    assert done.stdout == b"Out\n", done.stderr  # a worker in another process finds them too
     assert graph.file == str(file)
 
 
