@@ -38,10 +38,10 @@ class Camera(Source):
 
     `device`: a v4l2 device (``/dev/video0``), an address (``rtsp://user:password@host/path``, over TCP; ``http://host/stream``,
     MJPEG or another live stream), or a video file, which plays in real time from 0.5 s after the start of the run.
-    `fps`, `width`, `height` are asked of a v4l2 device and made for all others (frames left out and scaled); 0 takes what
-    comes, and one of width and height gives the other. With `fps` a period is declared, so that others need not wait for a
-    frame that cannot come yet. `delay_ms`: how long after it was taken a frame may still arrive (0: 40 for a file, 100 for
-    v4l2, 500 for a network).
+    `fps`: at most about so many frames a second, asked of a v4l2 device and left out of all others; it declares a period, so
+    that others need not wait for a frame that cannot come yet. 0 takes what comes. `width`: in pixels, likewise; 0 keeps the
+    shape. `height`: in pixels, likewise. `delay_ms`: how long after it was taken a frame may still arrive; 0 is 40 for a file,
+    100 for v4l2 and 500 for a network.
 
     While the graph has no room only the newest frame is kept; the others are counted as ``device_drop``. `clock_source`
     says where a stamp is from: "rtcp" (the sender reports of an RTSP camera), "device" (v4l2), "file", or "arrival". A camera
@@ -64,9 +64,9 @@ class Camera(Source):
     delay_ms: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("fps", "width", "height", "delay_ms"):
-            if getattr(self, name) < 0:
-                raise GraphError(f"camera: {name} is {getattr(self, name)}; write a number above 0, or 0 for what comes")
+        for name, most in {"fps": 1000, "width": 16384, "height": 16384, "delay_ms": 60_000}.items():
+            if not 0 <= (given := getattr(self, name)) <= most:
+                raise GraphError(f"camera: {name} is {given}; write a number up to {most}, or 0 for the usual")
         self.period_ns = round(SECOND / self.fps) if self.fps else 0
         kind = "file" if not self.device else kind_of(self.device)
         self.delay_ns = (self.delay_ms or {"file": 40, "v4l2": 100}.get(kind, 500)) * MS

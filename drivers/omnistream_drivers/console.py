@@ -45,8 +45,9 @@ _FLUSH_SECONDS = 1.0
 class Console(Sink):
     """Any payload as one line on standard output: seconds since the start of the run, stream, content, age in ms.
 
-    `width` cuts long contents; `prefix` comes before each line. A terminal or pipe that takes nothing holds nobody up: after
-    1000 waiting lines further ones are left out and reported (``no_client``), as they are once the end of a pipe is closed.
+    `width`: characters at which a long content is cut. `prefix`: what comes before each line. A terminal or pipe that takes
+    nothing holds nobody up: after 1000 waiting lines further ones are left out and reported (``no_client``), as they are once
+    the end of a pipe is closed.
 
     ```yaml
     graph: show

@@ -67,7 +67,7 @@ class ConsoleCommands(Source):
     """Each line of standard input as a `Text`; end of input (Ctrl-D) ends the stream.
 
     A line longer than 1000 characters, or not UTF-8, is refused and counted (``refused``); control characters become spaces.
-    While the graph has no room, nothing more is read.
+    While the graph has no room, nothing more is read. `lang`: the language of the texts.
 
     Raises DeviceError at launch where there is no input to read: a background job and a worker of the ray engine have none.
 

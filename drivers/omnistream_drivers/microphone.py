@@ -43,7 +43,8 @@ class Microphone(Source):
     `device`: ``alsa:default`` or another name of ALSA (``alsa:plughw:CARD=PCH,DEV=0``), ``pulse:default`` or the name of a
     PulseAudio source (through `parec`), or a file with sound (wav, flac, mp4, ...), which plays in real time from 0.5 s after
     the start of the run. `omnistream devices` lists what there is. Any rate and number of channels is resampled and mixed.
-    `delay_ms`: how long after it was heard a chunk may still arrive (0: 40 for a file, 120 for a device).
+    `rate_hz`: samples per second of the chunks. `chunk_ms`: their length. `delay_ms`: how long after it was heard a chunk may
+    still arrive; 0 is 40 for a file and 120 for a device.
 
     The anchor of the count is found from the first 80 ms and renewed only at a gap (``gap``: samples were lost, or the device
     ran so fast that some are left out) or when the device was lost and is back (``reconnect``). While the

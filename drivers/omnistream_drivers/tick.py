@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from omnistream.errors import GraphError
-from omnistream.message import MS, SECOND, Event
+from omnistream.message import INFINITY, MS, SECOND, Event
 from omnistream.node import Context, Emit, Source
 
 __all__ = ["Tick"]
@@ -17,8 +17,9 @@ __all__ = ["Tick"]
 class Tick(Source):
     """``Event("tick", {"i": n})`` with n = 0, 1, ..., stamped at multiples of 1 / `rate_hz` of run time.
 
-    `count` ends the stream after so many (0: never). Woken late, it sends the newest tick that is due and skips those before
-    it (``tick_skipped``), which get no number. In a replay without a recording of it, it gives `count` ticks from the start.
+    `rate_hz`: ticks per second. `count`: the stream ends after so many; 0 never. Woken late, it sends the newest tick that is
+    due and skips those before it (``tick_skipped``), which get no number. In a replay that has no recording of it, it ticks
+    from the start to the end of what was recorded.
 
     ```yaml
     graph: beat
@@ -50,7 +51,8 @@ class Tick(Source):
         def tell() -> None:
             ctx.report("tick_skipped", f"{ctx.name}: {skipped} ticks of {self.rate_hz:g} Hz were due while it was not running")
 
-        while (number < self.count or not self.count) and (ctx.live or self.count):
+        endless = not self.count and not ctx.live and ctx.end_ns >= INFINITY
+        while (number < self.count or not self.count) and at <= ctx.end_ns and not endless:
             if ctx.live:
                 await ctx.clock.sleep_until(at)
                 now = ctx.clock.now()

@@ -13,7 +13,7 @@ __all__ = ["list_devices"]
 
 
 def list_devices(console: Console | None = None) -> None:
-    """List this machine's cameras and microphones, each with the line that a graph needs, or what serves where there are none."""
+    """List this machine's cameras and microphones, each with the line that a graph needs; or what serves instead."""
     console = console or Console()
     seen, heard = cameras(), alsa_microphones() + pulse_microphones()
     if seen:

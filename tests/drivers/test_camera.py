@@ -208,8 +208,8 @@ async def test_a_replay_opens_no_camera() -> None:
             await Camera(device=device).open(replay())
 
 
-@pytest.mark.parametrize("wrong", [{"fps": -1}, {"width": -4}, {"delay_ms": -1}])
-def test_options_out_of_range_are_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("wrong", [{"fps": -1}, {"fps": float("nan")}, {"width": -4}, {"height": 1 << 20}, {"delay_ms": -1}])
+def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(GraphError, match=next(iter(wrong))):
         Camera(device="clip.mp4", **wrong)  # type: ignore[arg-type]
 

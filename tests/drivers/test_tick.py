@@ -27,6 +27,8 @@ async def test_a_replay_gives_count_ticks_at_multiples_from_the_start() -> None:
     assert [e.bound_ns for e in emits] == [e.stamp_ns + 50 * MS for e in emits]  # type: ignore[operator]
     assert [e.payload.data["i"] for e in emits] == [0, 1, 2, 3]
     assert await collect(Tick(rate_hz=20), live=False) == []
+    recorded = await collect(Tick(rate_hz=20), live=False, start_ns=1_001 * MS, end_ns=1_150 * MS)
+    assert [e.stamp_ns for e in recorded] == [1_050 * MS, 1_100 * MS, 1_150 * MS]
 
 
 @given(st.floats(0.01, 10_000), st.integers(0, 10**18))
