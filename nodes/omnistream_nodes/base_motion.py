@@ -53,30 +53,35 @@ class BaseMotion(Node):
     An action past its `valid_until` is reported as `expired`; one that is not finite, without a way, over `max_distance_m` or
     `max_angle_rad`, as `refused`. Nothing is clipped. Acceleration is limited, but for a stop.
 
-        graph: drive
-        nodes:
-          typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
-          parse: {use: command_parser, inputs: {text: typed}}
-          reason: {use: rule_reasoner, inputs: {intent: parse}}
-          clock: {use: tick, with: {rate_hz: 20}}
-          drive:
-            use: base_motion
-            with: {rate_hz: 20, max_mps: 0.3}
-            inputs: {action: {from: reason.action, wait: 60ms}, tick: clock, stop: {from: reason.stop, urgent: true}}
-          robot: {use: zmq_actions, inputs: {action: drive.motion}, with: {bind: "tcp://127.0.0.1:*", simulated: true}}
+    ```yaml
+    graph: drive
+    nodes:
+      typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
+      clock: {use: tick, with: {rate_hz: 20}}
+      parse: {use: command_parser, inputs: {text: typed}}
+      reason: {use: rule_reasoner, inputs: {intent: parse}}
+      drive:
+        use: base_motion
+        with: {rate_hz: 20, max_mps: 0.3}
+        inputs:
+          action: {from: reason.action, wait: 60ms}
+          tick: {from: clock, queue: {drop_oldest: 4}}
+          stop: {from: reason.stop, urgent: true}
+      robot: {use: zmq_actions, inputs: {action: drive.motion}, with: {bind: "tcp://127.0.0.1:*", simulated: true}}
+    ```
     """
 
-    rate_hz: float = 20.0
+    rate_hz: float = 20.0  # of the ticks
     max_mps: float = 0.3
     max_radps: float = 1.0
     max_mps2: float = 0.5
     max_radps2: float = 2.0
     max_distance_m: float = 20.0
     max_angle_rad: float = 2 * math.pi
-    forward_m: float = 1.0
+    forward_m: float = 1.0  # forward and backward without a distance
     come_m: float = 1.0
     follow_m: float = 3.0
-    ttl_ms: int = 500
+    ttl_ms: int = 500  # a velocity is valid so long from its cause
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -34,7 +33,6 @@ class _Model:
     """One TFLite model of one float32 input; the order of its outputs is that of their names."""
 
     def __init__(self, name: str, threads: int) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else each model prints a line of its own accord
         from ai_edge_litert.interpreter import Interpreter
 
         from omnistream_models import model_path
@@ -60,24 +58,27 @@ class HandGesture(Node):
 
     The palm detector runs only while no hand is known; afterwards the hand is followed from frame to frame. Where several
     hands are in sight, one is read: the likeliest at first, then the same one until it is lost. `out` is the vote of the last
-    `smooth_frames` frames. `stop` trusts no vote: it is sent when `stop_frames` frames in a row show an open palm, and again
-    only after as many have not. It is an Event "stop" with `gesture` and `confidence`.
+    `smooth_frames` frames. `stop` trusts no vote: it is sent when `stop_frames` frames in a row surely show an open palm, and
+    again only after as many have not. It is an Event "stop" with `gesture` and `confidence`.
 
     Frames that are not RGB are reported as `refused` and skipped. Raises ModelError (open) where weights are missing.
     Models: MediaPipe palm_detection_full and hand_landmark_full (Apache-2.0; Zhang et al., arXiv:2006.10214).
 
-        graph: hands
-        nodes:
-          camera: {use: camera, with: {device: /dev/video0, fps: 15}}
-          hands: {use: hand_gesture, inputs: {frame: {from: camera, queue: newest}}, with: {stop_frames: 2}}
-          screen: {use: console, inputs: {value: {from: [hands, hands.stop]}}}
+    ```yaml
+    graph: hands
+    nodes:
+      camera: {use: recording, with: {path: graphs/recordings/voice_robot.mcap}}
+      hands: {use: hand_gesture, inputs: {frame: {from: camera, queue: newest}}, with: {stop_frames: 2}}
+      screen: {use: console, inputs: {message: {from: [hands, hands.stop]}}}
+    ```
     """
 
-    min_palm: float = 0.5
-    min_presence: float = 0.5
+    min_palm: float = 0.5  # the palm detector's score for a hand to be looked at
+    min_presence: float = 0.5  # the landmark model's, for it to be a hand
+    min_stop: float = 0.75  # the confidence of an open palm that counts for a stop
     stop_frames: int = 2
     smooth_frames: int = 3
-    mirror: bool = False
+    mirror: bool = False  # the camera delivers a mirror image
 
     # Inference takes 7-15 ms and lets other threads run; the hop costs 0.2 ms.
     blocking: ClassVar[bool] = True
@@ -86,7 +87,7 @@ class HandGesture(Node):
         for name in ("stop_frames", "smooth_frames"):
             if getattr(self, name) < 1:
                 raise GraphError(f"hand_gesture: {name} is {getattr(self, name)}; write 1 or more")
-        for name in ("min_palm", "min_presence"):
+        for name in ("min_palm", "min_presence", "min_stop"):
             if not 0 < getattr(self, name) < 1:
                 raise GraphError(f"hand_gesture: {name} is {getattr(self, name)}; write a number between 0 and 1")
 
@@ -151,8 +152,8 @@ class HandGesture(Node):
         return found
 
     def _count_palm(self, name: str, confidence: float) -> Event | None:
-        """Count open palms and other shapes in a row; a stop at the `stop_frames`th of an appearance."""
-        if name != "open_palm":
+        """Count sure open palms, and frames without, in a row; a stop at the `stop_frames`th of an appearance."""
+        if name != "open_palm" or confidence < self.min_stop:
             self._palms, self._others = 0, self._others + 1
             if self._others >= self.stop_frames:
                 self._stopped = False

@@ -70,28 +70,31 @@ class RuleReasoner(Node):
     "left red cup". Kinds: forward and backward (distance_m > 0), turn (angle_rad, left positive) and the skills by their
     intent. Captions bear the utterance's times and an id made of them. What is not carried out is reported as `refused`.
 
-        graph: reason
-        nodes:
-          camera: {use: camera, with: {device: /dev/video0, fps: 15}}
-          hands: {use: hand_gesture, inputs: {frame: {from: camera, queue: newest}}}
-          typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
-          parse: {use: command_parser, inputs: {text: typed}}
-          reason:
-            use: rule_reasoner
-            inputs:
-              intent: parse
-              gesture: {from: hands, take: recent, hold: 3s, lag: 80ms}
-              stop: {from: hands.stop, urgent: true}
-          screen: {use: console, inputs: {value: {from: [reason.action, reason.stop, reason.caption]}}}
+    ```yaml
+    graph: reason
+    nodes:
+      mic: {use: recording, with: {path: graphs/recordings/voice_robot.mcap}}
+      camera: {use: recording, with: {path: graphs/recordings/voice_robot.mcap}}
+      speech: {use: speech_recognizer, inputs: {audio: {from: mic, queue: {block: 256}}}}
+      parse: {use: command_parser, inputs: {text: speech}}
+      hands: {use: hand_gesture, inputs: {frame: {from: camera, queue: newest}}}
+      reason:
+        use: rule_reasoner
+        inputs:
+          intent: parse
+          gesture: {from: hands, take: recent, hold: 3s, lag: 80ms}
+          stop: {from: hands.stop, urgent: true}
+      screen: {use: console, inputs: {message: {from: [reason.action, reason.stop, reason.caption]}}}
+    ```
     """
 
-    valid_ms: int = 2000
-    margin_ms: int = 300
+    valid_ms: int = 2000  # an action may be begun so long after its cause
+    margin_ms: int = 300  # gestures count so long before and after the words
     min_pointing_ms: int = 150
     min_share: float = 0.6
-    min_confidence: float = 0.5
+    min_confidence: float = 0.5  # of a gesture that points to a side
     on_contradiction: Literal["ask", "words"] = "ask"
-    sides: Literal["robot", "speaker"] = "robot"
+    sides: Literal["robot", "speaker"] = "robot"  # whose left and right the words for things are
 
     def __post_init__(self) -> None:
         for name, words in (("on_contradiction", ("ask", "words")), ("sides", ("robot", "speaker"))):

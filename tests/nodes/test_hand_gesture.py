@@ -17,6 +17,7 @@ import pytest
 
 from omnistream.errors import GraphError, ModelError
 from omnistream.message import MS, VideoFrame
+from omnistream.record import Recording
 from omnistream.testing import context
 from omnistream_models import Package, cache_dir, is_cached, model_path
 from omnistream_models.fetch import download, read_member
@@ -315,6 +316,28 @@ async def test_the_same_frames_give_the_same_answers(photos):
         watcher = await eye()
         runs.append([plain(await watcher.sees(frame)) for frame in photos["fingers-lq.gif"][10:26]])
     assert runs[0] == runs[1]
+
+
+async def test_the_shipped_recording():
+    """What the recording's truth says is seen while it is shown: sliding in takes 0.3 s, the vote a frame more."""
+    watcher = await eye()
+    seen: list[tuple[int, str]] = []
+    stops: list[int] = []
+    with Recording(Path(__file__).parents[2] / "graphs" / "recordings" / "voice_robot.mcap") as recording:
+        shown = [(g["name"], g["start_ns"], g["end_ns"]) for g in recording.truth() if g["kind"] == "gesture"]
+        for message in recording.messages("camera"):
+            watcher.ctx.now = message.stamp_ns
+            out, stop = await watcher.sees(message.payload.image, after=0)
+            seen += [(message.stamp_ns, out.name)] if out else []
+            stops += [message.stamp_ns] if stop else []
+    for name, start, end in shown:
+        within = [gesture for stamp, gesture in seen if start + 500 * MS <= stamp < end - 250 * MS]
+        assert set(within) == {name}
+        assert len(within) >= (end - start - 800 * MS) // PERIOD
+    assert not [s for s, _ in seen if not any(start <= s <= end + PERIOD * 2 for _, start, end in shown)]
+    ((_, start, _),) = [g for g in shown if g[0] == "open_palm"]
+    assert len(stops) == 1
+    assert start < stops[0] <= start + 3 * PERIOD
 
 
 @pytest.mark.parametrize("wrong", [{"stop_frames": 0}, {"smooth_frames": 0}, {"min_palm": 0.0}, {"min_presence": 1.5}])
