@@ -114,7 +114,7 @@ class Source:
     #: False for a clock or timer: its messages are no perception, so reaction times do not count from them.
     sense: ClassVar[bool] = True
     #: True: a real device. `replay` never opens it.
-    device: ClassVar[bool] = True
+    is_device: ClassVar[bool] = True
 
     async def open(self, ctx: Context) -> None:
         """Open the device. Raise DeviceError where it cannot be had at launch."""

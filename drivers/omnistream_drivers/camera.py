@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -57,7 +57,7 @@ class Camera(Source):
     ```
     """
 
-    device: str = field()  # pyright: ignore[reportIncompatibleVariableOverride]  (no default: a class attribute has this name)
+    device: str
     fps: float = 0
     width: int = 0
     height: int = 0

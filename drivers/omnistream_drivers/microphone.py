@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Microphone(Source):
     ```
     """
 
-    device: str = field()  # pyright: ignore[reportIncompatibleVariableOverride]  (no default: a class attribute has this name)
+    device: str
     rate_hz: int = 16000
     chunk_ms: int = 20
     delay_ms: int = 0

@@ -43,7 +43,7 @@ class Recording(Source):
     path: str  # the MCAP file
     stream: str = ""  # its topic; left out: the one called like the node, else the only one
     speed: float = 1.0  # of a live run; 2 is twice as fast
-    device: ClassVar[bool] = False
+    is_device: ClassVar[bool] = False
     _file: Any = field(default=None, init=False, repr=False)
     _topic: str = field(default="", init=False, repr=False)
 

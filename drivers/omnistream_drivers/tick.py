@@ -30,7 +30,7 @@ class Tick(Source):
     """
 
     sense: ClassVar[bool] = False
-    device: ClassVar[bool] = False
+    is_device: ClassVar[bool] = False
 
     rate_hz: float = 1.0
     count: int = 0

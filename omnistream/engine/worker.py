@@ -148,7 +148,7 @@ class Worker:
         for name, node in self.objects.items():
             info = self.plan.graph.nodes[name]
             ctx = (self.sources.get(name) or self.nodes[name]).ctx
-            if self.options.fresh and (info.role == "sink" or getattr(node, "device", False)):
+            if self.options.fresh and (info.role == "sink" or getattr(node, "is_device", False)):
                 continue
             if info.role == "sink" and node.actuator and not self.options.armed:
                 raise DeviceError(
@@ -164,7 +164,7 @@ class Worker:
             await self.exchange.all_greeted.wait()
         self.started = True
         for source in self.sources.values():
-            if self.options.fresh and source.node.device:
+            if self.options.fresh and source.node.is_device:
                 source.end()
             else:
                 source.start()
@@ -202,7 +202,7 @@ class Worker:
         for task in list(self.tasks):
             task.cancel()
         for name, node in self.objects.items():
-            if self.options.fresh and (self.plan.graph.nodes[name].role == "sink" or getattr(node, "device", False)):
+            if self.options.fresh and (self.plan.graph.nodes[name].role == "sink" or getattr(node, "is_device", False)):
                 continue
             try:
                 await asyncio.wait_for(node.close(), 3)

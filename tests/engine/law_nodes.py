@@ -25,7 +25,7 @@ class Script(Source):
 
     stamps: list[int]
     pace: bool = False
-    device = False
+    is_device = False
 
     async def run(self, ctx: Context) -> AsyncIterator[Event]:
         for i, stamp in enumerate(self.stamps):

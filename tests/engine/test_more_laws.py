@@ -30,7 +30,7 @@ class Fast(Source):
 
     count: int
     every_ms: float
-    device = False
+    is_device = False
 
     async def run(self, ctx: Context) -> AsyncIterator[Event]:
         for i in range(self.count):

@@ -218,7 +218,7 @@ class BadPort(Node):
 
 @dataclass(kw_only=True)
 class NeedsDevice(Source):
-    device: str  # pyright: ignore[reportIncompatibleVariableOverride]
+    device: str
 
     async def run(self, ctx: Context) -> AsyncIterator[VideoFrame]:
         return

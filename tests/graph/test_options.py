@@ -83,8 +83,7 @@ def test_options_and_what_is_said_about_them() -> None:
     assert options_of(graph_parts.Plain) == {}
 
 
-def test_an_attribute_of_the_base_class_is_no_default_of_an_option() -> None:
-    assert graph_parts.NeedsDevice.device is not None  # the base's own attribute
+def test_an_option_without_a_default_is_required() -> None:
     assert options_of(graph_parts.NeedsDevice)["device"].required
     assert "needs the option 'device'" in fault(nodes("x: {use: NeedsDevice}"))
 
