@@ -89,6 +89,10 @@ class CommandDesk:
         known.status, known.detail = ("done", "") if outcome == "done" else ("lost", outcome[:500])
         return known.peer, _answer(key[1], known.status, known.detail, known.form)
 
+    def pending(self, key: Key) -> bool:
+        """Whether this command is under way."""
+        return key in self._known and self._known[key].status == "accepted"
+
     def _bucket(self, peer: bytes) -> Bucket:
         bucket = self._buckets.pop(peer, None) or Bucket(PEER_RATE, PEER_BURST)
         self._buckets[peer] = bucket

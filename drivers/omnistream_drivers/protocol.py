@@ -55,9 +55,10 @@ STATUSES = ("accepted", "done", "busy", "lost", "expired", "refused", "duplicate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """Any frame; `TYPE` is its name on the wire."""
+    """Any frame; `TYPE` is its name on the wire. A `BARE` one has a channel of its own and does not say its type."""
 
     TYPE: ClassVar[str] = ""
+    BARE: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,7 @@ class CaptionFrame(Frame):
     """Text to show. `t_start`, `t_end` are seconds and `deadline_ms` milliseconds of run time (reads as Unix time)."""
 
     TYPE: ClassVar[str] = "caption"
+    BARE: ClassVar[bool] = True
     id: str
     rev: int = 0
     final: bool = True
@@ -208,8 +210,8 @@ _BY_TYPE: dict[str, type[Frame]] = {
 def origin_id(origin: Origin, run: int) -> str:
     """One string for an origin. Where no client gave it, it counts from 0 in each run, so the run is part of it."""
     root: Any = origin
-    while len(root) == 3 and isinstance(root[1], tuple):
-        root = root[1]
+    while (parent := next((part for part in root if isinstance(part, tuple)), None)) is not None:
+        root = parent
     text = json.dumps(origin, separators=(",", ":"), ensure_ascii=False)
     return text if root and root[0] == "client" else f"{run:x}{text}"
 
@@ -250,7 +252,7 @@ def caption_frame(message: Message[Caption]) -> CaptionFrame:
 
 def encode(frame: Frame, form: Form = "msgpack") -> bytes:
     """Bytes of a frame. Raises PayloadError where it holds what no peer would accept (a NaN, an endless text)."""
-    value: dict[str, Any] = {"v": VERSION, "type": frame.TYPE}
+    value: dict[str, Any] = {"v": VERSION} if frame.BARE else {"v": VERSION, "type": frame.TYPE}
     for name, check in _checks(type(frame)).items():
         item: Any = getattr(frame, name)
         if not check(item):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from omnistream.errors import DeviceError
-from omnistream.message import MS, Action, Message
-from omnistream.node import Context, Sink
-from omnistream_drivers.action_gate import ActionGate, Refusal, check_limits
+from omnistream.message import MS
+from omnistream.node import Context
+from omnistream_drivers.action_gate import check_limits
+from omnistream_drivers.action_sink import ActionSink
 from omnistream_drivers.limiter import Reports
 from omnistream_drivers.protocol import MAX_FRAME_BYTES, ActionFrame, State, encode
 from omnistream_drivers.zmq_clients import Client, Clients
@@ -26,7 +25,7 @@ LAST_STOP_S = 0.3
 
 
 @dataclass(kw_only=True)
-class ZmqActions(Sink):
+class ZmqActions(ActionSink):
     """Sends each action to every connected client while it is valid, and a stop before anything else.
 
     A motion past its `valid_until`, out of `limits` (or not finite), seen before or behind a stop is refused and reported
@@ -45,7 +44,7 @@ class ZmqActions(Sink):
 
     bind: str
     pub: str = ""
-    limits: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    limits: dict[str, list[float]] = field(default_factory=dict)
     strict_limits: bool = False
     watchdog_ms: int = 500
     heartbeat_ms: int = 200
@@ -67,18 +66,9 @@ class ZmqActions(Sink):
         import zmq
         import zmq.asyncio
 
-        self._ctx, self._again = ctx, zmq.Again
-        self._nowait = int(zmq.DONTWAIT)
-        self.counts: Counter[str] = Counter()
+        self.start(ctx, limits=self.limits, strict=self.strict_limits, watchdog_ms=self.watchdog_ms)
+        self._again, self._nowait = zmq.Again, int(zmq.DONTWAIT)
         self._reports = Reports(ctx.report)
-        self.gate = ActionGate(
-            name=ctx.name,
-            run=ctx.start_ns,
-            incarnation=ctx.incarnation,
-            limits=self.limits,
-            strict=self.strict_limits,
-            watchdog_ns=self.watchdog_ms * MS,
-        )
         self.clients = Clients(
             run=ctx.start_ns,
             max_clients=self.max_clients,
@@ -111,27 +101,8 @@ class ZmqActions(Sink):
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
 
-    async def write(self, action: Message[Action] | None, stop: Message[Action] | None = None) -> None:
-        if stop is not None and stop.payload.kind != "stop":
-            self._refused(Refusal("refused", f"the port 'stop' takes only actions of kind stop, not {stop.payload.kind}"))
-            stop = None
-        for message in (stop, action):
-            if message is None:
-                continue
-            now = self._ctx.clock.now()
-            frame = self.gate.admit(message, now)
-            if isinstance(frame, Refusal):
-                self._refused(frame)
-            elif frame.is_stop:
-                self._stop(frame)
-            else:
-                self._motion(frame, now)
-
-    async def safe(self, reason: str) -> None:
-        self._stop(self.gate.safe(reason, self._ctx.clock.now()))
-
     async def resume(self) -> None:
-        self.gate.resume()
+        await super().resume()
         self.clients.greeting = self._greeting
 
     async def close(self) -> None:
@@ -140,7 +111,7 @@ class ZmqActions(Sink):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._zmq is None:
             return
-        self._stop(self.gate.safe("the run has ended", self._ctx.clock.now()))
+        await self.safe("the run has ended")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_STOP_S):
                 while any(c.stop for c in self.clients):
@@ -149,35 +120,35 @@ class ZmqActions(Sink):
                         await asyncio.wait_for(self._drain(), 0.02)
         for client in self.clients:
             if fault := self.clients.gone(client.peer, "did not answer at the end"):
-                self._ctx.report(*fault)
+                self.ctx.report(*fault)
         self._state(online=False)
         self._reports.flush()
         self._zmq = self._zmq.destroy(linger=200)
 
     # sending
 
-    def _motion(self, frame: ActionFrame, now: int) -> None:
+    def send_motion(self, frame: ActionFrame, now_ns: int) -> None:
         handed = [self._send_action(client, frame) for client in self.clients]
         if any(handed):
-            self.gate.sent(frame, now)
+            self.gate.sent(frame, now_ns)
             self.counts["sent"] += 1
         elif not handed:
             self.counts["no_client"] += 1
-            self._reports.add("no_client", f"{frame.kind} {frame.id}: no client is connected to {self.endpoint}", now)
+            self._reports.add("no_client", f"{frame.kind} {frame.id}: no client is connected to {self.endpoint}", now_ns)
         self._mirror(encode(frame))
 
-    def _stop(self, frame: ActionFrame) -> None:
+    def send_stop(self, frame: ActionFrame, now_ns: int) -> None:
         self.counts["stops"] += 1
         if self.gate.safe_reason:
             self.clients.greeting = frame  # who joins now must rest, too
         if not len(self.clients):
-            self._reports.add("no_client", f"stop: no client is connected to {self.endpoint}", self._ctx.clock.now())
+            self._reports.add("no_client", f"stop: no client is connected to {self.endpoint}", now_ns)
         self.clients.stop(frame)
         self._send_stops()
         self._mirror(encode(frame))
 
     def _send_stops(self) -> None:
-        now = self._ctx.clock.now()
+        now = self.ctx.clock.now()
         for client in self.clients.stops_due(now):
             stop = client.stop
             if stop is not None and self._send(client, encode(stop, client.form)):
@@ -213,22 +184,18 @@ class ZmqActions(Sink):
             self._pub.send(data, flags=self._nowait).exception()
 
     def _state(self, *, online: bool) -> None:
-        now, safe = self._ctx.clock.now(), self.gate.safe_reason[:200]
+        now, safe = self.ctx.clock.now(), self.gate.safe_reason[:200]
         self._mirror(encode(State(online=online, now_ns=now, clients=len(self.clients), safe=safe, counts=dict(self.counts))))
-
-    def _refused(self, refusal: Refusal) -> None:
-        self.counts[refusal.reason] += 1
-        self._ctx.report(refusal.reason, refusal.text)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            self._ctx.report("broken", f"{self._ctx.name} no longer hears its clients: {error!r}")
+            self.ctx.report("broken", f"{self.ctx.name} no longer hears its clients: {error!r}")
 
     def _gone(self, client: Client, why: str) -> None:
         fault = self.clients.gone(client.peer, why)
-        self._ctx.report("client_gone", f"client {client.name} {why}")
+        self.ctx.report("client_gone", f"client {client.name} {why}")
         if fault:
-            self._ctx.report(*fault)
+            self.ctx.report(*fault)
 
     # receiving
 
@@ -248,7 +215,7 @@ class ZmqActions(Sink):
             self._heard(peer, frames)
 
     def _heard(self, peer: bytes, frames: list[bytes]) -> None:
-        now = self._ctx.clock.now()
+        now = self.ctx.clock.now()
         heard = self.clients.heard(peer, frames, now)
         if heard.answer is not None:
             self._send_multipart(peer, heard.answer)
@@ -258,18 +225,14 @@ class ZmqActions(Sink):
             self.counts[heard.fault[0]] += 1
             self._reports.add(*heard.fault, now)
         if heard.ack is not None:
-            self.counts[f"acked_{heard.ack.status}"] += 1
-            if heard.ack.status in ("expired", "refused", "superseded"):
-                self._ctx.report(heard.ack.status, f"by the client: {heard.ack.id[:200]}: {heard.ack.detail[:200]}")
+            self.acknowledged(heard.ack.id, heard.ack.status, heard.ack.detail)
 
     async def _tick(self) -> None:
-        clock, ticks = self._ctx.clock, 0
+        clock, ticks = self.ctx.clock, 0
         while True:
             await clock.sleep_until(clock.now() + TICK_NS)
             now = clock.now()
-            if frame := self.gate.watchdog(now):
-                self._ctx.report("watchdog", frame.text)
-                self._stop(frame)
+            self.watch(now)
             for client in self.clients.silent(now):
                 self._gone(client, "is silent")
             self._send_stops()
@@ -283,7 +246,7 @@ class ZmqActions(Sink):
 def check_endpoint(option: str, endpoint: str) -> None:
     """Raises ValueError unless it reads like tcp://HOST:PORT or ipc://PATH."""
     found = re.fullmatch(r"tcp://([^:/ ]+|\[[0-9a-fA-F:.]+\]):(\d{1,5}|\*)|ipc://.+", endpoint)
-    if found is None or (found[2] or "*") != "*" and int(found[2]) > 65535:
+    if found is None or ((found[2] or "*") != "*" and int(found[2]) > 65535):
         raise ValueError(f"{option}: {endpoint!r} is no endpoint; write one like 'tcp://127.0.0.1:5555'")
 
 

@@ -58,8 +58,9 @@ frames = st.one_of(
 def test_what_is_encoded_is_read_back(frame, form):
     data = encode(frame, form)
     assert protocol.form_of(data) == form
-    assert decode(data, *ALL) == frame
-    assert encode(decode(data, *ALL), form) == data
+    kinds = (CaptionFrame,) if isinstance(frame, CaptionFrame) else ALL
+    assert decode(data, *kinds) == frame
+    assert encode(decode(data, *kinds), form) == data
 
 
 @given(st.binary(max_size=400))
@@ -158,19 +159,18 @@ def test_caption_json_has_the_agreed_names():
     )  # fmt: skip
     value = json.loads(encode(protocol.caption_frame(message), "json"))
     assert value == {
-        "v": 1, "type": "caption", "id": "c1", "rev": 0, "final": True, "text": "Going.", "lang": "en",
+        "v": 1, "id": "c1", "rev": 0, "final": True, "text": "Going.", "lang": "en",
         "t_start": 1.0, "t_end": 2.0, "anchor": "robot", "deadline_ms": 2500,
     }  # fmt: skip
 
 
 def test_an_origin_has_one_string_and_only_a_clients_own_spans_runs():
-    mic, client = ("r.action", ("mic.out", 0, 7), 0), ("r.action", ("client", "c", "7"), 0)
+    mic = ("r.action", "intent", ("p.out", "text", ("mic.out", 0, 7), 0), 0)
+    client = ("r.action", "intent", ("p.out", "text", ("client", "c", "7"), 0), 0)
     assert origin_id(mic, 1) != origin_id(mic, 2)
     assert origin_id(client, 1) == origin_id(client, 2)
-    assert (
-        len({origin_id(o, 1) for o in (mic, client, ("r.action", ("mic.out", 0, 7), 1), ("r.action", ("mic.out", 1, 7), 0))})
-        == 4
-    )
+    others = [("r.action", "intent", ("mic.out", 0, 7), k) for k in range(3)]
+    assert len({origin_id(o, 1) for o in [mic, client, *others, ("r.action", 0, 7)]}) == 6
 
 
 def test_an_endless_stop_has_no_time_on_the_wire():

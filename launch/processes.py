@@ -1,0 +1,60 @@
+"""Child processes that never outlive us: started as one's own, ended by their handle, and by the kernel if we die first."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["end", "free_port", "spawn"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def spawn(args: Sequence[str], *, cwd: str | None = None, **options: Any) -> subprocess.Popen[Any]:
+    """Start a process in a session of its own (a Ctrl-C is for us alone) that is terminated when this thread ends.
+
+    Linux tells it of our end; elsewhere only `end` does.
+    """
+    before = _end_with(os.getpid())
+    return subprocess.Popen(list(args), cwd=cwd, start_new_session=True, preexec_fn=before, **options)  # noqa: PLW1509  no threads yet
+
+
+def end(process: subprocess.Popen[Any], timeout_s: float = 3.0) -> None:
+    """Ask it to end, wait, and then insist."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout_s)
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def free_port() -> int:
+    """A loopback port that nobody has at this moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _end_with(parent: int) -> Callable[[], None] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)  # loaded before the fork: the child may do little
+
+    def ask_the_kernel() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return ask_the_kernel

@@ -1,0 +1,92 @@
+"""Captions for a headset or display, over MQTT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+from omnistream.clock import Clock, SystemClock
+from omnistream.errors import PayloadError
+from omnistream_drivers.protocol import CaptionFrame, decode
+
+if TYPE_CHECKING:
+    import aiomqtt
+
+__all__ = ["acaptions", "captions"]
+
+log = logging.getLogger("omnistream")
+#: What may wait for a reader that is busy; the oldest gives way, since a caption is for now.
+MAX_WAITING = 64
+#: A broker or network that is gone for less than this loses nothing (the session is kept so long).
+KEEP_S = 30
+
+
+async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> AsyncIterator[CaptionFrame]:
+    """Captions as they come, each revision once and never an older one after a newer. Ends only when closed.
+
+    Raises DeviceError where there is no broker at first; later losses are waited out. What is no caption is skipped.
+    """
+    from omnistream_drivers.mqtt_link import Broker, MqttLink  # aiomqtt is loaded only by who needs it
+
+    waiting: asyncio.Queue[CaptionFrame] = asyncio.Queue()
+    newest: OrderedDict[str, int] = OrderedDict()
+
+    def heard(message: aiomqtt.Message) -> None:
+        try:
+            caption = decode(bytes(message.payload), CaptionFrame)
+        except PayloadError as error:
+            log.warning("on %s: %s", topic, error)
+            return
+        if caption.rev <= newest.get(caption.id, -1):
+            return
+        newest[caption.id] = caption.rev
+        newest.move_to_end(caption.id)
+        if len(newest) > 1024:
+            newest.popitem(last=False)
+        if waiting.qsize() >= MAX_WAITING:
+            waiting.get_nowait()
+        waiting.put_nowait(caption)
+
+    link = MqttLink(
+        Broker.parse(url),
+        name="captions",
+        client_id=f"omnistream-captions-{uuid.uuid4().hex[:12]}",
+        clock=clock or SystemClock(),
+        report=lambda reason, text: log.warning("%s: %s", reason, text),
+        subscribe=(topic,),
+        on_message=heard,
+        keep_s=KEEP_S,
+    )
+    try:
+        await link.open(required=True)
+        while True:
+            yield await waiting.get()
+    finally:
+        await link.close()
+
+
+def captions(url: str, topic: str, *, clock: Clock | None = None) -> Iterator[CaptionFrame]:
+    """As `acaptions`, for a thread that has no event loop of its own.
+
+    for caption in captions("mqtt://127.0.0.1", "ar/captions"):
+        show(caption.text)
+    """
+    with asyncio.Runner() as runner:
+        found = acaptions(url, topic, clock=clock)
+        try:
+            while True:
+                yield runner.run(_next(found))
+        finally:
+            runner.run(_close(found))
+
+
+async def _next(found: AsyncIterator[CaptionFrame]) -> CaptionFrame:
+    return await anext(found)
+
+
+async def _close(found: AsyncIterator[CaptionFrame]) -> None:
+    await found.aclose()  # type: ignore[attr-defined]  an async generator
