@@ -35,25 +35,27 @@ class MqttActions(ActionSink):
     time with a ping on `<topic>/ping` (answered on `<topic>/pong`), and must stop when `<topic>/status` turns "offline":
     that is our last will. Whether anybody listens is not known to a publisher. Raises DeviceError without a broker at launch.
 
-        graph: one
-        nodes:
-          typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
-          parse: {use: command_parser, inputs: {text: typed}}
-          reason: {use: rule_reasoner, inputs: {intent: parse}}
-          robot:
-            use: mqtt_actions
-            inputs: {action: reason.action}
-            with: {url: "mqtt://127.0.0.1", topic: robot/actions, simulated: true}
+    ```yaml
+    graph: one
+    nodes:
+      typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
+      parse: {use: command_parser, inputs: {text: typed}}
+      reason: {use: rule_reasoner, inputs: {intent: parse}}
+      robot:
+        use: mqtt_actions
+        inputs: {action: reason.action}
+        with: {url: "mqtt://127.0.0.1", topic: robot/actions, simulated: true}
+    ```
     """
 
-    url: str
+    url: str  # mqtt://[user:password@]host[:port], or mqtts://
     topic: str
-    client_id: str = ""
-    limits: dict[str, list[float]] = field(default_factory=dict)
-    strict_limits: bool = False
-    watchdog_ms: int = 500
-    outbox: int = 64
-    simulated: bool = False
+    client_id: str = ""  # the same after a restart; default: from the host's and the node's name
+    limits: dict[str, list[float]] = field(default_factory=dict)  # per value: [lowest, highest]
+    strict_limits: bool = False  # refuse an action with a value that no limit is written for
+    watchdog_ms: int = 500  # a velocity that is not renewed for so long is followed by a stop
+    outbox: int = 64  # actions that may wait for the broker
+    simulated: bool = False  # true: nothing real moves, so no --arm is asked for
 
     def __post_init__(self) -> None:
         self._broker = Broker.parse(self.url)

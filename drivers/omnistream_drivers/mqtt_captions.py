@@ -22,19 +22,21 @@ class MqttCaptions(Sink):
     limit as message expiry (MQTT 5), receivers get the deadline in the payload. `<topic>/status` is "online", and "offline"
     when we go or die. Raises DeviceError where there is no broker at launch.
 
-        graph: one
-        nodes:
-          typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
-          parse: {use: command_parser, inputs: {text: typed}}
-          reason: {use: rule_reasoner, inputs: {intent: parse}}
-          glasses: {use: mqtt_captions, inputs: {caption: reason.caption}, with: {url: "mqtt://127.0.0.1", topic: ar/captions}}
+    ```yaml
+    graph: one
+    nodes:
+      typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
+      parse: {use: command_parser, inputs: {text: typed}}
+      reason: {use: rule_reasoner, inputs: {intent: parse}}
+      glasses: {use: mqtt_captions, inputs: {caption: reason.caption}, with: {url: "mqtt://127.0.0.1", topic: ar/captions}}
+    ```
     """
 
-    url: str
+    url: str  # mqtt://[user:password@]host[:port], or mqtts://
     topic: str
-    client_id: str = ""
-    expire_ms: int = 3000
-    outbox: int = 64
+    client_id: str = ""  # the same after a restart; default: from the host's and the node's name
+    expire_ms: int = 3000  # how long after its deadline a caption is still worth showing
+    outbox: int = 64  # captions that may wait for the broker
 
     def __post_init__(self) -> None:
         self._broker = Broker.parse(self.url)

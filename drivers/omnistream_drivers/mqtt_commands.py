@@ -37,16 +37,18 @@ class MqttCommands(Source):
     Retained messages are ignored (they are no command but the memory of one), and so is what was published while no run was
     listening, or where we were away for more than `keep_s`. Raises DeviceError where there is no broker at launch.
 
-        graph: one
-        nodes:
-          typed: {use: mqtt_commands, with: {url: "mqtt://127.0.0.1", topic: robot/commands}}
-          show: {use: console, inputs: {text: typed}}
+    ```yaml
+    graph: one
+    nodes:
+      typed: {use: mqtt_commands, with: {url: "mqtt://127.0.0.1", topic: robot/commands}}
+      show: {use: console, inputs: {message: typed}}
+    ```
     """
 
-    url: str
+    url: str  # mqtt://[user:password@]host[:port], or mqtts://
     topic: str
-    client_id: str = ""
-    keep_s: int = 10
+    client_id: str = ""  # the same after a restart; default: from the host's and the node's name
+    keep_s: int = 10  # so long the broker keeps commands while the connection is lost
 
     def __post_init__(self) -> None:
         self._broker = Broker.parse(self.url)

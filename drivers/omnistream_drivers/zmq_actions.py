@@ -34,22 +34,24 @@ class ZmqActions(ActionSink):
     Without a client actions are reported as `no_client`. `bind` to anything but loopback only on a network that you trust:
     there is no password. Raises DeviceError where it cannot bind.
 
-        graph: one
-        nodes:
-          typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
-          parse: {use: command_parser, inputs: {text: typed}}
-          reason: {use: rule_reasoner, inputs: {intent: parse}}
-          robot: {use: zmq_actions, inputs: {action: reason.action}, with: {bind: "tcp://127.0.0.1:*", simulated: true}}
+    ```yaml
+    graph: one
+    nodes:
+      typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
+      parse: {use: command_parser, inputs: {text: typed}}
+      reason: {use: rule_reasoner, inputs: {intent: parse}}
+      robot: {use: zmq_actions, inputs: {action: reason.action}, with: {bind: "tcp://127.0.0.1:*", simulated: true}}
+    ```
     """
 
-    bind: str
-    pub: str = ""
-    limits: dict[str, list[float]] = field(default_factory=dict)
-    strict_limits: bool = False
-    watchdog_ms: int = 500
-    heartbeat_ms: int = 200
+    bind: str  # where clients connect, such as tcp://127.0.0.1:5555 (port * takes a free one)
+    pub: str = ""  # where copies of all that is sent, and our state, are published; empty: nowhere
+    limits: dict[str, list[float]] = field(default_factory=dict)  # per value: [lowest, highest]
+    strict_limits: bool = False  # refuse an action with a value that no limit is written for
+    watchdog_ms: int = 500  # a velocity that is not renewed for so long is followed by a stop
+    heartbeat_ms: int = 200  # how often clients say that they are there; three missed and they are not
     max_clients: int = 4
-    simulated: bool = False
+    simulated: bool = False  # true: nothing real moves, so no --arm is asked for
 
     def __post_init__(self) -> None:
         check_limits(self.limits)

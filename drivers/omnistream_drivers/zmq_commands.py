@@ -24,13 +24,15 @@ class ZmqCommands(Source):
     Text of more than 1000 characters is refused, a flood is answered `busy`, garbage is counted. `bind` to anything but
     loopback only on a network that you trust. Raises DeviceError where it cannot bind.
 
-        graph: one
-        nodes:
-          typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
-          show: {use: console, inputs: {text: typed}}
+    ```yaml
+    graph: one
+    nodes:
+      typed: {use: zmq_commands, with: {bind: "tcp://127.0.0.1:*"}}
+      show: {use: console, inputs: {message: typed}}
+    ```
     """
 
-    bind: str
+    bind: str  # where clients connect, such as tcp://127.0.0.1:5560 (port * takes a free one)
 
     def __post_init__(self) -> None:
         check_endpoint("bind", self.bind)
