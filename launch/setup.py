@@ -28,12 +28,21 @@ PACKAGES = {
     "run": {"mosquitto": "the demo's MQTT broker (an embedded one serves instead)"},
     "test": {
         "mosquitto": "tests against a real MQTT broker",
+        "mosquitto-clients": "tests against an MQTT client that is not ours",
         "flite": "synthesized voices for recordings and tests",
         "espeak-ng": "synthesized voices for recordings and tests",
-        "sox": "resampling of recorded clips",
-        "pocketsphinx-testdata": "tests on a person's recorded voice",
-        "asterisk-core-sounds-en-g722": "tests on recorded voices",
-        "alsa-utils": "tests on recorded voices",
+        "pocketsphinx-testdata": "a person's recorded voice, for recordings and tests",
+        "alsa-utils": "tests of the microphone on a recorded voice",
+        "sox": "tests of the microphone at other rates",
+        "ffmpeg": "tests of the camera and the microphone on other people's streams",
+        "pulseaudio": "tests of the microphone through PulseAudio",
+        "pulseaudio-utils": "tests of the microphone through PulseAudio",
+        "libasound2-plugins": "tests of the microphone through ALSA",
+        "python3-gi": "tests of the camera over RTSP",
+        "gir1.2-gst-rtsp-server-1.0": "tests of the camera over RTSP",
+        "gstreamer1.0-plugins-good": "tests of the camera over RTSP",
+        "npm": "pictures of hands, for recordings and tests",
+        "asterisk-core-sounds-en-g722": "recorded voices, for benchmarks",
     },
 }
 
@@ -124,46 +133,50 @@ def done_for(stamp: dict[str, Any], purpose: str) -> bool:
 
 def debian(wanted: dict[str, str]) -> None:
     """Install Debian packages as root on Debian or Ubuntu; elsewhere say what is missing and go on."""
-    on_debian = shutil.which("dpkg-query") is not None
-    if on_debian:
-        missing = [n for n in wanted if not has_package(n)]
-    else:
-        missing = [n for n in wanted if n in ("mosquitto", "flite", "espeak-ng", "sox") and not shutil.which(n)]
-    if not missing or (on_debian and os.geteuid() == 0 and apt(missing)):
+    if shutil.which("dpkg-query") is None:
+        for name, why in wanted.items():
+            if name in ("mosquitto", "flite", "espeak-ng", "sox", "ffmpeg", "npm") and not shutil.which(name):
+                say(f"'{name}' is not installed: {why}")
         return
+    missing = [n for n in wanted if not has_package(n)]
+    if missing and os.geteuid() == 0:
+        missing = apt(missing)
     for name in missing:
         say(f"'{name}' is not installed: {wanted[name]}")
-    if on_debian:
+    if missing:
         say("to have them: sudo apt-get install --no-install-recommends " + " ".join(missing))
 
 
 def has_package(name: str) -> bool:
+    if name == "npm" and shutil.which(name):
+        return True  # Node.js is often not Debian's
     done = subprocess.run(["dpkg-query", "-W", "-f=${Status}", name], capture_output=True, text=True, check=False)
     return done.stdout.endswith(" installed")
 
 
-def apt(names: list[str]) -> bool:
-    """True when all are installed. The broker's service that its package starts is stopped: we start our own."""
+def apt(names: list[str]) -> list[str]:
+    """Install what can be had; returns the rest. The broker's service that its package starts is stopped: we start our own."""
     if not shutil.which("apt-get"):
-        return False
+        return names
     say("apt-get install " + " ".join(names))
-    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names]
-    error = ""
-    for command in (install, ["apt-get", "update", "-qq"], install):
-        done = subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-        if command is install and done.returncode == 0:
-            break
-        error = done.stderr or error
-    else:
-        say("apt-get could not install them: " + (error.strip().splitlines() or ["no reason given"])[-1])
-        return False
-    if "mosquitto" in names:
+    if not apt_get("install", *names):
+        apt_get("update")
+        if not apt_get("install", *names):  # one that this release does not have must not cost the others
+            for name in names:
+                apt_get("install", name)
+    missing = [n for n in names if not has_package(n)]
+    if "mosquitto" in names and "mosquitto" not in missing:
         systemd = Path("/run/systemd/system").is_dir()
         stop = ["systemctl", "disable", "--now", "mosquitto.service"] if systemd else ["service", "mosquitto", "stop"]
         if shutil.which(stop[0]):
             subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    return True
+    return missing
+
+
+def apt_get(what: str, *names: str) -> bool:
+    command = ["apt-get", what, "-y", "-qq", *(["--no-install-recommends", *names] if names else [])]
+    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    return subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def environment(torch: str) -> None:
@@ -176,7 +189,7 @@ def environment(torch: str) -> None:
         command.insert(3, "--system-site-packages")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     package = f"python{python_version()}-venv"
-    if done.returncode and os.geteuid() == 0 and apt([package]):
+    if done.returncode and os.geteuid() == 0 and not apt([package]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
