@@ -104,7 +104,8 @@ class Conductor:
         """Run until the sources `until` have ended (all sources, if none is named) and nothing is left to do."""
         self.crew.on_death(self._died)
         try:
-            await self.crew.begin()
+            if not await self._begin():
+                return self.outcome
             await self._all("connect", self.crew.addresses())
             self.outcome.started_ns = self.clock.now()
             self._start_ns = self.start_ns if self.fresh else self.outcome.started_ns
@@ -125,6 +126,20 @@ class Conductor:
             await self.crew.end()
         self._sum_up()
         return self.outcome
+
+    async def _begin(self) -> bool:
+        """Make the workers. False if the run was stopped meanwhile."""
+        making, stopping = asyncio.ensure_future(self.crew.begin()), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({making, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not making.done():
+                return False
+            making.result()
+            return True
+        finally:
+            for task in (making, stopping):
+                task.cancel()
+            await asyncio.gather(making, stopping, return_exceptions=True)
 
     async def _all(self, method: str, *args: Any, missing_ok: bool = False) -> list[Any]:
         calls: list[Awaitable[Any]] = [self.crew.call(w, method, *args) for w in self.workers if w not in self.down]

@@ -16,6 +16,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ class RayCrew:
         self._death: Callable[[str, str], None] = lambda *_: None
         self._ray: Any = None
         self._ending = False
+        self._starting: asyncio.Future[None] | None = None
 
     def on_death(self, callback: Callable[[str, str], None]) -> None:
         self._death = callback
@@ -118,7 +120,9 @@ class RayCrew:
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves a token in the user's home
-        await asyncio.to_thread(self._start_ray)
+        self._starting = asyncio.ensure_future(asyncio.to_thread(self._start_ray))
+        await asyncio.shield(self._starting)
+        _restore_signals()
         self._check_placement()
         results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
         for error in results:
@@ -223,6 +227,8 @@ class RayCrew:
     async def end(self) -> None:
         """End every actor, and Ray with its processes and files if it was started here."""
         self._ending = True
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
         if self._ray is None:
             return
         for actor in self.actors.values():
@@ -230,6 +236,14 @@ class RayCrew:
                 self._ray.kill(actor, no_restart=True)
         if self.address is None:
             await asyncio.to_thread(self._ray.shutdown)
+
+
+def _restore_signals() -> None:
+    """Python's handlers again, in the place of those that Ray has put there, which print a stack."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.getsignal(number))
+            signal.siginterrupt(number, False)
 
 
 async def _awaited(reference: Any) -> Any:
