@@ -36,7 +36,8 @@ class Recording(Source):
     graph: play
     nodes:
       mic: {use: recording, with: {path: graphs/recordings/voice_robot.mcap, stream: mic}}
-      out: {use: passthrough, inputs: {item: mic}}
+      same: {use: passthrough, inputs: {message: mic}}
+      show: {use: console, inputs: {message: same}}
     ```
     """
 
