@@ -1,7 +1,7 @@
 """Makes the recordings: `voice_robot.mcap` beside this file, or a longer one for benchmarks in the cache.
 
     python graphs/recordings/make.py            # voice_robot.mcap, which is in the repository
-    python graphs/recordings/make.py --bench    # prints the path of a recording of 120 commands, made at the first time
+    python graphs/recordings/make.py --bench    # prints the path of a recording of 128 commands, made at the first time
 
 Needs flite, espeak-ng, pocketsphinx-testdata (Debian) and fingerpose (npm). The same versions of them give the same bytes.
 """
@@ -90,7 +90,7 @@ def voice_robot_script() -> Script:
     return said, shown, 65.0
 
 
-def bench_script(commands: int = 120, seed: int = 7) -> Script:
+def bench_script(commands: int = 128, seed: int = 7) -> Script:
     """At least `commands` commands in varied voices, 2.6 to 3.4 s apart, with a hand that points where one takes something."""
     phrases = [
         ("stop", "stop"), ("go forward", "move"), ("go forward three meters", "move"), ("go backward", "move"),
