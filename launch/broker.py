@@ -46,6 +46,7 @@ class Broker:
 def start(port: int = 0, *, embedded: bool = False, keep: str = "", quiet: bool = True) -> Broker:
     """Start one and wait until it answers. Raises SystemExit with a sentence where that cannot be."""
     port = port or free_port()
+    _check(port)
     program = None if embedded else shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     output = subprocess.DEVNULL if quiet else None
     if program is not None:
@@ -57,6 +58,16 @@ def start(port: int = 0, *, embedded: bool = False, keep: str = "", quiet: bool 
         raise SystemExit(MISSING)
     _wait(broker)
     return broker
+
+
+def _check(port: int) -> None:
+    """A broker that cannot have its port may say so late, while another one answers on it."""
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise SystemExit(f"no broker can be started on port {port} ({error}); give another --port") from None
 
 
 def _version(program: str) -> str:
@@ -91,7 +102,7 @@ def _wait(broker: Broker) -> None:
     while time.monotonic() < until:
         if broker.process.poll() is not None:
             broker.stop()
-            raise SystemExit(f"{broker.name} ended at once (is port {broker.port} taken?); give another --port")
+            raise SystemExit(f"{broker.name} ended at once; run it by hand to see why")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", broker.port), 0.2):
             return
         time.sleep(0.02)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
 from omnistream.clock import Clock, SystemClock
@@ -25,7 +25,7 @@ MAX_WAITING = 64
 KEEP_S = 30
 
 
-async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> AsyncIterator[CaptionFrame]:
+async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> AsyncGenerator[CaptionFrame, None]:
     """Captions as they come, each revision once and never an older one after a newer. Ends only when closed.
 
     Raises DeviceError where there is no broker at first; later losses are waited out. What is no caption is skipped.
@@ -69,7 +69,7 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
         await link.close()
 
 
-def captions(url: str, topic: str, *, clock: Clock | None = None) -> Iterator[CaptionFrame]:
+def captions(url: str, topic: str, *, clock: Clock | None = None) -> Generator[CaptionFrame, None, None]:
     """As `acaptions`, for a thread that has no event loop of its own.
 
     for caption in captions("mqtt://127.0.0.1", "ar/captions"):
@@ -84,9 +84,9 @@ def captions(url: str, topic: str, *, clock: Clock | None = None) -> Iterator[Ca
             runner.run(_close(found))
 
 
-async def _next(found: AsyncIterator[CaptionFrame]) -> CaptionFrame:
+async def _next(found: AsyncGenerator[CaptionFrame, None]) -> CaptionFrame:
     return await anext(found)
 
 
-async def _close(found: AsyncIterator[CaptionFrame]) -> None:
-    await found.aclose()  # type: ignore[attr-defined]  an async generator
+async def _close(found: AsyncGenerator[CaptionFrame, None]) -> None:
+    await found.aclose()
