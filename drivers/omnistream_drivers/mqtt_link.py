@@ -109,8 +109,10 @@ class MqttLink:
     ) -> None:
         import aiomqtt
 
+        from omnistream_drivers import _mqtt_client
+
         self.broker, self.name, self.client_id = broker, name, client_id
-        self._aiomqtt: Any = aiomqtt
+        self._aiomqtt, self._clients = aiomqtt, _mqtt_client
         self._clock, self._report = clock, report
         self._reports = Reports(report)
         self._will, self._birth, self._subscribe = will, birth, subscribe
@@ -154,7 +156,7 @@ class MqttLink:
     def acknowledge(self, mid: int) -> None:
         """Tell the broker that its QoS 1 message `mid` need not come again (only with `by_hand`)."""
         if self._client is not None:
-            self._client._client.ack(mid, 1)
+            self._client.acknowledge(mid)
 
     async def close(self, last: Publish | None = None, *, flush_s: float = 0.5) -> None:
         """Send what is left and `last`, and disconnect; gives up after `flush_s` and little more."""
@@ -215,7 +217,9 @@ class MqttLink:
     def _other_version(self, error: Exception) -> bool:
         """Whether the broker may want the other version: it says so, or it never answered the connect."""
         code = getattr(error, "rc", None)
-        return getattr(code, "value", code) in _UNSUPPORTED_VERSION or (not self._ever and str(error) == "Operation timed out")
+        return getattr(code, "value", code) in _UNSUPPORTED_VERSION or (
+            not self._ever and str(error) in ("Operation timed out", self._clients.HUNG_UP)
+        )
 
     def _lost(self, why: str) -> None:
         if not self._tried.done():
@@ -239,9 +243,11 @@ class MqttLink:
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             properties.MaximumPacketSize = MAX_PACKET_BYTES
         will = self._will
-        client = aiomqtt.Client(
+        return self._clients.Client(
             self.broker.host,
             self.broker.port,
+            connect_s=CONNECT_S,
+            by_hand=self._by_hand,
             username=self.broker.username,
             password=self.broker.password,
             identifier=self.client_id,
@@ -256,11 +262,6 @@ class MqttLink:
             tls_context=ssl.create_default_context() if self.broker.tls else None,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
-        client.pending_calls_threshold = 1 << 30
-        client._client.connect_timeout = CONNECT_S  # pyright: ignore[reportPrivateUsage]
-        if self._by_hand:
-            client._client.manual_ack_set(on=True)  # pyright: ignore[reportPrivateUsage]
-        return client
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         """Everything on one connection, until it is lost (MqttError) or the link is closed."""

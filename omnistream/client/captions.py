@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from omnistream.clock import Clock, SystemClock
 from omnistream.errors import PayloadError
+from omnistream_drivers.limiter import Reports
 from omnistream_drivers.protocol import CaptionFrame, decode
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
     """
     from omnistream_drivers.mqtt_link import Broker, MqttLink  # aiomqtt is loaded only by who needs it
 
+    clock = clock or SystemClock()
+    reports = Reports(lambda reason, text: log.warning("%s: %s: %s", topic, reason, text))
     waiting: asyncio.Queue[CaptionFrame] = asyncio.Queue()
     newest: OrderedDict[str, int] = OrderedDict()
 
@@ -39,7 +42,7 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
         try:
             caption = decode(bytes(message.payload), CaptionFrame)
         except PayloadError as error:
-            log.warning("on %s: %s", topic, error)
+            reports.add("garbage", str(error), clock.now())
             return
         if caption.rev <= newest.get(caption.id, -1):
             return
@@ -55,7 +58,7 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
         Broker.parse(url),
         name="captions",
         client_id=f"omnistream-captions-{uuid.uuid4().hex[:12]}",
-        clock=clock or SystemClock(),
+        clock=clock,
         report=lambda reason, text: log.warning("%s: %s", reason, text),
         subscribe=(topic,),
         on_message=heard,
