@@ -156,7 +156,8 @@ class Exchange:
             edge.dead = False
             edge.asks.clear()
             entry.progress = (-1, -1)
-            said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), edge.bound - edge.delay)
+            bound = edge.bound if edge.bound < INFINITY else edge.finite
+            said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay)
             self.worker.wake(entry.hosted)
         self.put(peer, ("h", said))
         self.flush()
@@ -284,7 +285,7 @@ class Exchange:
         entries = [e for e in self.outbound.values() if e.out is out]
         said = [e.said for e in entries if e.said is not None]
         out.seq = max([out.seq, *(s[0] for s in said)])
-        out.bound = max([out.bound, *(s[4] for s in said)])
+        out.raise_bound(max([0, *(s[4] for s in said)]))
         for entry in entries:
             if entry.said is not None:
                 _, received, queued, fates, _ = entry.said

@@ -115,19 +115,22 @@ class Edge:
             return
         pending = self.pending
         pending.append((message, ack))
-        if self.droppable and (len(pending) > self._limit or self._bytes() > self.queue.max_bytes):
+        while self.droppable and (len(pending) > self._limit or self._bytes() > self.queue.max_bytes):
             self.drop_first("dropped")
+        if self.asks:
+            self.answer()
 
     def _bytes(self) -> int:
         return sum(nbytes(m.payload) for m, _ in self.pending) if len(self.pending) > 1 else 0
 
     def drop_first(self, reason: str) -> None:
-        """Lose the oldest pending message."""
+        """Lose the oldest pending message, and tell who waits for the bound that it held back."""
         message, ack = self.pending.popleft()
         self.fates[reason] += 1
         self.lost(self, message, reason, 1)
         if ack is not None:
             ack(reason)
+        self.answer()
 
     def _cross(self, message: Message[Any], ack: Ack | None) -> None:
         self.credits -= 1
@@ -139,7 +142,11 @@ class Edge:
             if self.tracked:
                 self.transit.append((message.seq, message.stamp_ns))
         bound = self.pending[0][0].stamp_ns if self.pending else self.stream_bound
-        self.link.message(message, bound if bound > message.stamp_ns else message.stamp_ns + 1, ack)  # type: ignore[union-attr]
+        if bound <= message.stamp_ns:
+            bound = message.stamp_ns + 1
+        if self.asks:  # the bound that rides on the message answers them
+            self.asks = [t for t in self.asks if t >= bound]
+        self.link.message(message, bound, ack)  # type: ignore[union-attr]
 
     def credit(self, n: int) -> None:
         """The receiver has room for `n` more; what is pending goes."""
@@ -171,6 +178,7 @@ class Edge:
                 else:
                     kept.append(item)
             self.pending = kept
+            self.answer()
 
     def need(self, t: int) -> bool:
         """The receiver waits for a bound above `t`. True if it was told one at once."""
@@ -218,7 +226,7 @@ class Edge:
             fates[fate] -= cut
         gone = keep - sum(fates.values())
         self.fates.update(fates)
-        if gone > 0 and self.newest is not None:
+        if gone > 0:
             self.fates["crash"] += gone
             self.lost(self, self.newest, "crash", gone)
         self.reported = {}

@@ -37,17 +37,19 @@ class InEdge:
     """One stream as a port has received it. Counts of `fates` go to the sender, whose ledger they complete."""
 
     __slots__ = (
-        "asks", "back", "bound", "choices", "dead", "delay", "fates", "index", "items", "key", "lift", "lost", "next_seq",
-        "received", "seen",
+        "asks", "back", "block", "bound", "choices", "dead", "delay", "fates", "finite", "index", "items", "key", "lift", "lost",
+        "next_seq", "received",
     )  # fmt: skip
 
     def __init__(self, key: str, index: int, config: PortConfig) -> None:
         self.key = key
         self.index = index
         self.delay = config.delay_ns
-        self.lift = config.queue.policy == "block" and config.triggers
+        self.block = config.queue.policy == "block"
+        self.lift = self.block and config.triggers
         self.items: deque[Item] = deque()
         self.bound = self.delay
+        self.finite = self.delay  # the bound before the stream ended: where a restarted sender goes on
         self.asks: set[int] = set()
         self.dead = False
         self.received = self.next_seq = 0
@@ -55,7 +57,6 @@ class InEdge:
         self.back: Back | None = None
         self.lost: Any = None
         self.choices = 0
-        self.seen: Any = None
 
     def end(self, item: Item, fate: str) -> None:
         """Give a message its fate, for the ledger if it is a loss."""
@@ -78,6 +79,8 @@ class InEdge:
 
     def told(self, bound: int) -> None:
         """A bound came from the sender."""
+        if self.bound < INFINITY:
+            self.finite = self.bound
         self.raise_bound(min(INFINITY, bound + self.delay))
         if self.asks:
             self.asks = {t for t in self.asks if t >= self.bound}
@@ -106,7 +109,9 @@ class Port:
         if bound <= stamp:
             bound = stamp + 1
         if bound > edge.bound:
-            edge.bound = bound if bound < INFINITY else INFINITY
+            if bound >= INFINITY:
+                edge.finite, bound = stamp + 1, INFINITY
+            edge.bound = bound
             if edge.asks:
                 edge.asks = {t for t in edge.asks if t >= edge.bound}
 
