@@ -31,7 +31,8 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
 
     Raises DeviceError where there is no broker at first; later losses are waited out. What is no caption is skipped.
     """
-    from omnistream_drivers.mqtt_link import Broker, MqttLink  # aiomqtt is loaded only by who needs it
+    from omnistream_drivers.mqtt_address import Broker
+    from omnistream_drivers.mqtt_link import MqttLink  # aiomqtt is loaded only by who needs it
 
     clock = clock or SystemClock()
     reports = Reports(lambda reason, text: log.warning("%s: %s: %s", topic, reason, text))

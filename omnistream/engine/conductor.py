@@ -144,10 +144,12 @@ class Conductor:
     async def _all(self, method: str, *args: Any, missing_ok: bool = False) -> list[Any]:
         calls: list[Awaitable[Any]] = [self.crew.call(w, method, *args) for w in self.workers if w not in self.down]
         results = await asyncio.gather(*calls, return_exceptions=True)
-        errors = [r for r in results if isinstance(r, BaseException)]
-        for error in errors:
-            if isinstance(error, OmniStreamError) or not missing_ok:
-                raise error
+        for error in results:
+            if isinstance(error, BaseException):
+                if not missing_ok:
+                    raise error
+                if not isinstance(error, OmniStreamError):  # not a worker that died meanwhile
+                    _log.error("%s failed on a worker", method, exc_info=error)
         return [r for r in results if not isinstance(r, BaseException)]
 
     # -- fresh replay ------------------------------------------------------------------------------
@@ -242,30 +244,35 @@ class Conductor:
             task.add_done_callback(self._restarting.discard)
 
     async def _revive(self, worker: str, why: str) -> None:
-        now = self.clock.now()
-        self._restart_times = [t for t in self._restart_times if now - t < 60 * SECOND] + [now]
-        row = Row(now, worker, "restart", detail=f"its state is lost: {why}")
-        self.outcome.rows.append(row)
-        self.outcome.restarts[worker] += 1
-        await self._all("lost", worker, missing_ok=True)
-        await self._all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
-        if len(self._restart_times) > _RESTARTS_PER_MINUTE:
-            self._failure = OmniStreamError(
-                f"worker {worker} died again ({why}): {_RESTARTS_PER_MINUTE} restarts a minute is the limit"
-            )
-            return
-        prefix = {f"{n}." for w in self.plan.workers if w.name == worker for n in w.nodes}
-        losses = {k: v for k, v in self._edge_losses.items() if any(k.startswith(p) for p in prefix)}
-        try:
-            await self.crew.restart(worker, losses)
-        except Exception as error:
-            self._failure = OmniStreamError(f"worker {worker} could not be restarted: {error}")
-            return
+        """Make a worker again until it lives, or the limit is reached. Whoever dies in between is seen to by its own call."""
+        died = self.clock.now()
+        with contextlib.suppress(OmniStreamError):
+            await self._all("lost", worker, missing_ok=True)
+            await self._all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
+        prefixes = tuple(f"{n}." for w in self.plan.workers if w.name == worker for n in w.nodes)
+        while True:
+            now = self.clock.now()
+            self._restart_times = [t for t in self._restart_times if now - t < 60 * SECOND] + [now]
+            if len(self._restart_times) > _RESTARTS_PER_MINUTE:
+                limit = f"{_RESTARTS_PER_MINUTE} restarts a minute is the limit"
+                self._failure = OmniStreamError(f"worker {worker} died again ({why}); {limit}")
+                return
+            self.outcome.rows.append(Row(now, worker, "restart", detail=f"its state is lost: {why}"))
+            self.outcome.restarts[worker] += 1
+            try:
+                losses = {k: v for k, v in self._edge_losses.items() if k.startswith(prefixes)}
+                await self.crew.restart(worker, losses)
+                break
+            except OmniStreamError as error:
+                why = str(error)
+                _log.warning("worker %s did not come back: %s", worker, why)
+                await asyncio.sleep(0.2)
         del self.down[worker]
-        self.events.append(f"worker {worker} is back after {(self.clock.now() - now) / 1e9:.1f} s")
-        await self._all("connect", self.crew.addresses(), missing_ok=True)
-        await self.crew.call(worker, "start", self._start_ns)
-        await self._all("degraded", list(self.down), "", missing_ok=True)
+        self.events.append(f"worker {worker} is back after {(self.clock.now() - died) / 1e9:.1f} s")
+        with contextlib.suppress(OmniStreamError):
+            await self._all("connect", self.crew.addresses(), missing_ok=True)
+            await self.crew.call(worker, "start", self._start_ns)
+            await self._all("degraded", list(self.down), "", missing_ok=True)
 
     # -- accounts ----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any
 from omnistream.clock import Clock
 from omnistream.engine.options import RunOptions
 from omnistream.engine.worker import Worker
+from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost
 
@@ -46,6 +47,8 @@ class LocalCrew:
         return worker
 
     async def call(self, worker: str, method: str, *args: Any) -> Any:
+        if worker not in self.workers:
+            raise OmniStreamError(f"worker {worker} is gone")
         result = getattr(self.workers[worker], method)(*args)
         return await result if inspect.isawaitable(result) else result
 

@@ -243,7 +243,7 @@ def _restore_signals() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.getsignal(number))
-            signal.siginterrupt(number, False)
+            signal.siginterrupt(number, False)  # noqa: FBT003
 
 
 async def _awaited(reference: Any) -> Any:

@@ -247,7 +247,7 @@ class Cell:
         for port in self.triggers:
             above = port.above(t)
             for edge in port.edges:
-                if edge.bound <= above and not (edge.items and port.config.take == "each"):
+                if edge.clear <= above and not (edge.items and port.config.take == "each"):
                     edge.need(above)
 
     def ask(self, lagging: list[tuple[Port, list[InEdge]]], t: int) -> None:

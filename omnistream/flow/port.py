@@ -37,8 +37,8 @@ class InEdge:
     """One stream as a port has received it. Counts of `fates` go to the sender, whose ledger they complete."""
 
     __slots__ = (
-        "asks", "back", "block", "bound", "choices", "dead", "delay", "fates", "finite", "index", "items", "key", "lift", "lost",
-        "next_seq", "received",
+        "asks", "back", "block", "bound", "choices", "dead", "delay", "fates", "finite", "floor", "index", "items", "key",
+        "lift", "lost", "next_seq", "received", "span",
     )  # fmt: skip
 
     def __init__(self, key: str, index: int, config: PortConfig) -> None:
@@ -50,6 +50,7 @@ class InEdge:
         self.items: deque[Item] = deque()
         self.bound = self.delay
         self.finite = self.delay  # the bound before the stream ended: where a restarted sender goes on
+        self.floor = self.span = 0  # where audio has come to, and how far a chunk of it may reach back from its stamp
         self.asks: set[int] = set()
         self.dead = False
         self.received = self.next_seq = 0
@@ -71,9 +72,19 @@ class InEdge:
         if bound > self.bound:
             self.bound = bound
 
+    @property
+    def clear(self) -> int:
+        """Nothing of a later message lies below this. A bound is about stamps, which audio bears at its end."""
+        if not self.span or self.bound >= INFINITY:
+            return self.bound
+        return max(self.floor, self.bound - self.span)
+
     def need(self, above: int) -> None:
-        """Ask the sender, once, for a bound above `above`."""
-        if self.bound <= above and above not in self.asks and not self.dead:
+        """Ask the sender, once, for a bound that makes the edge clear above `above`."""
+        if self.clear > above:
+            return
+        above += self.span
+        if above not in self.asks and not self.dead:
             self.asks.add(above)
             self.back.need(above - self.delay)  # type: ignore[union-attr]
 
@@ -100,11 +111,13 @@ class Port:
         edge.received += 1
         edge.next_seq = message.seq + 1
         stamp = message.stamp_ns + edge.delay
+        item = Item(edge, stamp, message, ack, arrival)
         if stamp < edge.bound:
             edge.choices += 1
-            if edge.lift and not self.still_open(stamp):
-                stamp = edge.bound
-        self.enter(edge, Item(edge, stamp, message, ack, arrival))
+            if edge.lift and not self.still_open(item):
+                item.stamp = edge.bound
+        self.enter(edge, item)
+        stamp = item.stamp
         bound += edge.delay
         if bound <= stamp:
             bound = stamp + 1
@@ -115,7 +128,7 @@ class Port:
             if edge.asks:
                 edge.asks = {t for t in edge.asks if t >= edge.bound}
 
-    def still_open(self, stamp: int) -> bool:
+    def still_open(self, item: Item) -> bool:
         """Whether a message behind a forced bound is in time all the same."""
         return False
 
@@ -137,13 +150,14 @@ class Port:
     def lagging(self, t: int) -> list[InEdge]:
         """The edges that keep the port from being settled at t."""
         above = self.above(t)
-        return [e for e in self.edges if e.bound <= above]
+        return [e for e in self.edges if e.clear <= above]
 
     def force(self, t: int, edges: list[InEdge]) -> None:
         """Raise the bounds of `edges` to what being settled at t needs (rule 11)."""
         above = self.above(t)
         for edge in edges:
-            edge.bound = above + 1
+            edge.floor = above + 1
+            edge.raise_bound(above + 1)
 
     def take(self, t: int) -> list[Item] | None:
         """What the firing at t gets from this port; None if nothing is due."""

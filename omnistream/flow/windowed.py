@@ -9,7 +9,7 @@ from omnistream.flow.config import PortConfig
 from omnistream.flow.port import InEdge, Item, Port
 from omnistream.flow.token import Ack, Token
 from omnistream.flow.window import cut_audio, first_end, last_end_at, window_ends
-from omnistream.message import INFINITY, AudioChunk, Window
+from omnistream.message import INFINITY, SECOND, AudioChunk, Window
 
 __all__ = ["SessionPort", "WindowPort"]
 
@@ -25,19 +25,29 @@ class WindowPort(Port):
         self.ended = False
 
     def ends(self, item: Item) -> range:
-        """The ends of all windows that the message falls into; audio covers a span, everything else a stamp."""
-        payload, shift = item.message.payload, item.stamp - item.message.stamp_ns
-        first = last = item.stamp
-        if isinstance(payload, AudioChunk):
-            first, last = item.message.stamp_ns - payload.duration_ns + shift, item.stamp - 1
-        return window_ends(first, max(first, last), self.size, self.hop)
+        """The ends of all windows that the message falls into; audio covers its samples, everything else a stamp.
 
-    def still_open(self, stamp: int) -> bool:
-        ends = window_ends(stamp, stamp, self.size, self.hop)
-        return len(ends) > 0 and ends[-1] > self.closed
+        Lifted audio is not cut: it belongs, whole, where it was lifted to.
+        """
+        payload = item.message.payload
+        first = last = item.stamp
+        if isinstance(payload, AudioChunk) and item.stamp == item.message.stamp_ns and len(payload.samples):
+            first -= payload.duration_ns
+            last = first + (len(payload.samples) - 1) * SECOND // payload.rate_hz
+        return window_ends(first, last, self.size, self.hop)
+
+    def still_open(self, item: Item) -> bool:
+        ends = self.ends(item)
+        return not ends or ends[-1] > self.closed
 
     def enter(self, edge: InEdge, item: Item) -> None:
         ends = self.ends(item)
+        if isinstance(item.message.payload, AudioChunk):
+            edge.span = max(edge.span, item.message.payload.duration_ns)
+            edge.floor = max(edge.floor, item.message.stamp_ns)
+            if edge.lift and ends and ends[-1] <= self.closed:  # its stamp is in time, its samples are not
+                item.stamp += 1
+                ends = self.ends(item)
         if not ends or ends[-1] <= self.closed:
             edge.end(item, "late" if ends else "superseded")
             if item.ack is not None:
@@ -67,7 +77,7 @@ class WindowPort(Port):
         least = self.candidate()
         for e in self.edges:
             if e.bound < INFINITY:
-                end = first_end(e.bound, self.size, self.hop)
+                end = first_end(e.clear, self.size, self.hop)
                 while end <= self.closed:
                     end += self.hop
                 least = min(least, end - 1)
@@ -83,7 +93,7 @@ class WindowPort(Port):
         if found:
             found.sort(key=lambda i: (i.stamp, i.edge.index))
         self.closed = max(self.closed, last_end_at(t, self.size, self.hop))
-        self.ended = any(e.bound >= INFINITY for e in self.edges)
+        self.ended = any(e.bound >= INFINITY and end - self.size < e.finite < end for e in self.edges)
         for e in self.edges:
             kept: deque[Item] = deque()
             for item in e.items:
@@ -132,13 +142,15 @@ class SessionPort(Port):
         super().__init__(config, edges, form)
         assert config.window is not None
         self.gap, self.end_field = config.window.gap_ns, config.window.end
-        self.closed = -(1 << 62)
+        self.closed = self.fired = -(1 << 62)
 
-    def still_open(self, stamp: int) -> bool:
-        return stamp > self.closed
+    def still_open(self, item: Item) -> bool:
+        """Whether the session that the message would be in has neither fired nor come to its end by now."""
+        end = item.stamp if self.end_field else item.stamp + self.gap - 1
+        return end > self.closed and item.stamp > self.fired
 
     def enter(self, edge: InEdge, item: Item) -> None:
-        if item.stamp <= self.closed:
+        if not self.still_open(item):
             edge.end(item, "late")
         else:
             at = len(edge.items)
@@ -171,6 +183,7 @@ class SessionPort(Port):
         self.closed = max(self.closed, t)
         if end != t:
             return None
+        self.fired = t
         for item in run:
             item.edge.items.remove(item)
             item.edge.fates["consumed"] += 1
@@ -179,8 +192,9 @@ class SessionPort(Port):
     def value(self, items: list[Item] | None, t: int) -> Any:
         if not items:
             return None
-        complete = all(e.bound < INFINITY for e in self.edges)
-        return Window(items[0].stamp, t + 1, tuple(i.message for i in items), complete)
+        start = items[0].stamp
+        ended = any(e.bound >= INFINITY and start < e.finite <= t for e in self.edges)
+        return Window(start, t + 1, tuple(i.message for i in items), not ended)
 
     def trigger_arrival(self, t: int) -> int | None:
         run, end = self._session()
