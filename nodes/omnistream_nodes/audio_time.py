@@ -1,4 +1,4 @@
-"""The two clocks of an audio stream: sample numbers and event time; and samples regrouped into equal frames."""
+"""Sound as it enters a node: refused where it is of another kind, numbered by samples, put in event time, cut into frames."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from omnistream.message import SECOND
+from omnistream.message import SECOND, AudioChunk
+from omnistream.node import Context
 
-__all__ = ["Frames", "Timeline"]
+__all__ = ["Frames", "Intake", "Timeline"]
 
 
 class Timeline:
@@ -63,10 +64,38 @@ class Frames:
         for begin in range(0, whole, self.size):
             yield joined[begin : begin + self.size]
 
-    @property
-    def pending(self) -> int:
-        """Samples kept for the next frame."""
-        return len(self._rest)
-
     def clear(self) -> None:
         self._rest = np.empty(0, np.int16)
+
+
+class Intake:
+    """The entrance of a node that takes int16 mono sound of one rate. What it refuses, and each gap, is reported."""
+
+    def __init__(self, ctx: Context, rate_hz: int) -> None:
+        self.timeline = Timeline(rate_hz)
+        self._ctx = ctx
+        self._refused = False
+
+    def missing(self, audio: AudioChunk) -> int | None:
+        """Samples lost before this chunk, which ends at `ctx.now`: as `Timeline.missing`; None for a chunk to leave out."""
+        samples, rate_hz = audio.samples, self.timeline.rate_hz
+        if audio.rate_hz != rate_hz or samples.ndim != 1 or samples.dtype != np.int16:
+            if not self._refused:
+                self._refused = True
+                found = f"{samples.ndim}-dimensional {samples.dtype} at {audio.rate_hz} Hz"
+                self._report("audio_rate", f"sound is {found} and is left out; send mono int16 at {rate_hz} Hz")
+            return None
+        if not len(samples):
+            return None
+        missing = self.timeline.missing(self._ctx.now, len(samples))
+        if missing:
+            what = "is missing" if missing > 0 else "came twice"
+            self._report("audio_gap", f"{abs(missing) * 1000 // rate_hz} ms of sound {what}")
+        return missing
+
+    def take(self, audio: AudioChunk, *, anew: bool) -> None:
+        """Count the chunk; `anew` where it does not go on from the last."""
+        self.timeline.take(self._ctx.now, len(audio.samples), anew=anew)
+
+    def _report(self, reason: str, text: str) -> None:
+        self._ctx.report(reason, f"{self._ctx.name}: {text}")

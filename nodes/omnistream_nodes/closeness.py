@@ -10,7 +10,8 @@ __all__ = ["slips"]
 _VOWELS = frozenset("aeiouy")
 _PAIRS = frozenset(frozenset(pair) for pair in ("bp", "dt", "gk", "vf", "zs", "mn"))
 #: One sound, several spellings.
-_SOUNDS = [(re.compile(p), s) for p, s in (("ph", "f"), ("ck", "k"), ("c(?=[eiy])", "s"), ("c", "k"), ("q", "k"), ("x", "ks"), ("wh", "w"))]
+_SPELLINGS = [("ph", "f"), ("ck", "k"), ("c(?=[eiy])", "s"), ("c", "k"), ("q", "k"), ("x", "ks"), ("wh", "w")]
+_SOUNDS = [(re.compile(spelling), sound) for spelling, sound in _SPELLINGS]
 
 
 def _sound(word: str) -> str:

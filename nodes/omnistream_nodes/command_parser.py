@@ -22,7 +22,7 @@ class CommandParser(Node):
     by `margin` more than any other meaning and any sentence of the file's ``confusable``). None of these changes a number or a
     slot's word. All else is ``Command(intent="none", rejected=reason)``.
 
-    `distance_m` is negative backward, `angle_rad` positive to the left; "go forward" without a distance is `default_distance_m`.
+    `distance_m` is negative backward, `angle_rad` positive to the left; without a distance it is `default_distance_m`.
     A command's span is its transcript's; of typed text both ends are the time of the message. `text` is the phrase that was
     understood, or the text itself where none was.
 
@@ -45,13 +45,13 @@ class CommandParser(Node):
     threshold: float = 0.8
     margin: float = 0.08
     default_distance_m: float = 1.0
-    urgent_pause_ms: int = 60
+    urgent_pause_ms: int = 120
 
     def __post_init__(self) -> None:
         if not 0 < self.default_distance_m <= 100:
-            raise GraphError(f"command_parser: default_distance_m is {self.default_distance_m}; write metres, more than 0 and at most 100")
+            raise GraphError(f"command_parser: default_distance_m is {self.default_distance_m}; write metres, above 0 to 100")
         if not 0 <= self.threshold <= 1 or not 0 <= self.margin <= 1:
-            raise GraphError(f"command_parser: threshold {self.threshold} and margin {self.margin} are similarities; write 0 to 1")
+            raise GraphError(f"command_parser: threshold {self.threshold} and margin {self.margin} must be 0 to 1")
         if self.urgent_pause_ms < 0:
             raise GraphError(f"command_parser: urgent_pause_ms is {self.urgent_pause_ms}; write 0 or more")
 

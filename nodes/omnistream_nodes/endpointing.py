@@ -32,7 +32,7 @@ _ONSET_SAMPLES = RATE_HZ * 64 // 1000
 #: Looking back for the first sound of a word: so far at most, and over pauses (closures) of so many hops.
 _LOOK_BACK_HOPS = 40
 _CLOSURE_HOPS = 8
-_RESUMED_HOPS = 3
+_RESUMED_HOPS = 10
 
 
 @dataclass(slots=True)

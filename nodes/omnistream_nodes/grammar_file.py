@@ -15,7 +15,8 @@ from omnistream_nodes.grammar import Grammar, Phrase
 __all__ = ["find_grammar", "load_grammar"]
 
 _SLOT = re.compile(r"\{(\w*)\}")
-_KEYS = ("lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "telltale", "confusable", "reserved_for_tests")
+_KEYS = ("lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "telltale", "confusable")
+_NOT_READ = ("reserved_for_tests",)
 #: A file that expands to more is a slip (a slot in a slot's place), and would make the recognizer slow.
 MAX_PHRASES = 20_000
 
@@ -51,7 +52,7 @@ class _Reader:
     def grammar(self) -> Grammar:
         root = self._parse()
         for key in root:
-            if key not in _KEYS:
+            if key not in _KEYS + _NOT_READ:
                 raise self._error(root, key, f"{key}: no such section; there are {', '.join(_KEYS)}")
         self.slots = {name: self._slot(root, name) for name in self._map(root, "slots")}
         meaning = self._map(root, "meaning")
@@ -59,7 +60,7 @@ class _Reader:
         used: set[str] = set()
         commands = self._map(root, "commands")
         if not commands:
-            raise GraphError(f"{self.path}:1: commands: there are none; write 'commands:' with a list of phrases for each intent")
+            raise GraphError(f"{self.path}:1: there are no commands; write 'commands:' with a list of phrases for each intent")
         for intent in commands:
             for n, pattern in enumerate(self._texts(commands, intent, "commands")):
                 used.add(pattern)
@@ -67,7 +68,7 @@ class _Reader:
                     self._add(phrases, phrase, commands[intent], n)
         for pattern in meaning:
             if pattern not in used:
-                raise self._error(meaning, pattern, f"meaning: {pattern!r} is no phrase under 'commands'; write it as it is there")
+                raise self._error(meaning, pattern, f"meaning: {pattern!r} is not under 'commands'; write it as it is there")
         urgent = self._texts(root, "urgent", "")
         for n, intent in enumerate(urgent):
             if intent not in commands:
@@ -99,7 +100,7 @@ class _Reader:
         except OSError as e:
             raise GraphError(f"{self.path}: the commands file cannot be read: {e.strerror}") from e
         if not isinstance(root, Mapping):
-            raise GraphError(f"{self.path}:1: this is no commands file; write 'commands:' with a list of phrases for each intent")
+            raise GraphError(f"{self.path}:1: this is no map; write 'commands:' with a list of phrases for each intent")
         return root
 
     def _slot(self, root: Any, name: str) -> dict[str, float | None]:
@@ -109,7 +110,9 @@ class _Reader:
         if isinstance(found, Mapping):
             for word, number in found.items():
                 if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
-                    raise self._error(found, word, f"slots.{name}.{word}: {number!r} is no number; write {{{word}: 1}} or {{{word}: }}")
+                    raise self._error(
+                        found, word, f"slots.{name}.{word}: {number!r} is no number; write '{word}: 1' or '{word}:'"
+                    )
             pairs = [(str(word), None if n is None else float(n)) for word, n in found.items()]
         else:
             pairs = [(word, None) for word in self._texts(root["slots"], name, "slots")]
@@ -127,17 +130,18 @@ class _Reader:
                 raise self._error(where, n, f"commands.{intent}: there is no slot {{{name}}}; the slots are: {known}")
         adds = meaning.get(pattern) or {}
         if not isinstance(adds, Mapping) or set(adds) - {"slots", "values"}:
-            raise self._error(meaning, pattern, f"meaning: {pattern!r}: write {{slots: {{name: word}}, values: {{name_unit: number}}}}")
+            raise self._error(meaning, pattern, f"meaning: {pattern!r}: found {adds!r}; write 'slots:' and 'values:' under it")
         if math.prod(len(self.slots[name]) for name in names) > MAX_PHRASES:
             raise self._error(where, n, f"commands.{intent}: {pattern!r} stands for more than {MAX_PHRASES} phrases; split it")
-        for values in product(*(self.slots[name] for name in names)):
-            slots = dict(zip(names, values, strict=True))
+        for choice in product(*(self.slots[name] for name in names)):
+            slots = dict(zip(names, choice, strict=True))
             text = " ".join(Grammar(()).words(_SLOT.sub(lambda m, slots=slots: slots[m[1]], pattern)))
             if not text:
                 raise self._error(where, n, f"commands.{intent}: a phrase without words; write what is said")
-            added = {str(k): _SLOT.sub(lambda m, slots=slots: slots.get(m[1], m[0]), str(v)) for k, v in (adds.get("slots") or {}).items()}
-            numbers = {str(k): self._number(str(v), slots, meaning, pattern) for k, v in (adds.get("values") or {}).items()}
-            yield Phrase(text, intent, slots | added, numbers)
+            words, numbers = adds.get("slots") or {}, adds.get("values") or {}
+            added = {str(k): _SLOT.sub(lambda m, slots=slots: slots.get(m[1], m[0]), str(v)) for k, v in words.items()}
+            values = {str(k): self._number(str(v), slots, meaning, pattern) for k, v in numbers.items()}
+            yield Phrase(text, intent, slots | added, values)
 
     def _number(self, expression: str, slots: Mapping[str, str], meaning: Any, pattern: str) -> float:
         """A product of numbers, `pi`, {slots} and parameters."""
@@ -155,14 +159,18 @@ class _Reader:
                     number = None
             if number is None or not math.isfinite(number):
                 names = ", ".join(["pi", *self.parameters, *(f"{{{s}}}" for s in slots)])
-                raise self._error(meaning, pattern, f"meaning: {pattern!r}: {factor!r} is no number; multiply numbers and {names}")
+                raise self._error(
+                    meaning, pattern, f"meaning: {pattern!r}: no number: {factor!r}; multiply numbers and {names}"
+                )
             result *= number
         return result
 
     def _add(self, phrases: dict[str, Phrase], phrase: Phrase, where: Any, n: int) -> None:
         old = phrases.setdefault(phrase.text, phrase)
         if not old.means(phrase):
-            raise self._error(where, n, f"commands.{phrase.intent}: {phrase.text!r} is also a phrase of {old.intent!r} with another meaning")
+            raise self._error(
+                where, n, f"commands.{phrase.intent}: {phrase.text!r} has another meaning under {old.intent!r}; keep one"
+            )
         if len(phrases) > MAX_PHRASES:
             raise self._error(where, n, f"commands.{phrase.intent}: more than {MAX_PHRASES} phrases in all; use fewer slots")
 
@@ -198,7 +206,8 @@ class _Reader:
     def _error(self, parent: Any, key: Any, text: str) -> GraphError:
         """An error at `key` of `parent`, as the YAML reader found it."""
         try:
-            line = parent.lc.item(key)[0] if isinstance(parent, list) else parent.lc.key(key)[0]
+            marks: Any = parent.lc
+            line = marks.item(key)[0] if isinstance(parent, list) else marks.key(key)[0]
         except (AttributeError, KeyError, TypeError):
             line = 0
         return GraphError(f"{self.path}:{line + 1}: {text}")

@@ -7,8 +7,9 @@ values, of the decoder's own past and of the encoder's rows; the latter come out
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,18 @@ from omnistream_models import model_path
 from omnistream_nodes.onnx_session import open_session
 from omnistream_nodes.tokens import BEGIN, END, Tokenizer
 
-__all__ = ["Free", "Match", "Moonshine", "Trie"]
+__all__ = ["Free", "Match", "Moonshine", "Trie", "Utterance"]
 
 RATE_HZ = 16000
 #: Tokens of English speech per second that the authors give as the most there is; above it the decoder is looping.
 _TOKENS_PER_SECOND = 6.5
-_SPARE_TOKENS = 6
+_SPARE_TOKENS = 4
 #: The shortest input that the encoder's strides leave a row of.
 _MIN_SAMPLES = 2560
 
 _Cache = dict[str, np.ndarray]
+#: Log-probabilities of the next token, (batch, 32768), and the cache that goes with them.
+_Pass = tuple[np.ndarray, _Cache]
 
 
 @dataclass(slots=True)
@@ -81,18 +84,16 @@ class Moonshine:
 
     def recognize(self, audio: np.ndarray) -> Utterance:
         """Begin with `audio`, (N,) float32 in -1..1 at 16 kHz: one pass of the encoder and the first of the decoder."""
-        return Utterance(self, audio)
-
-    def _encode(self, audio: np.ndarray) -> np.ndarray:
         padded = np.zeros(max(len(audio), _MIN_SAMPLES), np.float32)
         padded[: len(audio)] = audio
-        return self._encoder.run(None, {"input_values": padded[None], "attention_mask": np.ones((1, len(padded)), np.int64)})[0]
-
-    def _first(self, rows: np.ndarray) -> tuple[np.ndarray, _Cache]:
+        mask = np.ones((1, len(padded)), np.int64)
+        rows = self._encoder.run(None, {"input_values": padded[None], "attention_mask": mask})[0]
         empty = np.zeros((1, 8, 0, 36), np.float32)
-        return self._run(rows, [BEGIN], dict.fromkeys(self._past, empty), first=True)
+        start = self._run(rows, [BEGIN], dict.fromkeys(self._past, empty), first=True)
+        most = int(len(audio) / RATE_HZ * _TOKENS_PER_SECOND) + _SPARE_TOKENS
+        return Utterance(self.tokenizer, partial(self._run, rows), start, most)
 
-    def _run(self, rows: np.ndarray, tokens: list[int], cache: _Cache, *, first: bool = False) -> tuple[np.ndarray, _Cache]:
+    def _run(self, rows: np.ndarray, tokens: list[int], cache: _Cache, *, first: bool = False) -> _Pass:
         """One more token for each hypothesis of a batch: log-probabilities (batch, 32768), and the cache to go on with."""
         fresh = self._past if first else self._own
         logits, *present = self._decoder.run(
@@ -100,7 +101,8 @@ class Moonshine:
             {
                 "input_ids": np.array(tokens, np.int64)[:, None],
                 "encoder_hidden_states": np.broadcast_to(rows, (len(tokens), *rows.shape[1:])),
-                "encoder_attention_mask": np.ones((len(tokens), rows.shape[1]), np.int64),
+                # A mask over samples, every 384th of which is read. Nothing is masked; one as long as `rows` fails at 10 s.
+                "encoder_attention_mask": np.ones((len(tokens), 1), np.int64),
                 "use_cache_branch": np.array([not first]),
                 **cache,
             },
@@ -111,45 +113,41 @@ class Moonshine:
 class Utterance:
     """One stretch of audio under recognition; `free` and `match` share its first passes."""
 
-    def __init__(self, model: Moonshine, audio: np.ndarray) -> None:
-        self._model = model
-        self._max_tokens = int(len(audio) / RATE_HZ * _TOKENS_PER_SECOND) + _SPARE_TOKENS
-        self._rows = model._encode(audio)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self._log_p, self._cache = model._first(self._rows)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-    def _step(self, tokens: list[int], cache: _Cache) -> tuple[np.ndarray, _Cache]:
-        return self._model._run(self._rows, tokens, cache)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    def __init__(self, tokenizer: Tokenizer, step: Callable[[list[int], _Cache], _Pass], start: _Pass, max_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._step = step
+        self._start = start
+        self._max_tokens = max_tokens
 
     def free(self) -> Free:
         """The likeliest token each time, until the end."""
-        log_p, cache = self._log_p, self._cache
+        log_p, cache = self._start
         tokens: list[int] = []
         total = 0.0
         while True:
             token = int(log_p[0].argmax())
             total += float(log_p[0, token])
             if token == END or len(tokens) == self._max_tokens:
-                return Free(self._model.tokenizer.decode(tokens), tuple(tokens), total)
+                return Free(self._tokenizer.decode(tokens), tuple(tokens), total)
             tokens.append(token)
             log_p, cache = self._step([token], cache)
 
     def match(self, trie: Trie, least: float, beam: int = 12) -> list[Match]:
         """The phrases of `trie` by their probability, likeliest first; those below `least` (a logarithm) are not looked for.
 
-        The end counts without a mark before it: "Stop." may go on, and counting the mark as an end let a third more sentences
-        pass that only begin like a phrase. A beginning is at least as likely as what it goes on to, so that cutting at `least` loses nothing above it;
-        only `beam` may: so many beginnings are followed at a time.
+        The end counts without a mark before it: "Stop." may go on, and counting the mark as an end let three times as many
+        sentences pass that only begin like a phrase. A beginning is at least as likely as what it goes on to, so that cutting
+        at `least` loses nothing above it; only `beam` may: so many beginnings are followed at a time.
         """
         found: dict[int, Match] = {}
-        nodes, totals, log_p, cache = [trie], [0.0], self._log_p, self._cache
+        nodes, totals, (log_p, cache) = [trie], [0.0], self._start
         depth = 0
         while nodes:
             steps: list[tuple[float, int, int, Trie]] = []
             for row, (node, total) in enumerate(zip(nodes, totals, strict=True)):
-                if node.phrase >= 0:
-                    whole = total + float(log_p[row, END])
-                    if whole >= least and (node.phrase not in found or found[node.phrase].log_p < whole):
-                        found[node.phrase] = Match(node.phrase, depth, whole)
+                whole = total + float(log_p[row, END])
+                if node.phrase >= 0 and whole >= least and (node.phrase not in found or found[node.phrase].log_p < whole):
+                    found[node.phrase] = Match(node.phrase, depth, whole)
                 steps += [(total + float(log_p[row, token]), row, token, child) for token, child in node.next.items()]
             steps = sorted((s for s in steps if s[0] >= least), key=lambda s: (-s[0], s[1], s[2]))[:beam]
             if not steps:

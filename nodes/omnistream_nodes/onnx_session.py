@@ -24,5 +24,5 @@ def open_session(model: str, threads: int) -> Any:
     path = model_path(model)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as e:  # noqa: BLE001  onnxruntime's own errors share no base
+    except Exception as e:  # onnxruntime's own errors share no base
         raise ModelError(f"{path}: ONNX Runtime cannot read the model {model}: {str(e).splitlines()[0]}") from e

@@ -1,4 +1,4 @@
-"""Which phrase of the grammar was said, if one was: by what the recognizer writes freely, else by what it thinks of each phrase.
+"""Which phrase of the grammar was said, if one was: what the recognizer writes freely, else what it thinks likeliest.
 
 Free recognition writes 40 % of commands in synthetic voices without a mistake; among the grammar's phrases the likeliest is
 the right one 97 % of the time. It would be one of them whatever was said, so it must stand near the free choice, well
@@ -21,8 +21,8 @@ __all__ = ["Choice", "PhraseChooser"]
 
 #: Logarithms of probability by which a phrase may stand below the free choice: in all, and for each of its tokens.
 #: The end is counted without a full stop, which the free choice has: about 3 of the first.
-_MARGIN = 12.0
-_MARGIN_PER_TOKEN = 2.0
+_MARGIN = 10.0
+_MARGIN_PER_TOKEN = 1.7
 #: By which it must stand above every phrase of another meaning.
 _LEAD = 0.7
 #: Speech of synthetic voices lasts 75 ms a letter; a phrase that leaves more than this unexplained is not all that was said.

@@ -76,7 +76,7 @@ def _gelu(x: np.ndarray) -> np.ndarray:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The float32 tensors of a safetensors file, mapped: eight bytes of header length, a JSON header, raw little-endian data."""
+    """The float32 tensors of a safetensors file, mapped: eight bytes of header length, a JSON header, raw data."""
     size = path.stat().st_size
     with path.open("rb") as f:
         length = int.from_bytes(f.read(8), "little")

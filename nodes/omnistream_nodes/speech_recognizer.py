@@ -11,7 +11,7 @@ import numpy as np
 from omnistream.errors import GraphError
 from omnistream.message import AudioChunk, Transcript
 from omnistream.node import Context, Node
-from omnistream_nodes.audio_time import Frames, Timeline
+from omnistream_nodes.audio_time import Frames, Intake
 from omnistream_nodes.endpointing import HOP, Endpointer
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 from omnistream_nodes.listening import Heard, Listener, Silences
@@ -30,18 +30,18 @@ class SpeechRecognizer(Node):
     `start_ns` and `end_ns` are the first and last voiced sample. What comes out is a function of the samples and their
     times, however they are cut into chunks. An utterance ends when silence has lasted, counted from its last voiced sample:
 
-    - `urgent_ms` after a phrase of an urgent intent ("stop"), `commit_ms` after another whole phrase of the grammar,
-      `prefix_ms` where the phrase could go on ("go forward", of "go forward ten meters");
+    - `commit_ms` after a whole phrase of the grammar; `prefix_ms` where the phrase could go on ("go forward", of "go forward
+      ten meters"); `urgent_ms` after one of an urgent intent ("stop": in "stop by the store" the lips are closed for 110 ms);
     - `end_silence_ms` after anything else, or at `max_utterance_s` without silence.
 
     `grammar`: a commands file, or ``none`` for free dictation. A phrase of it is recognized even where free recognition
     errs; then `text` is the phrase, and `confidence` falls from 1 to 0.5 at the line of rejection. Anything else is
-    written as heard, with the mean probability of its tokens. The words are looked at after `probe_ms` of silence, so that they are
-    known when the silence is long enough. `partial_ms`: time between partial transcripts, 0 for none.
+    written as heard, with the mean probability of its tokens. The words are looked at after `probe_ms` of silence, so that
+    they are known when the silence is long enough. `partial_ms`: time between partial transcripts, 0 for none.
 
-    Up to 40 ms of lost sound are filled with silence. An utterance with a longer gap, or one that begins right behind it, has an
-    empty final transcript of confidence 0: what is missing might be "don't" (``audio_gap``). Chunks of
-    another rate are left out (``audio_rate``). English only.
+    Up to 40 ms of lost sound are filled with silence. An utterance with a longer gap, or one that begins right behind it,
+    has an empty final transcript of confidence 0: what is missing might be "don't" (``audio_gap``). Chunks of another rate
+    are left out (``audio_rate``). English only.
 
     Model: Moonshine tiny (Useful Sensors, MIT), voice activity: silero-vad 6 (MIT) or WebRTC's.
 
@@ -60,41 +60,39 @@ class SpeechRecognizer(Node):
     activity: VoiceModelName = "silero"
     threshold: float = 0.5
     probe_ms: int = 56
-    urgent_ms: int = 64
     commit_ms: int = 104
-    prefix_ms: int = 280
+    urgent_ms: int = 120
+    prefix_ms: int = 240
     end_silence_ms: int = 500
-    partial_ms: int = 320
+    partial_ms: int = 400
     max_utterance_s: float = 10.0
 
     def __post_init__(self) -> None:
-        waits = (self.probe_ms, self.urgent_ms, self.commit_ms, self.prefix_ms, self.end_silence_ms)
-        if waits[0] < 8 or list(waits) != sorted(waits) or waits[-1] > 5000:
+        waits = (self.probe_ms, self.commit_ms, self.urgent_ms, self.prefix_ms, self.end_silence_ms)
+        if waits[0] < 8 or min(waits) != waits[0] or max(waits) != waits[-1] or waits[-1] > 5000:
             raise GraphError(
-                "speech_recognizer: probe_ms, urgent_ms, commit_ms, prefix_ms, end_silence_ms are "
-                f"{', '.join(map(str, waits))}; write numbers from 8 to 5000 that do not fall, such as 56, 64, 104, 280, 500"
+                "speech_recognizer: probe_ms, commit_ms, urgent_ms, prefix_ms, end_silence_ms are "
+                f"{', '.join(map(str, waits))}; write numbers from 8 to 5000, the first the least and the last the most"
             )
         if self.partial_ms and self.partial_ms < 80:
             raise GraphError(f"speech_recognizer: partial_ms is {self.partial_ms}; write 0 for none, or 80 and more")
         if not 1 <= self.max_utterance_s <= 60:
             raise GraphError(f"speech_recognizer: max_utterance_s is {self.max_utterance_s}; write 1 to 60")
         if not 0 < self.threshold < 1:
-            raise GraphError(f"speech_recognizer: threshold is {self.threshold}; write a probability between 0 and 1, such as 0.5")
+            raise GraphError(f"speech_recognizer: threshold is {self.threshold}; write a probability between 0 and 1")
 
     async def open(self, ctx: Context) -> None:
         from omnistream_nodes.moonshine import Moonshine
         from omnistream_nodes.phrase_choice import PhraseChooser
 
-        self._ctx = ctx
         grammar = None if self.grammar == "none" else load_grammar(find_grammar(self.grammar), {"default_distance_m": 1.0})
         model = Moonshine(ctx.threads)
         model.recognize(np.zeros(RATE_HZ, np.float32)).free()  # the first run of a session is slow
         endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
         self._lang = grammar.lang if grammar else "en"
         self._listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
-        self._timeline = Timeline(RATE_HZ)
+        self._intake = Intake(ctx, RATE_HZ)
         self._hops = Frames(HOP)
-        self._rate_reported = False
 
     def _silences(self) -> Silences:
         def samples(ms: float) -> int:
@@ -111,36 +109,26 @@ class SpeechRecognizer(Node):
         )
 
     async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:
-        samples = audio.samples
-        if audio.rate_hz != RATE_HZ or samples.ndim != 1 or samples.dtype != np.int16:
-            if not self._rate_reported:
-                self._rate_reported = True
-                self._ctx.report(
-                    "audio_rate",
-                    f"{self._ctx.name}: sound is {samples.dtype} at {audio.rate_hz} Hz; int16 mono at {RATE_HZ} Hz is needed, the rest is left out",
-                )
+        missing = self._intake.missing(audio)
+        if missing is None:
             return
-        if not len(samples):
-            return
-        missing = self._timeline.missing(self._ctx.now, len(samples))
         if missing:
             for heard in self._gap(missing):
                 yield self._transcript(heard)
-        self._timeline.take(self._ctx.now, len(samples), anew=bool(missing))
-        for hop in self._hops.push(samples):
+        self._intake.take(audio, anew=bool(missing))
+        for hop in self._hops.push(audio.samples):
             for heard in self._listener.hear(hop):
                 yield self._transcript(heard)
 
     def _gap(self, missing: int) -> Iterator[Heard]:
         """Fill a short gap with silence; begin anew behind a long one."""
-        self._ctx.report("audio_gap", f"{self._ctx.name}: {abs(missing) / RATE_HZ * 1000:.0f} ms of sound {'are missing' if missing > 0 else 'came twice'}")
         if 0 < missing <= _PATCH_SAMPLES:
-            self._timeline.skip(missing)
+            self._intake.timeline.skip(missing)
             for hop in self._hops.push(np.zeros(missing, np.int16)):
                 yield from self._listener.hear(hop)
         else:
             self._hops.clear()
-            yield from self._listener.lost(self._timeline.count)
+            yield from self._listener.lost(self._intake.timeline.count)
 
     def _transcript(self, heard: Heard) -> Transcript:
         return Transcript(
@@ -148,8 +136,8 @@ class SpeechRecognizer(Node):
             final=heard.final,
             utterance=heard.utterance,
             rev=heard.rev,
-            start_ns=self._timeline.time_ns(heard.start),
-            end_ns=self._timeline.time_ns(heard.end),
+            start_ns=self._intake.timeline.time_ns(heard.start),
+            end_ns=self._intake.timeline.time_ns(heard.end),
             confidence=heard.confidence,
             lang=self._lang,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from omnistream.errors import ModelError
@@ -46,7 +47,7 @@ class Tokenizer:
         """The ids of `text` as a whole sentence: the pair with the lowest id is merged until none can be."""
         parts = [c.encode() for c in _SPACE + text.replace(" ", _SPACE)]
         while True:
-            pairs = [(self._ids.get(a + b, len(self.pieces)), i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False))]
+            pairs = [(self._ids.get(a + b, len(self.pieces)), i) for i, (a, b) in enumerate(pairwise(parts))]
             best, i = min(pairs, default=(len(self.pieces), 0))
             if best == len(self.pieces):
                 break
