@@ -1,6 +1,6 @@
 """`make bench`: speed, each figure beside a baseline taken in the same run, in interleaved rounds; medians are printed.
 
-    python launch/bench.py [--quick] [--rounds N]      --quick leaves out the long recording of spoken commands
+python launch/bench.py [--quick] [--rounds N]      --quick leaves out the replays and the long recording
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RECORDING = ROOT / "graphs" / "recordings" / "voice_robot.mcap"
+OMNISTREAM = [sys.executable, "-m", "omnistream.cli.main"]
 sys.path[:0] = [str(HERE), str(ROOT / "graphs" / "recordings")]
 
 
@@ -102,9 +103,10 @@ def first_message_s() -> float:
     """From the command's start to the first line that a console sink prints, on the local engine."""
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "beat.yaml")
-        graph.write_text("graph: beat\nnodes:\n  t: {use: tick, with: {rate_hz: 100}}\n  c: {use: console, inputs: {message: t}}\n")
+        nodes = "  t: {use: tick, with: {rate_hz: 100}}\n  c: {use: console, inputs: {message: t}}\n"
+        graph.write_text(f"graph: beat\nnodes:\n{nodes}")
         began = time.perf_counter()
-        command = [sys.executable, "-m", "omnistream.cli.main", "run", str(graph), "--engine", "local", "--for", "0.5s"]
+        command = [*OMNISTREAM, "run", str(graph), "--engine", "local", "--for", "0.5s"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None
             process.stdout.readline()
@@ -125,7 +127,7 @@ def fresh_speed() -> float:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pass.yaml").write_text(graph)
         summary = Path(folder, "s.json")
-        command = [sys.executable, "-m", "omnistream.cli.main", "replay", str(RECORDING), f"{folder}/pass.yaml", "--summary", str(summary)]
+        command = [*OMNISTREAM, "replay", str(RECORDING), f"{folder}/pass.yaml", "--summary", str(summary)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(HERE)})
         from omnistream.record.reader import Recording
 
@@ -142,13 +144,39 @@ def spoken_commands() -> dict[str, Any]:
     path = bench_recording()
     with tempfile.TemporaryDirectory() as folder:
         summary = Path(folder, "s.json")
-        command = [sys.executable, str(HERE / "demo.py"), "--recording", str(path), "--summary", str(summary), "--quiet"]
-        subprocess.run(command, check=True)
+        command = [sys.executable, str(HERE / "demo.py"), "--recording", str(path), "--summary", str(summary)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return json.loads(summary.read_text())
 
 
+def replay_digests(count: int) -> set[str]:
+    """The digests of fresh replays of the recording's first twelve seconds: half on Ray with a worker a node, half here,
+    every other one beside a process that burns a core."""
+    import json
+
+    from cut import cut
+
+    found: set[str] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        clip, summary = Path(folder, "clip.mcap"), Path(folder, "s.json")
+        cut(RECORDING, clip, 12)
+        for i in range(count):
+            engine = ["--engine", "ray", "--layout", "each"] if i % 2 else ["--engine", "local"]
+            burner = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if i % 4 > 1 else None
+            try:
+                command = [*OMNISTREAM, "replay", str(clip), str(ROOT / "graphs" / "voice_robot.yaml"), *engine]
+                subprocess.run([*command, "--summary", str(summary)], check=True, capture_output=True)
+            finally:
+                if burner is not None:
+                    burner.kill()
+                    burner.wait()
+            found.add(json.loads(summary.read_text())["digest"])
+    return found
+
+
 def machine() -> str:
-    model = next((ln.split(":")[1].strip() for ln in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in ln), "?")
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "?")
     return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
@@ -158,13 +186,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print(f"machine: {machine()}\nload at start: {os.getloadavg()[0]:.2f}; medians of {options.rounds} interleaved rounds\n")
+
+    def here(length: int, count: int, rate_hz: float = 0) -> Any:
+        return asyncio.run(_run(chain_graph(length, count, rate_hz), "local", "one"))
+
+    def there(length: int, count: int, rate_hz: float = 0) -> Any:
+        return asyncio.run(_run(chain_graph(length, count, rate_hz), "ray", "each"))
+
     measures: dict[str, tuple[Callable[[], float], str]] = {
-        "chain of 10 in one worker": (lambda: rate(asyncio.run(_run(chain_graph(10, 30_000), "local", "one"))), "messages/s"),
-        "the same, a Ray actor each": (lambda: rate(asyncio.run(_run(chain_graph(10, 6_000), "ray", "each"))), "messages/s"),
+        "chain of 10 in one worker": (lambda: rate(here(10, 30_000)), "messages/s"),
+        "the same, a Ray actor each": (lambda: rate(there(10, 6_000)), "messages/s"),
         "10 plain Ray actors": (lambda: ray_chain(10, 600), "messages/s"),
-        "latency, 10 in one worker": (lambda: latency_us(asyncio.run(_run(chain_graph(10, 600, 300), "local", "one"))), "us p50"),
-        "latency, none between": (lambda: latency_us(asyncio.run(_run(chain_graph(0, 600, 300), "local", "one"))), "us p50"),
-        "latency, 10 Ray actors of ours": (lambda: latency_us(asyncio.run(_run(chain_graph(10, 600, 100), "ray", "each"))), "us p50"),
+        "latency, 10 in one worker": (lambda: latency_us(here(10, 600, 300)), "us p50"),
+        "latency, none between": (lambda: latency_us(here(0, 600, 300)), "us p50"),
+        "latency, 10 Ray actors of ours": (lambda: latency_us(there(10, 400, 50)), "us p50"),
         "first message, local engine": (first_message_s, "s"),
         "fresh replay without models": (fresh_speed, "x real time"),
     }
@@ -178,9 +213,15 @@ def main() -> None:
         print(f"{name:34s} {medians[name]:10.2f} {unit:12s} ({low:.2f} to {high:.2f})")
     hop = (medians["latency, 10 in one worker"] - medians["latency, none between"]) / 10
     print(f"{'one pass-through node':34s} {hop:10.2f} us p50")
-    print(f"{'in one worker / plain Ray actors':34s} {medians['chain of 10 in one worker'] / medians['10 plain Ray actors']:10.1f} x")
-    print(f"{'our Ray actors / plain Ray actors':34s} {medians['the same, a Ray actor each'] / medians['10 plain Ray actors']:10.1f} x")
+    print(
+        f"{'in one worker / plain Ray actors':34s} {medians['chain of 10 in one worker'] / medians['10 plain Ray actors']:10.1f} x"
+    )
+    print(
+        f"{'our Ray actors / plain Ray actors':34s} {medians['the same, a Ray actor each'] / medians['10 plain Ray actors']:10.1f} x"
+    )
     if not options.quick:
+        digests = replay_digests(20)
+        print(f"{'20 fresh replays, both engines':34s} {len(digests):10d} digest{'s' * (len(digests) != 1)}")
         summary = spoken_commands()
         for name in ("command_to_action_ms", "reaction_ms", "window_fill_ms"):
             print(f"{name:34s} {summary[name]}")

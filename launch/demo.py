@@ -1,6 +1,6 @@
 """What `make run` does: a recorded person speaks and points, a graph on Ray actors decides, a robot and a headset obey.
 
-    python launch/demo.py [--embedded] [options of `omnistream run`]
+    python launch/demo.py [--embedded] [--recording FILE.mcap] [options of `omnistream run`]
 
 Starts an MQTT broker, a robot and a headset as processes of their own, runs graphs/voice_robot.yaml on the shipped recording in
 the foreground, and ends all it started, whatever happens. The exit code is that of the run.
@@ -76,8 +76,13 @@ def main(given: list[str]) -> int:
     if given and given[0] in ("-h", "--help"):
         print(__doc__)
         return 0
-    if not RECORDING.exists():
-        print(f"demo: {RECORDING.relative_to(ROOT)} is not here; make it with graphs/recordings/make.py", file=sys.stderr)
+    recording = RECORDING
+    if "--recording" in given[:-1]:
+        at = given.index("--recording")
+        recording = Path(given[at + 1])
+        del given[at : at + 2]
+    if not recording.exists():
+        print(f"demo: {recording} is not here; make it with graphs/recordings/make.py", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
@@ -95,7 +100,7 @@ def main(given: list[str]) -> int:
         print(f"demo: while it runs, say more:      {_shown('python')} launch/say.py --connect {here} go forward")
         print(f"demo: while it runs, kill a worker: {_shown('python')} launch/kill_worker.py   (the robot stops, and goes on)")
         sys.stdout.flush()
-        code = _run(broker.url, actions, commands, given)
+        code = _run(recording, broker.url, actions, commands, given)
     finally:
         clients.end()
         if broker is not None:
@@ -106,13 +111,13 @@ def main(given: list[str]) -> int:
     return code
 
 
-def _run(url: str, actions: int, commands: int, given: list[str]) -> int:
+def _run(played: Path, url: str, actions: int, commands: int, given: list[str]) -> int:
     """`omnistream run` in this process, so that the table and the clients' lines share one terminal."""
     import typer
 
     from omnistream.cli.main import app
 
-    recording = str(RECORDING)
+    recording = str(played)
     args = ["run", str(GRAPH), "--source", f"mic={recording}", "--source", f"camera={recording}"]
     args += ["--set", f"nodes.robot.with.bind=tcp://127.0.0.1:{actions}"]
     args += ["--set", f"nodes.typed.with.bind=tcp://127.0.0.1:{commands}"]

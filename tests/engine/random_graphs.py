@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from law_nodes import digest
+
 from omnistream.flow.config import PortConfig, Queue, WindowConfig
 from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import INFINITY, MS
-
-from law_nodes import digest
 
 FAR = 1 << 40
 
@@ -38,7 +38,7 @@ def random_graph(
     for i in range(r.randint(1, 6)):
         name = f"n{i}"
         inputs = [_input(r, "p0", ["each", "each", "window"], streams, policies, scale, wait_ns, rooms)]
-        for k in range(1, 1 + r.choice([0, 1, 1, 2])):
+        for k in range(1, 1 + r.choice([0, 1, 1, 2])):  # noqa: PERF401
             inputs.append(
                 _input(r, f"p{k}", ["each", "latest", "recent", "window", "session"], streams, policies, scale, wait_ns, rooms)
             )
@@ -117,10 +117,7 @@ def _fire_all(info: NodeInfo, sent: dict[str, list[Sent]]) -> list[Any]:
     outs: dict[str, list[Sent]] = {f"{info.name}.{o}": [] for o in info.outputs}
     state, log = 0, []
     while (t := min((_candidate(p, queues, closed) for p in info.inputs if p.config.triggers), default=INFINITY)) < INFINITY:
-        read = []
-        for port in info.inputs:
-            read.append((port.config.name, _take(port, queues, closed, t)))
-        read = tuple(sorted(read))
+        read = tuple(sorted((p.config.name, _take(p, queues, closed, t)) for p in info.inputs))
         state = digest(info.name, state, read)
         log.append((t, read))
         for k in range((0, 0, 1, 1, 1, 2, 3)[state % 7]):

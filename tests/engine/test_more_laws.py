@@ -110,7 +110,7 @@ async def test_nothing_leaves_a_sink_after_a_stop_and_the_rest_is_in_the_ledger(
     await asyncio.sleep(0.25)
     conductor.stop()
     began = time.monotonic()
-    while not crew.workers["k"].nodes["k"].refusing:  # type: ignore[attr-defined]
+    while not crew.workers["k"].nodes["k"].refusing:  # type: ignore[attr-defined]  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     at_stop = len(LOGS.get(("stop", "collected"), []))
     outcome = await task
@@ -131,7 +131,7 @@ async def _differs(seeds: range, policies: tuple[str, ...] = ("block",)) -> bool
         for plan in layouts(graph, seed).values():
             try:
                 await run_fresh(plan)
-            except Exception:
+            except Exception:  # noqa: BLE001  whatever it is, it is no answer
                 return True
             finally:
                 got = {n: LOGS.pop((r, n)) for r, n in list(LOGS) if r == "mutant"}

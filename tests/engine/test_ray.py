@@ -24,6 +24,7 @@ from omnistream.engine.options import RunOptions
 from omnistream.engine.ray import RayCrew
 from omnistream.engine.rundir import RunDir
 from omnistream.graph.graph import Plan
+from omnistream.observe.outcome import Outcome
 
 pytestmark = pytest.mark.ray
 
@@ -38,7 +39,7 @@ async def nothing_left() -> AsyncIterator[None]:
     assert not [p for p in Path(tempfile.gettempdir()).glob("omnistream-*") if (p / "owner").read_text() == str(os.getpid())]
 
 
-async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] = []):  # noqa: B006, ANN201
+async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] | None = None) -> Outcome:
     clock, home = SystemClock(), RunDir()
     try:
         options = RunOptions(fresh=fresh, offset_ns=clock.offset_ns, run_dir=home.path)
@@ -46,10 +47,10 @@ async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] = []
         conductor = Conductor(plan, crew, clock, fresh=fresh)
 
         async def killer() -> None:
-            while not conductor.outcome.started_ns:
+            while not conductor.outcome.started_ns:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             start = asyncio.get_running_loop().time()
-            for at, name in kills:
+            for at, name in kills or []:
                 await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
                 if name not in conductor.down:
                     os.kill(crew.pids[name], signal.SIGKILL)
