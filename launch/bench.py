@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import platform
 import statistics
@@ -72,7 +73,7 @@ def ray_chain(length: int, count: int) -> float:
     """Messages a second through `length` plain Ray actors, each calling the next; 64 are under way at a time."""
     import ray
 
-    ray.init(address="local", include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     try:
 
         class Hop:
@@ -213,15 +214,13 @@ def main() -> None:
         print(f"{name:34s} {medians[name]:10.2f} {unit:12s} ({low:.2f} to {high:.2f})")
     hop = (medians["latency, 10 in one worker"] - medians["latency, none between"]) / 10
     print(f"{'one pass-through node':34s} {hop:10.2f} us p50")
-    print(
-        f"{'in one worker / plain Ray actors':34s} {medians['chain of 10 in one worker'] / medians['10 plain Ray actors']:10.1f} x"
-    )
-    print(
-        f"{'our Ray actors / plain Ray actors':34s} {medians['the same, a Ray actor each'] / medians['10 plain Ray actors']:10.1f} x"
-    )
+    plain = medians["10 plain Ray actors"]
+    ours, apart = medians["chain of 10 in one worker"], medians["the same, a Ray actor each"]
+    print(f"{'in one worker / plain Ray actors':34s} {ours / plain:10.1f} x")
+    print(f"{'our Ray actors / plain Ray actors':34s} {apart / plain:10.1f} x")
     if not options.quick:
         digests = replay_digests(20)
-        print(f"{'20 fresh replays, both engines':34s} {len(digests):10d} digest{'s' * (len(digests) != 1)}")
+        print(f"{'20 fresh replays, both engines':34s} {len(digests):10d} digest(s)")
         summary = spoken_commands()
         for name in ("command_to_action_ms", "reaction_ms", "window_fill_ms"):
             print(f"{name:34s} {summary[name]}")

@@ -160,4 +160,4 @@ class ZmqPost:
             self.disconnect(peer)
         self._pull.close()
         self._context.destroy(linger=0)
-        Path(self._path).unlink(missing_ok=True)
+        Path(self._path).unlink(missing_ok=True)  # noqa: ASYNC240  one unlink, at the end

@@ -38,10 +38,9 @@ def random_graph(
     for i in range(r.randint(1, 6)):
         name = f"n{i}"
         inputs = [_input(r, "p0", ["each", "each", "window"], streams, policies, scale, wait_ns, rooms)]
-        for k in range(1, 1 + r.choice([0, 1, 1, 2])):  # noqa: PERF401
-            inputs.append(
-                _input(r, f"p{k}", ["each", "latest", "recent", "window", "session"], streams, policies, scale, wait_ns, rooms)
-            )
+        kinds = ["each", "latest", "recent", "window", "session"]
+        more = r.choice([0, 1, 1, 2])
+        inputs += [_input(r, f"p{k}", kinds, streams, policies, scale, wait_ns, rooms) for k in range(1, 1 + more)]
         outputs = r.choice([1, 1, 2])
         ports = ("a", "b")[:outputs]
         nodes[name] = NodeInfo(name, "mixer", "law_nodes:Mixer", "node", {"run": run, "outputs": outputs}, tuple(inputs), ports)
