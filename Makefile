@@ -1,11 +1,11 @@
-# make run | test | check | bench | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system
+# make run | test | check | bench | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system
 PYTHON ?= $(shell command -v python3 || echo python3)
 override options := $(if $(filter command line environment,$(origin PYTHON)),--python-given) $(if $(TORCH),--torch $(TORCH))
 setup = @command -v "$(PYTHON)" >/dev/null || { echo "setup: '$(PYTHON)' is not here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "setup: $(PYTHON) is too old; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
 	"$(PYTHON)" launch/setup.py $(options)
 
-.PHONY: run test check bench setup clean
+.PHONY: run test check bench soak setup clean
 run: ; $(setup) --for run
 	@.venv/bin/python launch/demo.py
 
@@ -17,6 +17,9 @@ check: ; $(setup) --for test
 
 bench: ; $(setup) --for test
 	@.venv/bin/python launch/bench.py
+
+soak: ; $(setup) --for test
+	@.venv/bin/python launch/soak.py
 
 setup: ; $(setup) --for test
 

@@ -78,7 +78,10 @@ class Simulation:
         else:
             details = [action.target, *(f"{k} {v:g}" for k, v in action.values.items())]
             self._say(" ".join(d for d in [action.kind, *details] if d))
-        self._note(now, "action", id=action.id, kind=action.kind, values=dict(action.values), stamp_ns=action.stamp_ns)
+        self._note(
+            now, "action", id=action.id, kind=action.kind, values=dict(action.values), target=action.target,
+            stamp_ns=action.stamp_ns, valid_until_ns=action.valid_until_ns,
+        )  # fmt: skip
 
     def turn_wheels(self, now: int) -> None:
         """Bring the pose up to now; stop the wheels where nothing fresh came."""
