@@ -26,6 +26,8 @@ _log = logging.getLogger("omnistream")
 _POLL_S = 0.25
 _RESTARTS_PER_MINUTE = 10
 _STUCK_POLLS = 400
+#: What a summary is made of: the newest so many outputs of each sink.
+_RECORDS = 100_000
 
 
 class Crew(Protocol):
@@ -295,7 +297,9 @@ class Conductor:
         for key, counts in snapshot["edges"].items():
             self._edge_losses[key] = sum(n for f, n in counts["fates"].items() if f not in ("consumed", "read", "superseded"))
         for sink, records in snapshot["records"].items():
-            out.records.setdefault(sink, []).extend(records)
+            kept = out.records.setdefault(sink, [])
+            kept.extend(records)
+            del kept[:-_RECORDS]
             self._digests[sink] = snapshot["nodes"][sink]["digest"]
         self._ended |= set(snapshot["ended"])
         if snapshot["done"]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from law_graphs import batch, layouts, random_graph
 from law_nodes import LOGS
-from random_graphs import batch, layouts, random_graph
 from running import check_accounts, run_fresh
 
 

@@ -6,8 +6,8 @@ import random
 from collections import Counter
 
 import pytest
+from law_graphs import layouts, random_graph
 from law_nodes import LOGS
-from random_graphs import layouts, random_graph
 from running import check_accounts, run_fresh, run_live
 
 from omnistream.flow.config import PortConfig, Queue

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from law_graphs import batch, layouts, random_graph
 from law_nodes import LOGS
-from random_graphs import batch, layouts, random_graph
 from running import check_accounts, run_fresh, run_live
 from test_live_laws import relay_chain
 

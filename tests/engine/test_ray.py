@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from law_graphs import layouts, random_graph
 from law_nodes import LOGS
-from random_graphs import layouts, random_graph
 from running import check_accounts, run_fresh
 from test_live_laws import relay_chain
 
