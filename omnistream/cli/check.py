@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from omnistream.cli.files import find_streams
 from omnistream.cli.sentence import sentences
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def check(
     from omnistream.graph.load import load_graph
     from omnistream.graph.plan import make_plan
 
-    found = load_graph(graph, sets or (), sources or ())
+    found = find_streams(load_graph(graph, sets or (), sources or ()))
     plan = make_plan(found)
     console = Console(soft_wrap=False)
     if not console.is_terminal:

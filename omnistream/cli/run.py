@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Sequence
 from enum import StrEnum
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
+from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError
 
@@ -70,9 +72,13 @@ def run(
     from omnistream.graph.units import parse_duration
 
     found = load_graph(graph, sets or (), sources or ())
-    for_s = None if for_ is None else parse_duration(for_) / 1e9
-    if record is not None and not Path(record).absolute().parent.is_dir():
-        raise GraphError(f"--record {record}: its folder is not there; name a file in a folder that exists")
+    found = find_streams(found, record)
+    try:
+        for_s = None if for_ is None else parse_duration(for_) / 1e9
+    except ValueError as error:
+        raise GraphError(f"--for {for_}: {error}") from None
+    if record is not None:
+        check_output("--record", record)
     _execute(found, engine, layout, summary, for_s=for_s, record=record, armed=arm, address=address)
 
 
@@ -98,11 +104,9 @@ def replay(
         bare = load_graph(graph, sets or ())
         sources = [f"{n}={recording}" for n in _recorded(bare, file)]
         span = (file.start_ns, file.end_ns)
-        if file.notice:
-            typer.echo(file.notice, err=True)
     if not sources:
         raise GraphError(f"{recording} has no stream for any source of {graph}")
-    found = load_graph(graph, sets or (), sources)
+    found = find_streams(load_graph(graph, sets or (), sources))
     _execute(found, engine, layout, summary, fresh=True, span=span)
 
 
@@ -133,6 +137,10 @@ def _execute(
     from omnistream.graph.plan import make_plan
     from omnistream.observe.summary import print_summary, summarize, write_summary
 
+    if summary_file is not None:
+        with contextlib.suppress(OSError):  # which check_output then tells
+            Path(summary_file).parent.mkdir(parents=True, exist_ok=True)
+        check_output("--summary", summary_file)
     plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value)
     console = Console()
     for notice in plan.notices:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from omnistream.clock import perf_ns
 from omnistream.engine.step import Step
+from omnistream.errors import OmniStreamError, PayloadError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
 from omnistream.graph.graph import NodeInfo
-from omnistream.message import INFINITY
+from omnistream.message import INFINITY, PAYLOADS
 from omnistream.node import Context, Emit, Ports, ports_of
 from omnistream.observe.outcome import percentiles
 
@@ -52,6 +53,7 @@ class Hosted:
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
         self.typical_ns = 0
+        self.raised: Counter[str] = Counter()
 
     # -- firing ------------------------------------------------------------------------------------
 
@@ -160,8 +162,13 @@ class Hosted:
 
     def failed(self, error: Exception) -> str:
         """A step that raises loses its inputs by name; the graph goes on."""
-        text = f"{type(self.node).__name__} raised {type(error).__name__}: {error}"
-        _log.error("%s: %s", self.name, text, exc_info=error)
+        kind = type(error).__name__
+        text = f"{type(self.node).__name__} raised {kind}: {error}"
+        self.raised[kind] += 1
+        count = self.raised[kind]
+        if count & (count - 1) == 0:  # the ledger has each; a log is read by a person
+            again = f" ({count} times)" if count > 1 else ""
+            _log.error("%s: %s%s", self.name, text, again, exc_info=error if count == 1 and _is_fault(error) else None)
         self.ctx.report("error", text)
         return "error"
 
@@ -189,11 +196,14 @@ class Hosted:
             self._emit("out", result)
 
     def _emit(self, out: str, payload: Any) -> None:
-        self.emitted += 1
+        start = None
         if type(payload) is Emit:
-            self.cell.emit(out, payload.payload, payload.start_ns)
-        else:
-            self.cell.emit(out, payload)
+            payload, start = payload.payload, payload.start_ns
+        kind = type(payload)
+        if PAYLOADS.get(kind.__name__) is not kind:
+            raise PayloadError(f"{kind.__name__} is not a payload; emit one of {', '.join(PAYLOADS)}")
+        self.emitted += 1
+        self.cell.emit(out, payload, start)
 
     # -- bounds ------------------------------------------------------------------------------------
 
@@ -231,3 +241,8 @@ class Hosted:
             "forced": self.forced,
             "role": self.info.role,
         }
+
+
+def _is_fault(error: Exception) -> bool:
+    """Whether a person needs to see where in the code it was: our own errors say all in their sentence."""
+    return not isinstance(error, OmniStreamError)

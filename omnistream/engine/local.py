@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import inspect
 from collections.abc import Callable
@@ -34,8 +35,12 @@ class LocalCrew:
     async def begin(self) -> None:
         for worker in self.plan.workers:
             self._make(worker.name, self.options)
-        for worker in self.workers.values():
-            await worker.open()
+        try:
+            for worker in self.workers.values():
+                await worker.open()
+        except BaseException:  # what was opened already is not left behind
+            await asyncio.gather(*(w.close() for w in self.workers.values()))
+            raise
 
     def _make(self, name: str, options: RunOptions) -> Worker:
         post = PipePost(self.hub, name, options.incarnation)

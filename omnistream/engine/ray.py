@@ -80,6 +80,7 @@ class RayWorker:
         try:
             await worker.open()
         except OmniStreamError as error:
+            await worker.close()
             raise type(error)(str(error)) from None
         return self._post.address
 
@@ -127,6 +128,7 @@ class RayCrew:
         results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
         for error in results:
             if isinstance(error, BaseException):
+                await asyncio.gather(*(self.call(name, "close") for name in self._addresses), return_exceptions=True)
                 raise error
 
     def _start_ray(self) -> None:

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from omnistream.errors import OmniStreamError, PayloadError
 from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.token import Token
 from omnistream.graph.graph import NodeInfo
-from omnistream.message import INFINITY, SECOND, Message
+from omnistream.message import INFINITY, PAYLOADS, SECOND, Message
 from omnistream.node import Context, Emit, Source
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class SourceHost:
             raise
         except Exception as error:
             text = f"{type(self.node).__name__} raised {type(error).__name__}: {error}"
-            _log.error("%s: %s", self.name, text, exc_info=error)
+            _log.error("%s: %s", self.name, text, exc_info=None if isinstance(error, OmniStreamError) else error)
             self.ctx.report("error", text)
         finally:
             close = getattr(stream, "aclose", None)
@@ -69,6 +70,9 @@ class SourceHost:
             self.end()
 
     async def _take(self, emit: Emit[Any]) -> None:
+        kind = type(emit.payload)
+        if PAYLOADS.get(kind.__name__) is not kind:
+            raise PayloadError(f"{kind.__name__} is not a payload; yield one of {', '.join(PAYLOADS)}")
         stamp = self._stamp(emit)
         if not self.live:
             self.waiting_for = stamp

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -18,7 +19,7 @@ from omnistream.engine.neighbour import LocalBack, LocalLink
 from omnistream.engine.options import RunOptions
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
-from omnistream.errors import DeviceError
+from omnistream.errors import DeviceError, OmniStreamError
 from omnistream.flow.cell import Cell, OutPort, edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
@@ -61,6 +62,7 @@ class Worker:
         self.tasks: set[asyncio.Task[None]] = set()
         self._told = 0
         self._down: set[str] = set()
+        self._opened: set[str] = set()
         self.started = False
 
     # -- building ----------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ class Worker:
     # -- life --------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open every node; in a replay neither devices nor sinks are opened. Raises what a node raises."""
+        """Open every node; in a replay neither devices nor sinks are opened. Raises what hinders a node, as a sentence."""
         for name, node in self.objects.items():
             info = self.plan.graph.nodes[name]
             ctx = (self.sources.get(name) or self.nodes[name]).ctx
@@ -154,7 +156,13 @@ class Worker:
                 raise DeviceError(
                     f"nodes.{name}: {type(node).__name__} moves a real robot; add --arm to run it, or simulated: true"
                 )
-            await node.open(ctx)
+            try:
+                await node.open(ctx)
+            except OmniStreamError:
+                raise
+            except Exception as error:
+                raise OmniStreamError(f"nodes.{name}: {type(node).__name__} cannot be opened: {_traced(error)}") from error
+            self._opened.add(name)
 
     async def start(self, start_ns: int) -> None:
         """Let the sources run, once every peer has said where it stands. `start_ns` is when the whole run began."""
@@ -196,13 +204,14 @@ class Worker:
     async def close(self) -> None:
         """Robots to rest, then release everything. Errors of closing are logged, and hold nobody up."""
         if not self.options.fresh:
-            await asyncio.gather(*(self._safe(h, "the run has ended", refuse=True) for h in self._sinks()))
+            sinks = [h for h in self._sinks() if h.name in self._opened]
+            await asyncio.gather(*(self._safe(h, "the run has ended", refuse=True) for h in sinks))
         for source in self.sources.values():
             await source.stop()
         for task in list(self.tasks):
             task.cancel()
         for name, node in self.objects.items():
-            if self.options.fresh and (self.plan.graph.nodes[name].role == "sink" or getattr(node, "is_device", False)):
+            if name not in self._opened:
                 continue
             try:
                 await asyncio.wait_for(node.close(), 3)
@@ -376,3 +385,12 @@ class Worker:
 
     def _held(self, edge: InEdge) -> int:
         return sum(not i.read for i in edge.items)
+
+
+def _traced(error: Exception) -> str:
+    """What went wrong in somebody's code, and on which line of it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}: {error}{where}"

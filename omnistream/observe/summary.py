@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.message import SECOND
 from omnistream.observe.outcome import Outcome, percentiles
@@ -73,8 +74,12 @@ def _answers(truth: Sequence[Mapping[str, Any]], records: Mapping[str, Sequence[
 
 
 def write_summary(summary: Mapping[str, Any], path: str) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(json.dumps(summary, indent=2) + "\n")
+    """Raises OmniStreamError where it cannot be written."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(summary, indent=2) + "\n")
+    except OSError as error:
+        raise OmniStreamError(f"the summary cannot be written to {path} ({error.strerror})") from None
 
 
 def _line(figures: Mapping[str, float]) -> str:
