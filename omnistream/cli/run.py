@@ -149,8 +149,8 @@ def _execute(
     home = RunDir()
     try:
         options = RunOptions(
-            fresh=fresh, start_ns=span[0] if fresh else 0, end_ns=span[1] if fresh else 1 << 62, offset_ns=clock.offset_ns,
-            armed=armed, run_dir=home.path, record=record is not None,
+            fresh=fresh, start_ns=span[0] if fresh else clock.now(), end_ns=span[1] if fresh else 1 << 62,
+            offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=record is not None,
         )  # fmt: skip
         crew, recorder = _crew(plan, engine, options, address)
         try:

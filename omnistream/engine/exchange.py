@@ -71,7 +71,7 @@ class Inbound:
 
     def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool) -> None:
         self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
-        self.seen: OrderedDict[Any, list[Ack] | None] = OrderedDict()
+        self.seen: OrderedDict[Any, list[Ack] | str] = OrderedDict()  # who waits for its end, or how it ended
         self.progress: tuple[int, int] = (-1, -1)
 
 
@@ -218,18 +218,18 @@ class Exchange:
         edge = entry.edge
         ack: Ack | None = None
         if wants_ack:
-            waiting = entry.seen.get(message.origin, ())
+            known = entry.seen.get(message.origin)
             ack = self._acknowledger(entry, number, message)
-            if waiting != ():
+            if known is not None:
                 edge.received += 1
                 edge.next_seq = message.seq + 1
                 edge.fates["duplicate"] += 1
                 edge.told(bound)
                 edge.back.credit(1)  # type: ignore[union-attr]
-                if waiting is None:
-                    ack("done")
+                if isinstance(known, str):
+                    ack(known)
                 else:
-                    waiting.append(ack)  # type: ignore[union-attr]
+                    known.append(ack)
                 self.worker.wake(entry.hosted)
                 return
             ack = self._remember(entry, message.origin, ack)
@@ -249,7 +249,7 @@ class Exchange:
 
         def ended(fate: str) -> None:
             if origin in entry.seen:
-                entry.seen[origin] = None
+                entry.seen[origin] = fate
             ack(fate)
             for other in waiting:
                 other(fate)

@@ -12,8 +12,9 @@ __all__ = ["RunOptions"]
 class RunOptions:
     """`fresh` is a replay without a clock (rule 29): nothing is forced, dropped, skipped or expired, no sink is opened.
 
-    `start_ns` and `end_ns` are the recorded span in a replay. `offset_ns` is the clock's constant, the same for all
-    workers of a host. `run_dir` holds sockets and parts of the recording. `losses` tells a restarted worker what its edges
+    `start_ns` and `end_ns` are the recorded span in a replay; live, `start_ns` is when the run was launched, by which clients
+    know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
+    and parts of the recording. `losses` tells a restarted worker what its edges
     had already put in the ledger.
     """
 

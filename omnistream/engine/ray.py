@@ -168,7 +168,10 @@ class RayCrew:
         }
         actor = self._ray.remote(RayWorker).options(**wanted).remote(str(Path.cwd()), [p for p in sys.path if p])
         self.actors[worker.name] = actor
-        pid = await actor.pid.remote()
+        try:
+            pid = await actor.pid.remote()
+        except self._ray.exceptions.RayActorError as error:
+            raise OmniStreamError(f"worker {worker.name} died while it was made: {type(error).__name__}") from None
         self.pids[worker.name] = pid
         self._watch(worker.name, pid)
         try:
@@ -199,7 +202,10 @@ class RayCrew:
         answer = asyncio.ensure_future(_awaited(reference))
         done, _ = await asyncio.wait({answer, self._deaths[name]}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if answer in done:
-            return answer.result()
+            try:
+                return answer.result()
+            except self._ray.exceptions.RayActorError as error:  # Ray was the first to know
+                raise OmniStreamError(f"worker {name} died: {type(error).__name__}") from None
         answer.cancel()
         if not done:
             raise TimeoutError
