@@ -20,6 +20,8 @@ from omnistream_drivers.zmq_clients import Client, Clients
 __all__ = ["ZmqActions", "bind", "check_endpoint"]
 
 TICK_NS = 20 * MS
+#: A client connects again within 0.5 s and says hello within 0.2 s more.
+REJOIN_NS = 1000 * MS
 #: At the end, a stop may take so long to be acknowledged.
 LAST_STOP_S = 0.3
 
@@ -102,6 +104,14 @@ class ZmqActions(ActionSink):
         self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._tick())]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
+        if ctx.incarnation > 0:
+            await self._rejoined()
+
+    async def _rejoined(self) -> None:
+        """A new life waits for a robot that the one before may have had: what is sent again now would find nobody."""
+        clock, until = self.ctx.clock, self.ctx.clock.now() + REJOIN_NS
+        while not len(self.clients) and clock.now() < until:
+            await clock.sleep_until(clock.now() + TICK_NS)
 
     async def resume(self) -> None:
         await super().resume()
