@@ -14,8 +14,7 @@ class RunOptions:
 
     `start_ns` and `end_ns` are the recorded span in a replay; live, `start_ns` is when the run was launched, by which clients
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
-    and parts of the recording. `losses` tells a restarted worker what its edges
-    had already put in the ledger.
+    and parts of the recording. `losses` tells a restarted worker what its edges had already put in the ledger.
     """
 
     fresh: bool = False
