@@ -29,14 +29,24 @@ from omnistream.observe.outcome import Outcome
 pytestmark = pytest.mark.ray
 
 
+OURS: set[psutil.Process] = set()
+
+
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
-    before = {p.pid for p in psutil.process_iter()}
+    """Every process that descended from this one while the test ran, Ray's included, is gone; so is the run's directory."""
+    OURS.clear()
     yield
-    await asyncio.sleep(0.5)
-    left = [p.name() for p in psutil.process_iter() if p.pid not in before and "ray" in " ".join(p.cmdline()).lower()]
-    assert not left
-    assert not [p for p in Path(tempfile.gettempdir()).glob("omnistream-*") if (p / "owner").read_text() == str(os.getpid())]
+    _, left = await asyncio.to_thread(psutil.wait_procs, list(OURS), timeout=5)
+    assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
+    mine = [p for p in Path(tempfile.gettempdir()).glob("omnistream-*/owner") if p.read_text() == str(os.getpid())]
+    assert not mine
+
+
+async def _watch() -> None:
+    while True:
+        OURS.update(psutil.Process().children(recursive=True))
+        await asyncio.sleep(0.2)
 
 
 async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] | None = None) -> Outcome:
@@ -52,14 +62,16 @@ async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] | No
             start = asyncio.get_running_loop().time()
             for at, name in kills or []:
                 await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
-                if name not in conductor.down:
-                    os.kill(crew.pids[name], signal.SIGKILL)
+                while name in conductor.down:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                os.kill(crew.pids[name], signal.SIGKILL)
 
-        task = asyncio.create_task(killer())
+        task, watch = asyncio.create_task(killer()), asyncio.create_task(_watch())
         try:
             return await asyncio.wait_for(conductor.run(), 60)
         finally:
             task.cancel()
+            watch.cancel()
     finally:
         home.remove()
 
@@ -78,12 +90,12 @@ async def test_fresh_on_ray_equals_fresh_in_one_process(nothing_left: None) -> N
 
 async def test_commands_survive_killed_processes(nothing_left: None, tmp_path: Path) -> None:
     r = random.Random(5)
-    kills = [(0.3, "a"), (1.0, "b"), (1.6 + r.random() / 10, "a")]
-    plan = relay_chain("rayrun", 150, 20, 2)
+    kills = [(0.3, "a"), (1.0, "b"), (1.6 + r.random() / 10, "a")]  # each once the one before is back
+    plan = relay_chain("rayrun", 300, 20, 2)
     outcome = await on_ray(_to_file(plan, tmp_path / "effects"), fresh=False, kills=kills)
     effects = Counter(line.split()[-1] for line in (tmp_path / "effects").read_text().splitlines())
     assert outcome.restarts == {"a": 2, "b": 1}
-    assert effects == {f"s.{i}": 1 for i in range(150)}, outcome.ledger
+    assert effects == {f"s.{i}": 1 for i in range(300)}, outcome.ledger
     check_accounts(outcome)
 
 
