@@ -146,6 +146,7 @@ def _execute(
     for notice in plan.notices:
         console.print(f"[yellow]notice:[/] {notice}", highlight=False)
     clock = SystemClock()
+    _undo_on_signals()
     home = RunDir()
     try:
         options = RunOptions(
@@ -156,6 +157,7 @@ def _execute(
         try:
             outcome = asyncio.run(_conduct(plan, crew, clock, options, console, engine, for_s))
         finally:
+            _undo_on_signals()  # the event loop has taken its own away
             if recorder is not None:
                 recorder.close()
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome) if not fresh else ())
@@ -169,6 +171,11 @@ def _execute(
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+
+
+def _undo_on_signals() -> None:
+    """While no event loop listens to SIGTERM, it is as Ctrl-C: an exception, so that what was begun is undone."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _crew(plan: Plan, engine: Engine, options: RunOptions, address: str | None) -> tuple[Crew, Any]:

@@ -92,13 +92,14 @@ class Conductor:
         self._restart_times: list[int] = []
         self._failure: OmniStreamError | None = None
         self._stop = asyncio.Event()
-        self._now = False
+        self._now = asyncio.Event()
 
     # -- the whole run -----------------------------------------------------------------------------
 
     def stop(self, reason: str = "stopped") -> None:
         """End the run and let it drain; a second call ends it at once."""
-        self._now = self._stop.is_set()
+        if self._stop.is_set():
+            self._now.set()
         self.outcome.stopped_by = reason
         self._stop.set()
 
@@ -216,7 +217,7 @@ class Conductor:
             if self._stop.is_set() or self._failure is not None or (end is not None and self.clock.now() >= end):
                 if end is not None and not self._stop.is_set() and self._failure is None:
                     self.outcome.stopped_by = "time"
-                await self._all("stop", 0.0 if self._now else drain_s, missing_ok=True)
+                await self._stop_all(drain_s)
                 return
             if not ending and wanted <= self._ended and not self.down:
                 ending = True
@@ -227,6 +228,21 @@ class Conductor:
                     return
             else:
                 quiet = 0
+
+    async def _stop_all(self, drain_s: float) -> None:
+        """Let every worker drain, unless or until it is to be now."""
+        draining, hurry = (
+            asyncio.ensure_future(self._all("stop", drain_s, missing_ok=True)),
+            asyncio.ensure_future(self._now.wait()),
+        )
+        try:
+            await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if not draining.done():
+                draining.cancel()
+                await asyncio.gather(draining, return_exceptions=True)
+                await self._all("stop", 0.0, missing_ok=True)
+        finally:
+            hurry.cancel()
 
     def _died(self, worker: str, why: str) -> None:
         """A worker is gone: the others force its ports, robots that depend on it rest, and it is made again (rule 25)."""

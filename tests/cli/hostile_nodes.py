@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -78,3 +79,13 @@ class Closes(Sink):
 
     async def write(self, message: Payload) -> None:
         pass
+
+
+@dataclass(kw_only=True)
+class Sleeps(Node):
+    """Takes a second for each message."""
+
+    async def step(self, message: Event) -> Event:
+        if message.data["i"] > 0:
+            await asyncio.sleep(1)
+        return message
