@@ -35,6 +35,8 @@ GRAPH = ROOT / "graphs" / "voice_robot.yaml"
 RECORDING = ROOT / "graphs" / "recordings" / "voice_robot.mcap"
 WATCHDOG_NS = 500_000_000
 KILLS_A_RUN = 9
+#: After the last command its sender still waits so long for an answer; the recording is over a little later.
+PATIENCE_S = 6.0
 TEXTS = ("go forward", "turn left", "open the gripper", "go backward", "turn right", "look up", "go forward two meters",
          "wave your hand", "close the gripper", "turn around")  # fmt: skip
 
@@ -175,8 +177,9 @@ async def _talk(conductor: Any, there: Stage, script: Script, said: list[Said], 
 
     def send(command: Said) -> None:
         commander = Commander(f"tcp://127.0.0.1:{there.commands}", client=f"soak-{name}")
+        patience = start + script.quiet_s + PATIENCE_S - time.monotonic()
         with contextlib.suppress(TimeoutError):
-            receipt = commander.send(command.text, timeout=12, command_id=command.id)
+            receipt = commander.send(command.text, timeout=patience, command_id=command.id)
             command.status, command.detail = receipt.status, receipt.detail
 
     number = 0

@@ -15,6 +15,10 @@ __all__ = ["Kill", "Said", "Verdict", "broken_accounts", "client_id", "judge", "
 
 #: A receipt that says that a command came to nothing, and why.
 TOLD = ("refused", "expired", "lost")
+#: What a command that moves the base does to the wheels first.
+WAYS = {"go forward": ("x_mps", 1), "go backward": ("x_mps", -1), "turn right": ("yaw_radps", -1), "turn": ("yaw_radps", 1)}
+#: It is begun so soon or not at all.
+BEGIN_NS = 5_000_000_000
 
 
 @dataclass(slots=True)
@@ -139,7 +143,7 @@ def _commands(verdict: Verdict, actions: Sequence[Mapping[str, Any]], rows: list
         said.effects = effects[said.id]
         if said.effects > 1:
             verdict.broken.append(f"the command {said.id} ({said.text}) was executed {said.effects} times")
-        if said.effects:
+        if said.effects or (said.status == "done" and _by_tick(said, actions)):
             said.fate = "done"
         elif said.status in TOLD:
             said.fate = said.detail or said.status
@@ -150,6 +154,25 @@ def _commands(verdict: Verdict, actions: Sequence[Mapping[str, Any]], rows: list
                 verdict.broken.append(
                     f"the command {said.id} ({said.text}) had no effect, its receipt says '{said.status}', the ledger nothing"
                 )
+
+
+def _by_tick(said: Said, actions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the robot set out as it was told without the command's own velocity, which was too old by then.
+
+    A motion may be begun for 2 s after its cause and a velocity is valid for 0.5 s: its first fresh one is then a tick's.
+    """
+    way = next((w for words, w in WAYS.items() if said.text.startswith(words)), None)
+    if way is None:
+        return False
+    name, sign = way
+    before = 0.0
+    for event in actions:
+        speed = event["values"].get(name, 0.0) if event["kind"] == "velocity" else before
+        late = 0 < event["t_ns"] - said.at_ns < BEGIN_NS
+        if late and speed * sign > 1e-6 >= before * sign and client_id(event["id"]) is None:
+            return True
+        before = speed
+    return False
 
 
 def _row_for(said: Said, rows: list[Any], offset_ns: int) -> Any:

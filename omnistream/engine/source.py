@@ -100,7 +100,7 @@ class SourceHost:
         if emit.stamp_ns is None:
             return max(self.worker.clock.now(), self.out.bound)
         stamp = emit.stamp_ns
-        if self.live:
+        if self.live and self.node.is_device:
             now = self.worker.clock.now()
             if abs(stamp - now) <= MAX_SKEW_NS:
                 self.held_ns = 0

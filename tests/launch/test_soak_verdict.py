@@ -18,12 +18,12 @@ MS = 1_000_000
 OFFSET = 10**18
 
 
-def event(at_ms, kind="pose", speed=0.0, **more):
-    return {"t_ns": at_ms * MS, "event": kind, "x_mps": speed, "yaw_radps": 0.0, **more}
+def event(at_ms, event="pose", speed=0.0, **more):
+    return {"t_ns": at_ms * MS, "event": event, "x_mps": speed, "yaw_radps": 0.0, **more}
 
 
 def action(at_ms, action_id, speed=0.3, valid_ms=500):
-    return event(at_ms, "action", speed, id=action_id, valid_until_ns=OFFSET + (at_ms + valid_ms) * MS)
+    return event(at_ms, "action", speed, id=action_id, kind="", values={}, valid_until_ns=OFFSET + (at_ms + valid_ms) * MS)
 
 
 def origin(command):
@@ -76,3 +76,9 @@ def test_the_client_of_an_action():
     assert client_id(origin("a")) == ("me", "a")
     assert client_id('7["drive.motion",0,54]') is None
     assert client_id("client/stop/1") is None
+
+
+def test_a_motion_that_began_with_a_tick_is_done():
+    tick = action(1500, '7["drive.motion",0,54]', -0.1) | {"kind": "velocity", "values": {"x_mps": -0.1, "yaw_radps": 0.0}}
+    said = [Said("a", "go backward", 100 * MS, "done"), Said("b", "go forward", 100 * MS, "done")]
+    assert [c.fate for c in verdict([tick], said=said).commands] == ["done", "missing"]
