@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import commands
@@ -345,7 +345,7 @@ nodes:
 
 
 @contextlib.contextmanager
-def impostor(kind: str) -> Iterator[int]:
+def impostor(kind: str) -> Generator[int]:
     """What is no broker: it hangs up, it says nothing, it sends garbage, or it is not there. Its port."""
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]
