@@ -90,7 +90,7 @@ class Simulation:
             if not self.drive.moving:
                 continue
             if self._stepped_ns - self._fresh_ns >= WATCHDOG_NS:
-                self.stop(self._stepped_ns, "own watchdog: no fresh velocity for 500 ms", "")
+                self.stop(now, "own watchdog: no fresh velocity for 500 ms", "")
             self.drive.step(STEP_NS / 1e9)
             self._note(self._stepped_ns, "pose")
         if self.drive.moving and now - self._printed_ns >= PRINT_NS:

@@ -81,6 +81,10 @@ class ActionGate:
         if frame.kind == "velocity":
             self._streaming_since_ns = now_ns if frame.moves else None
 
+    def deadline_ns(self) -> int:
+        """When `watchdog` will give a stop if nothing is sent; INFINITY at rest."""
+        return INFINITY if self._streaming_since_ns is None else self._streaming_since_ns + self.watchdog_ns
+
     def watchdog(self, now_ns: int) -> ActionFrame | None:
         """A stop, once, where the last velocity sent was not zero and no fresh one has been sent since."""
         since = self._streaming_since_ns

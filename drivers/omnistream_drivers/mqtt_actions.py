@@ -12,7 +12,8 @@ from omnistream.node import Context
 from omnistream_drivers.action_gate import check_limits
 from omnistream_drivers.action_sink import ActionSink
 from omnistream_drivers.limiter import Bucket, Reports
-from omnistream_drivers.mqtt_link import Broker, MqttLink, check_topic, host_client_id
+from omnistream_drivers.mqtt_address import Broker, check_topic, host_client_id
+from omnistream_drivers.mqtt_link import MqttLink
 from omnistream_drivers.outbox import Publish
 from omnistream_drivers.protocol import Ack, ActionFrame, Ping, Pong, decode, encode
 
@@ -152,7 +153,7 @@ class MqttActions(ActionSink):
     async def _tick(self) -> None:
         clock = self.ctx.clock
         while True:
-            await clock.sleep_until(clock.now() + TICK_NS)
+            await clock.sleep_until(min(clock.now() + TICK_NS, self.gate.deadline_ns()))
             now = clock.now()
             self.watch(now)
             self._reports.flush(now)

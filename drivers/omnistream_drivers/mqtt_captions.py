@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from omnistream.errors import PayloadError
 from omnistream.message import INFINITY, MS, Caption, Message
 from omnistream.node import Context, Sink
-from omnistream_drivers.mqtt_link import Broker, MqttLink, check_topic, host_client_id
+from omnistream_drivers.mqtt_address import Broker, check_topic, host_client_id
+from omnistream_drivers.mqtt_link import MqttLink
 from omnistream_drivers.outbox import Publish
 from omnistream_drivers.protocol import caption_frame, encode
 

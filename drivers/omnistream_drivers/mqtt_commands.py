@@ -14,7 +14,8 @@ from omnistream.message import MS, Text
 from omnistream.node import Context, Emit, Source
 from omnistream_drivers.command_desk import CommandDesk
 from omnistream_drivers.limiter import Reports
-from omnistream_drivers.mqtt_link import Broker, MqttLink, check_topic, host_client_id
+from omnistream_drivers.mqtt_address import Broker, check_topic, host_client_id
+from omnistream_drivers.mqtt_link import MqttLink
 from omnistream_drivers.outbox import Publish
 from omnistream_drivers.protocol import CommandFrame, encode
 

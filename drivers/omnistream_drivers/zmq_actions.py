@@ -242,7 +242,7 @@ class ZmqActions(ActionSink):
     async def _tick(self) -> None:
         clock, ticks = self.ctx.clock, 0
         while True:
-            await clock.sleep_until(clock.now() + TICK_NS)
+            await clock.sleep_until(min(clock.now() + TICK_NS, self.gate.deadline_ns()))
             now = clock.now()
             self.watch(now)
             for client in self.clients.silent(now):

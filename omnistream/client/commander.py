@@ -41,13 +41,13 @@ class CommandSession:
         self.frame = frame
         self._data = encode(frame, form)
         self._until_done = until_done
-        self._next_ns = 0
+        self._next_ns: int | None = None  # when it is to be sent (again); None: now
         self._resend_ns = FIRST_RESEND_NS
         self.accepted = False
 
     def due(self, now_ns: int) -> bytes | None:
         """The bytes to send now, if it is time."""
-        if now_ns < self._next_ns:
+        if self._next_ns is not None and now_ns < self._next_ns:
             return None
         self._next_ns = now_ns + self._resend_ns
         self._resend_ns = min(2 * self._resend_ns, LAST_RESEND_NS)
@@ -57,8 +57,8 @@ class CommandSession:
         """Nobody was there: try again soon, and begin anew with the waiting."""
         self._next_ns, self._resend_ns = now_ns + 50 * _MS, FIRST_RESEND_NS
 
-    def wake_ns(self) -> int:
-        return self._next_ns
+    def wake_ns(self, now_ns: int) -> int:
+        return now_ns if self._next_ns is None else self._next_ns
 
     def received(self, data: bytes) -> Receipt | None:
         """The end, where `data` is an answer that ends it. Anything else is ignored."""
@@ -112,7 +112,7 @@ class Commander:
                         self._socket.send(data, zmq.DONTWAIT)
                     except zmq.Again:
                         session.unsent(now)
-                wait_ms = max(0, -(-(min(session.wake_ns(), until) - now) // _MS))
+                wait_ms = max(0, -(-(min(session.wake_ns(now), until) - now) // _MS))
                 if not self._socket.poll(wait_ms):
                     continue
                 frames = self._socket.recv_multipart()

@@ -34,7 +34,7 @@ class RobotSession:
         self._run: int | None = None
         self._heartbeat_ns = 200 * _MS
         self._heard_ns = 0
-        self._next_ns = 0
+        self._next_ns: int | None = None  # when the next hello or ping is due; None: now
         self._acks: list[Ack] = []
         self._stops: deque[ActionFrame] = deque()
         self._motions: deque[ActionFrame] = deque()
@@ -48,7 +48,7 @@ class RobotSession:
         """What to send now: acknowledgements, and a hello or heartbeat where one is due."""
         frames: list[Frame] = [*self._acks]
         self._acks.clear()
-        if now_ns >= self._next_ns:
+        if self._next_ns is None or now_ns >= self._next_ns:
             self.offset.asked(now_ns)
             frames.append(Ping(t0_ns=now_ns) if self.welcomed else Hello(client=self.client, t0_ns=now_ns))
             self._next_ns = now_ns + (self._heartbeat_ns if self.welcomed else HELLO_NS)
@@ -58,11 +58,11 @@ class RobotSession:
         """There was nobody to send to: try the hello again soon."""
         self.counts["unsent"] += 1
         if not self.welcomed:
-            self._next_ns = min(self._next_ns, now_ns + 20 * _MS)
+            self._next_ns = now_ns + 20 * _MS
 
     def wake_ns(self, now_ns: int) -> int:
         """When `outgoing` or `next` will have something though nothing was received; no later than in one heartbeat."""
-        wake = min(self._next_ns, now_ns + self._heartbeat_ns)
+        wake = now_ns if self._next_ns is None else min(self._next_ns, now_ns + self._heartbeat_ns)
         deadline = self.guard.deadline_ns(self._heard_ns)
         return wake if deadline is None else min(wake, deadline)
 
@@ -139,7 +139,7 @@ class RobotSession:
         if isinstance(frame, Welcome):
             self.welcomed, self.refused = True, ""
             self._heartbeat_ns = min(max(frame.heartbeat_ms, 20), 5000) * _MS
-            self._next_ns = min(self._next_ns, now_ns + self._heartbeat_ns)
+            self._next_ns = now_ns + self._heartbeat_ns
             if not self._own_watchdog:
                 self.guard.watchdog_ns = min(max(frame.watchdog_ms, 20), 60_000) * _MS
             self.guard.link_ns = max(self.guard.watchdog_ns, 3 * self._heartbeat_ns)

@@ -99,11 +99,13 @@ def test_safe_refuses_motion_until_resume():
 def test_watchdog_stops_a_stream_that_dried_up_once():
     g = gate()
     g.sent(g.admit(message(0, x_mps=0.1), 0), 0)
+    assert g.deadline_ns() == 500 * MS
     assert g.watchdog(499 * MS) is None
     stop = g.watchdog(500 * MS)
     assert stop is not None
     assert stop.is_stop
     assert g.watchdog(10_000 * MS) is None
+    assert g.deadline_ns() == INFINITY
 
 
 @pytest.mark.parametrize("last", [message(1, x_mps=0.0), message(1, "pick"), message(1, "stop")])

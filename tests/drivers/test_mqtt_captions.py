@@ -20,8 +20,8 @@ from omnistream.clock import SystemClock
 from omnistream.errors import DeviceError
 from omnistream.message import INFINITY
 from omnistream.testing import context
+from omnistream_drivers.mqtt_address import Broker, check_topic
 from omnistream_drivers.mqtt_captions import MqttCaptions
-from omnistream_drivers.mqtt_link import Broker, check_topic
 
 sys.path.append(str(Path(__file__).parent))
 from mqtt_parts import caption, listening, mosquitto, refuses_five, until
