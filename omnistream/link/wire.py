@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgpack
 import numpy as np
@@ -19,10 +19,9 @@ import numpy as np
 from omnistream.errors import PayloadError
 from omnistream.message import PAYLOADS, Message, Payload
 
-__all__ = ["decode_message", "decode_payload", "encode_message", "encode_payload", "pack", "unpack"]
+__all__ = ["decode_message", "decode_payload", "encode_message", "encode_payload", "loads", "pack", "unpack"]
 
 _ARRAY = "\0nd"
-_DTYPES = {np.dtype(t).str for t in ("?", "u1", "i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f2", "<f4", "<f8")}
 #: dtypes and number of dimensions that each array field may have.
 _ARRAYS: dict[tuple[str, str], tuple[str, tuple[int, ...]]] = {
     ("VideoFrame", "image"): ("|u1 <u2", (2, 3)),
@@ -32,31 +31,80 @@ _ARRAYS: dict[tuple[str, str], tuple[str, tuple[int, ...]]] = {
     ("Detections", "scores"): ("<f4", (1,)),
     ("Gesture", "landmarks"): ("<f4", (2,)),
 }
+#: How deep the lists and maps of an `Event` may be nested.
+_DEEPEST = 64
 
 
-def _plain(value: Any, buffers: list[memoryview]) -> Any:
-    if isinstance(value, np.ndarray):
-        array = np.ascontiguousarray(value)
-        if array.dtype.str not in _DTYPES:
-            raise PayloadError(f"an array of dtype {array.dtype} cannot cross an edge; convert it to float32, int16 or uint8")
-        buffers.append(array.reshape(-1).view(np.uint8).data if array.size else memoryview(b""))
-        return {_ARRAY: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(value[k], buffers) for k in sorted(value, key=str)}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v, buffers) for v in value]
+class _Field(NamedTuple):
+    """What a field may hold. `floats`: whole numbers in it are floats; `free`: any plain values, lists and maps."""
+
+    check: Callable[[Any], bool]
+    floats: bool
+    free: bool
+
+
+def _plain(value: Any, floats: bool, room: int = _DEEPEST) -> Any:
+    """A value as it goes into msgpack: maps in the order of their keys, numpy's numbers as plain ones."""
     if isinstance(value, np.generic):
-        return value.item()
-    return value
+        value = value.item()
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise PayloadError("cannot hold a number of more than 64 bits")
+        return float(value) if floats else value
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, (Mapping, tuple, list)) and not room:
+        raise PayloadError(f"cannot be nested deeper than {_DEEPEST}")
+    if isinstance(value, Mapping):
+        if not all(isinstance(k, str) and k != _ARRAY for k in value):
+            raise PayloadError("cannot hold a map whose keys are not text")
+        return {_plain(k, floats): _plain(value[k], floats, room - 1) for k in sorted(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v, floats, room - 1) for v in value]
+    raise PayloadError(f"cannot hold {type(value).__name__}; use text, numbers, lists and maps")
+
+
+def _buffer(kind: str, name: str, array: np.ndarray, buffers: list[memoryview]) -> Any:
+    """An array's place in the header; its bytes are put beside it."""
+    dtypes, dims = _ARRAYS.get((kind, name), ("", ()))
+    if array.dtype.str not in dtypes.split() or array.ndim not in dims:
+        allowed = f"{' or '.join(str(np.dtype(t)) for t in dtypes.split())} in {' or '.join(map(str, dims))} dimensions"
+        raise PayloadError(
+            f"{kind}.{name} cannot hold an array of {array.dtype} in {array.ndim} dimensions; "
+            + (f"use {allowed}" if dims else "use text, numbers, lists and maps")
+        )
+    flat: Any = np.ascontiguousarray(array).reshape(-1)
+    buffers.append(memoryview(flat).cast("B"))
+    return {_ARRAY: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
 
 
 def pack(payload: Payload) -> tuple[list[Any], list[memoryview]]:
-    """A payload as [type name, its fields in order] for msgpack, and its arrays' buffers, not copied."""
+    """A payload as [type name, its fields in order] for msgpack, and its arrays' buffers, not copied.
+
+    Raises PayloadError, which names the field, for what `unpack` would not take.
+    """
     kind = type(payload)
     if PAYLOADS.get(kind.__name__) is not kind:
         raise PayloadError(f"{kind.__name__} is not a payload; emit one of {', '.join(PAYLOADS)}")
     buffers: list[memoryview] = []
-    return [kind.__name__, [_plain(getattr(payload, n), buffers) for n in _fields(kind)]], buffers
+    values: list[Any] = []
+    for name, field in _fields(kind).items():
+        value = getattr(payload, name)
+        if isinstance(value, np.ndarray):
+            values.append(_buffer(kind.__name__, name, value, buffers))
+            continue
+        try:
+            plain = _plain(value, field.floats)
+        except (PayloadError, UnicodeEncodeError) as error:
+            raise PayloadError(f"{kind.__name__}.{name} {error}") from None
+        if not field.check(plain):
+            raise PayloadError(f"{kind.__name__}.{name} cannot be {type(value).__name__}")
+        values.append(plain)
+    return [kind.__name__, values], buffers
 
 
 def unpack(header: Any, buffers: Sequence[Any]) -> Payload:
@@ -66,23 +114,35 @@ def unpack(header: Any, buffers: Sequence[Any]) -> Payload:
     kind = PAYLOADS.get(header[0]) if isinstance(header[0], str) else None
     if kind is None:
         raise PayloadError(f"there is no payload type {str(header[0])[:40]!r}")
-    checks = _fields(kind)
-    if len(header[1]) != len(checks):
-        raise PayloadError(f"{kind.__name__} has {len(checks)} fields, not {len(header[1])}")
+    fields = _fields(kind)
+    if len(header[1]) != len(fields):
+        raise PayloadError(f"{kind.__name__} has {len(fields)} fields, not {len(header[1])}")
     values: dict[str, Any] = {}
-    for (name, check), raw in zip(checks.items(), header[1], strict=True):
+    for (name, field), raw in zip(fields.items(), header[1], strict=True):
         value = _array(kind.__name__, name, raw, buffers) if isinstance(raw, dict) and _ARRAY in raw else raw
-        if not check(value):
+        if not field.check(value):
             raise PayloadError(f"{kind.__name__}.{name} cannot be {type(value).__name__}")
-        values[name] = value
+        values[name] = _floats(value) if field.floats else _lists(value) if field.free else value
     return kind(**values)
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: float(v) for k, v in value.items()}
+    return tuple(map(float, value)) if isinstance(value, (tuple, list)) else float(value)
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _lists(v) for k, v in value.items()}
+    return [_lists(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
 def _array(kind: str, name: str, raw: Mapping[str, Any], buffers: Sequence[Any]) -> np.ndarray:
     dtypes, dims = _ARRAYS.get((kind, name), ("", ()))
     try:
         index, dtype, shape = raw[_ARRAY]
-        ok = isinstance(index, int) and 0 <= index < len(buffers) and dtype in _DTYPES and dtype in dtypes.split()
+        ok = isinstance(index, int) and 0 <= index < len(buffers) and dtype in dtypes.split()
         ok = ok and len(shape) in dims and all(isinstance(n, int) and 0 <= n < 1 << 31 for n in shape)
     except (TypeError, ValueError):
         ok, index, dtype, shape = False, 0, "", ()
@@ -108,7 +168,9 @@ def _check_one(hint: Any) -> Callable[[Any], bool]:
         inner, count = _check(args[0]), None if args[-1] is Ellipsis else len(args)
         return lambda v: isinstance(v, (tuple, list)) and (count is None or len(v) == count) and all(map(inner, v))
     if origin is not None:
-        inner = (lambda _: True) if args[1] is Any else _check(args[1])
+        if args[1] is Any:
+            return lambda v: isinstance(v, dict) and _is_plain(v, _DEEPEST)
+        inner = _check(args[1])
         return lambda v: isinstance(v, dict) and all(isinstance(k, str) and inner(x) for k, x in v.items())
     if hint is float:
         return lambda v: isinstance(v, (float, int)) and not isinstance(v, bool)
@@ -117,13 +179,22 @@ def _check_one(hint: Any) -> Callable[[Any], bool]:
     return lambda v: isinstance(v, hint)
 
 
-_cache: dict[type, dict[str, Callable[[Any], bool]]] = {}
+def _is_plain(value: Any, room: int) -> bool:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return True
+    if isinstance(value, dict):
+        return room > 0 and all(isinstance(k, str) and k != _ARRAY and _is_plain(v, room - 1) for k, v in value.items())
+    return isinstance(value, (tuple, list)) and room > 0 and all(_is_plain(v, room - 1) for v in value)
 
 
-def _fields(kind: type) -> dict[str, Callable[[Any], bool]]:
+_cache: dict[type, dict[str, _Field]] = {}
+
+
+def _fields(kind: type) -> dict[str, _Field]:
     if kind not in _cache:
-        hints = typing.get_type_hints(kind)
-        _cache[kind] = {f.name: _check(hints[f.name]) for f in dataclasses.fields(kind)}
+        hints = {f.name: typing.get_type_hints(kind)[f.name] for f in dataclasses.fields(kind)}
+        args = {n: typing.get_args(h) for n, h in hints.items()}
+        _cache[kind] = {n: _Field(_check(h), h is float or float in args[n], Any in args[n]) for n, h in hints.items()}
     return _cache[kind]
 
 
@@ -133,16 +204,24 @@ def encode_payload(payload: Payload) -> bytes:
     return cast(bytes, msgpack.packb([header, [bytes(b) for b in buffers]]))
 
 
-def _loads(data: Any) -> Any:
+def loads(data: Any, *, text_keys: bool = True) -> Any:
+    """What msgpack bytes hold, lists as tuples. Raises PayloadError for anything else.
+
+    Every list is made as long as its header claims before an element is read, and nested claims add up to hundreds of
+    times the input: so the bytes are walked first, which makes nothing and finds that what is claimed is there.
+    """
     try:
-        return msgpack.unpackb(data, use_list=False, strict_map_key=True)
+        walker = msgpack.Unpacker(max_buffer_size=max(1, len(data)))
+        walker.feed(data)
+        walker.skip()
+        return msgpack.unpackb(data, use_list=False, strict_map_key=text_keys)
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError) as error:
-        raise PayloadError(f"not msgpack: {str(error)[:80]}") from None
+        raise PayloadError(f"not msgpack: {type(error).__name__}: {str(error)[:80]}") from None
 
 
 def decode_payload(data: bytes) -> Payload:
     """Raises PayloadError unless `data` is what `encode_payload` gives."""
-    value = _loads(data)
+    value = loads(data)
     if not (
         isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], tuple) and all(type(b) is bytes for b in value[1])
     ):
@@ -175,4 +254,17 @@ def decode_message(value: Any, buffers: Sequence[Any]) -> Message[Any]:
         raise PayloadError(
             "a message is ten fields: stream, epoch, seq, origin, stamp, cause, deadline, lineage, start, payload"
         )
+    if not (_is_origin(value[3]) and all(isinstance(k, str) and isinstance(v, int) for k, v in value[7].items())):
+        raise PayloadError("an origin is made of text and whole numbers, lineage of stamps by stream")
     return Message(*value[:8], unpack(value[9], buffers), value[8])
+
+
+def _is_origin(value: tuple[Any, ...]) -> bool:
+    todo = [value]
+    while todo:
+        for part in todo.pop():
+            if isinstance(part, tuple):
+                todo.append(part)
+            elif not isinstance(part, (str, int)):
+                return False
+    return True

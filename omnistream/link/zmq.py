@@ -18,7 +18,7 @@ import zmq
 import zmq.asyncio
 
 from omnistream.errors import LinkError, PayloadError
-from omnistream.link.wire import decode_message, encode_message
+from omnistream.link.wire import decode_message, encode_message, loads
 
 __all__ = ["ZmqPost", "decode_batch", "encode_batch"]
 
@@ -36,6 +36,8 @@ _ITEMS: dict[str, tuple[Any, ...]] = {
     "p": (int, int, int),
     "h": (dict,),
 }
+#: What a greeting says of each edge: next seq, received, uncredited, fates, bound.
+_SAID = (int, int, int, dict, int)
 
 
 def encode_batch(sender: str, incarnation: int, receiver: int, items: list[tuple[Any, ...]]) -> list[Any]:
@@ -55,12 +57,11 @@ def encode_batch(sender: str, incarnation: int, receiver: int, items: list[tuple
 def decode_batch(parts: list[Any]) -> tuple[str, int, int, list[tuple[Any, ...]]]:
     """Sender, its incarnation, the receiver's incarnation, the items. Raises PayloadError for anything malformed."""
     try:
-        head = msgpack.unpackb(parts[0], use_list=False, strict_map_key=False)
-        sender, incarnation, receiver, plain = head
+        sender, incarnation, receiver, plain = loads(parts[0], text_keys=False)
         items: list[tuple[Any, ...]] = []
         for item in plain:
             kinds = _ITEMS[item[0]]
-            if len(item) != len(kinds) + 1 or not all(map(isinstance, item[1:], kinds)):
+            if len(item) != len(kinds) + 1 or not all(map(isinstance, item[1:], kinds)) or not _is_sound(item):
                 raise PayloadError(f"an item of kind {item[0]!r} is malformed")
             if item[0] == "m":
                 first, count = item[5] + 1, item[6]
@@ -71,11 +72,26 @@ def decode_batch(parts: list[Any]) -> tuple[str, int, int, list[tuple[Any, ...]]
                 items.append(item)
     except PayloadError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         raise PayloadError(f"not a batch: {type(error).__name__}: {str(error)[:80]}") from None
     if not (isinstance(sender, str) and isinstance(incarnation, int) and isinstance(receiver, int)):
         raise PayloadError("a batch begins with sender and incarnations")
     return sender, incarnation, receiver, items
+
+
+def _is_sound(item: tuple[Any, ...]) -> bool:
+    """Whether the maps in an item are what its kind promises."""
+    if item[0] == "c":
+        return _is_fates(item[3])
+    said = item[1].items() if item[0] == "h" else ()
+    return all(
+        isinstance(number, int) and len(words) == 5 and all(map(isinstance, words, _SAID)) and _is_fates(words[3])
+        for number, words in said
+    )
+
+
+def _is_fates(counts: dict[Any, Any]) -> bool:
+    return all(isinstance(k, str) and isinstance(v, int) for k, v in counts.items())
 
 
 class ZmqPost:
@@ -96,6 +112,7 @@ class ZmqPost:
         self._peers: dict[str, tuple[int, zmq.Socket[Any]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._early: list[tuple[str, int, list[tuple[Any, ...]]]] = []
+        self._behind: set[str] = set()  # peers of which something in _early is still to be read
         self._receiver: Callable[[str, list[tuple[Any, ...]]], None] = lambda *_: None
 
     def open(self, receive: Callable[[str, list[tuple[Any, ...]]], None], garbage: Callable[[str], None]) -> None:
@@ -125,7 +142,10 @@ class ZmqPost:
             return
         known = self._peers.get(sender)
         if known is not None and known[0] == incarnation:
-            receive(sender, items)
+            if sender in self._behind:
+                self._early.append((sender, incarnation, items))
+            else:
+                receive(sender, items)
         elif (known is None or known[0] < incarnation) and len(self._early) < _EARLY:
             self._early.append((sender, incarnation, items))
 
@@ -136,14 +156,27 @@ class ZmqPost:
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect(address)
         self._peers[peer] = (incarnation, socket)
-        early = [e for e in self._early if e[:2] == (peer, incarnation)]
-        self._early = [e for e in self._early if e[0] != peer]
-        for sender, _, items in early:
-            asyncio.get_running_loop().call_soon(self._receiver, sender, items)
+        self._early = [e for e in self._early if e[0] != peer or e[1] >= incarnation]
+        if any(e[:2] == (peer, incarnation) for e in self._early):
+            self._behind.add(peer)
+            asyncio.get_running_loop().call_soon(self._catch_up, peer, incarnation)
+
+    def _catch_up(self, peer: str, incarnation: int) -> None:
+        """Read what a peer had sent before it was introduced, and before anything that has come from it since."""
+        if peer not in self._behind or self._peers[peer][0] != incarnation:
+            return
+        early = [e[2] for e in self._early if e[:2] == (peer, incarnation)]
+        self._early = [e for e in self._early if e[:2] != (peer, incarnation)]
+        self._behind.discard(peer)
+        for items in early:
+            self._receiver(peer, items)
 
     def disconnect(self, peer: str) -> None:
         if peer in self._peers:
-            self._peers.pop(peer)[1].close()
+            incarnation, socket = self._peers.pop(peer)
+            socket.close()
+            self._behind.discard(peer)
+            self._early = [e for e in self._early if e[:2] != (peer, incarnation)]
 
     def send(self, peer: str, items: list[tuple[Any, ...]]) -> None:
         incarnation, socket = self._peers[peer]
