@@ -45,7 +45,7 @@ class CommandParser(Node):
     threshold: float = 0.8
     margin: float = 0.08
     default_distance_m: float = 1.0
-    urgent_pause_ms: int = 120
+    urgent_pause_ms: int = 150
 
     def __post_init__(self) -> None:
         if not 0 < self.default_distance_m <= 100:

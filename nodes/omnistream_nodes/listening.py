@@ -19,8 +19,11 @@ from omnistream_nodes.voice_model import RATE_HZ
 
 __all__ = ["Heard", "Listener", "Silences"]
 
-#: Sound before the onset that is recognized with it; more makes the recognizer worse.
-_LEAD_HOPS = 6
+#: Hops before the onset and after the voice that are recognized with it: more, or fewer, makes the recognizer worse.
+_LEAD_HOPS, _TAIL_HOPS = 6, 7
+#: The recognizer is sensitive to where its input begins: what was no phrase is looked at again, cut closer, after so long.
+_CLOSE_LEAD_HOPS = 2
+_SECOND_LOOK = RATE_HZ * 200 // 1000
 #: The endpointer finds an onset up to 40 hops after the fact.
 _LOOK_BACK_HOPS = 64
 #: A voice as short as this is a click.
@@ -68,6 +71,7 @@ class Listener:
         self._text = ""
         self._choice: Choice | None = None
         self._choice_end = 0  # where the voice had ended that `_choice` is about
+        self._looks = 0  # at the utterance as it ends there
         self._next_probe = 0
         self._next_partial = 0
         self._lost_at = -_TORN_SAMPLES
@@ -83,17 +87,20 @@ class Listener:
             self._begin(now)
         age = now.end - now.onset
         known = self._choice is not None and self._choice_end == now.voiced_end
-        if not known and now.silence >= self._silences.probe and now.end >= self._next_probe and self._chooser.hopeful(age):
-            self._choose(now)
-            known = True
-            if self._silences.partial:
-                yield from self._partial(now, self._choice.heard if self._choice else "")
+        if self._chooser.hopeful(age):
+            if not known and now.silence >= self._silences.probe and now.end >= self._next_probe:
+                self._look(now, _LEAD_HOPS)
+                known = True
+                if self._silences.partial and self._choice is not None:
+                    yield from self._partial(now, self._choice.heard)
+            elif known and self._looks == 1 and now.silence >= _SECOND_LOOK and self._choice and not self._choice.phrase:
+                self._look(now, _CLOSE_LEAD_HOPS)
         if now.silence >= self._enough(known) or age >= self._silences.utterance:
             yield from self._end(now, known)
         elif self._silences.partial and now.end >= self._next_partial and now.silence < self._silences.probe:
             # Every look costs the whole utterance again: the longer it is, the rarer.
             self._next_partial = now.end + max(self._silences.partial, age // 4)
-            yield from self._partial(now, self._chooser.free(self._audio(now)).text)
+            yield from self._partial(now, self._chooser.free(self._audio(now, _LEAD_HOPS)).text)
 
     def lost(self, sample: int) -> Iterator[Heard]:
         """Sound was lost; the next hop begins at `sample`. An utterance that it tore is closed, without its words."""
@@ -125,7 +132,7 @@ class Listener:
     def _end(self, now: Hop, known: bool) -> Iterator[Heard]:
         if now.voiced_end - now.onset >= _LEAST_VOICED or self._rev:
             if not known:
-                self._choose(now)
+                self._look(now, _LEAD_HOPS)
             if self._torn or self._choice is None:
                 yield self._heard(now, "", 0.0, final=True)
             else:
@@ -143,13 +150,18 @@ class Listener:
         self._rev += 1
         return heard
 
-    def _choose(self, now: Hop) -> None:
-        self._choice = self._chooser.choose(self._audio(now), now.voiced_end - now.onset)
+    def _look(self, now: Hop, lead: int) -> None:
+        """Recognize the utterance as it is now, from so many hops before its onset."""
+        first = self._choice is None or self._choice_end != now.voiced_end
+        choice = self._chooser.choose(self._audio(now, lead), now.voiced_end - now.onset)
+        self._looks = 1 if first else self._looks + 1
+        if first or choice.phrase:
+            self._choice = choice
         self._choice_end = now.voiced_end
         self._next_probe = now.end + (now.end - now.onset) // 10
 
-    def _audio(self, now: Hop) -> np.ndarray:
+    def _audio(self, now: Hop, lead: int) -> np.ndarray:
         """The utterance so far, as float32 in -1..1."""
-        hops = min((now.end - now.onset) // HOP + _LEAD_HOPS, len(self._sound))
-        recent = [self._sound[i] for i in range(len(self._sound) - hops, len(self._sound))]
-        return np.concatenate(recent).astype(np.float32) / 32768
+        last = len(self._sound) - max(0, (now.end - now.voiced_end) // HOP - _TAIL_HOPS)
+        first = max(0, len(self._sound) - (now.end - now.onset) // HOP - lead)
+        return np.concatenate([self._sound[i] for i in range(first, last)]).astype(np.float32) / 32768

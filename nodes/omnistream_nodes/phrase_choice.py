@@ -21,14 +21,16 @@ __all__ = ["Choice", "PhraseChooser"]
 
 #: Logarithms of probability by which a phrase may stand below the free choice: in all, and for each of its tokens.
 #: The end is counted without a full stop, which the free choice has: about 3 of the first.
-_MARGIN = 10.0
-_MARGIN_PER_TOKEN = 1.7
+_MARGIN, _MARGIN_PER_TOKEN = 10.0, 1.7
 #: By which it must stand above every phrase of another meaning.
 _LEAD = 0.7
-#: Speech of synthetic voices lasts 75 ms a letter; a phrase that leaves more than this unexplained is not all that was said.
+#: Speech of synthetic voices lasts 75 ms a letter; a phrase that leaves more than this unexplained, or so many tokens of
+#: the free choice, is not all that was said.
 _SECONDS_PER_LETTER = 0.075
-_UNEXPLAINED_SECONDS = 0.3
-_UNEXPLAINED_TOKENS = 4
+_UNEXPLAINED_SECONDS, _UNEXPLAINED_TOKENS = 0.25, 4
+#: More room for a phrase that stands alone, and for one that is nearly as likely as the free choice.
+_ALONE, _ALONE_PER_TOKEN, _ALONE_UNEXPLAINED_SECONDS = 5.0, 2.3, 0.3
+_NEAR_PER_TOKEN, _NEAR_UNEXPLAINED_SECONDS = 0.6, 0.5
 #: No command lasts longer than this: slow speech with a pause.
 _SLOW_SECONDS_PER_LETTER = 0.15
 _PAUSE_SECONDS = 0.8
@@ -95,12 +97,13 @@ class PhraseChooser:
         best = found[0]
         phrase = grammar.phrases[best.phrase]
         rival = next((m.log_p for m in found[1:] if not grammar.phrases[m.phrase].means(phrase)), -math.inf)
-        unexplained = voiced / RATE_HZ - _SECONDS_PER_LETTER * len(phrase.text.replace(" ", ""))
-        if (
-            best.log_p - rival < _LEAD
-            or unexplained > _UNEXPLAINED_SECONDS
-            or len(free.tokens) - best.tokens > _UNEXPLAINED_TOKENS
-        ):
-            return None, 0.0
+        alone = best.log_p - rival >= _ALONE
         margin = free.log_p - best.log_p
-        return phrase, max(margin / _MARGIN, margin / (best.tokens + 1) / _MARGIN_PER_TOKEN)
+        near = margin / (best.tokens + 1) <= _NEAR_PER_TOKEN
+        per_token = _ALONE_PER_TOKEN if alone else _MARGIN_PER_TOKEN
+        room = _NEAR_UNEXPLAINED_SECONDS if near else _ALONE_UNEXPLAINED_SECONDS if alone else _UNEXPLAINED_SECONDS
+        unexplained = voiced / RATE_HZ - _SECONDS_PER_LETTER * len(phrase.text.replace(" ", ""))
+        longer = len(free.tokens) - best.tokens
+        if best.log_p - rival < _LEAD or unexplained > room or (longer > _UNEXPLAINED_TOKENS and not near):
+            return None, 0.0
+        return phrase, max(margin / _MARGIN, margin / (best.tokens + 1) / per_token)

@@ -61,7 +61,7 @@ class SpeechRecognizer(Node):
     threshold: float = 0.5
     probe_ms: int = 56
     commit_ms: int = 104
-    urgent_ms: int = 120
+    urgent_ms: int = 152
     prefix_ms: int = 240
     end_silence_ms: int = 500
     partial_ms: int = 400
