@@ -47,9 +47,9 @@ class Rig:
 
     def __init__(
         self, take: Any, n: int = 1, policy: Any = "block", window: WindowConfig | None = None, form: str = "message",
-        **config: Any,
+        name: str = "p", **config: Any,
     ) -> None:  # fmt: skip
-        self.config = PortConfig("p", take, Queue(policy, 64), window, **config)
+        self.config = PortConfig(name, take, Queue(policy, 64), window, **config)
         self.edges = [InEdge(f"s{i}.out->n.p", i, self.config) for i in range(n)]
         self.lost: list[tuple[int, str]] = []
         self.acked: list[tuple[int, int, str]] = []
@@ -60,12 +60,14 @@ class Rig:
         self.port: Port = make_port(self.config, self.edges, form)
         self.seqs = [0] * n
 
-    def give(self, edge: int, stamp: int, bound: int = 0, payload: Any = None, arrival: int = 0, acked: bool = False) -> int:
+    def give(
+        self, edge: int, stamp: int, bound: int = 0, payload: Any = None, arrival: int = 0, acked: bool = False, **over: Any
+    ) -> int:  # fmt: skip
         """The next message of a stream; its seq."""
         seq = self.seqs[edge]
         self.seqs[edge] += 1
         ack = (lambda fate: self.acked.append((edge, seq, fate))) if acked else None
-        made = message(stamp, seq, payload, f"s{edge}.out")
+        made = message(stamp, seq, payload, f"s{edge}.out", **over)
         self.port.receive(self.edges[edge], made, bound or stamp + 1, ack, arrival)
         return seq
 
