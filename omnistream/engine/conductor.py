@@ -250,7 +250,7 @@ class Conductor:
             return
         self.down[worker] = why
         self.events.append(f"worker {worker} died ({why})")
-        _log.warning("worker %s died: %s", worker, why)
+        _log.info("worker %s died: %s", worker, why)
         for name in next(w.nodes for w in self.plan.workers if w.name == worker):
             if self.plan.graph.nodes[name].role == "sink":
                 self._lost_sinks.add(name)

@@ -125,6 +125,7 @@ class RayCrew:
         await asyncio.shield(self._starting)
         _restore_signals()
         self._check_placement()
+        self._check_labels()
         results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
         for error in results:
             if isinstance(error, BaseException):
@@ -158,14 +159,26 @@ class RayCrew:
                     f"lower 'workers.*.{kind.lower()}'"
                 )
 
+    def _check_labels(self) -> None:
+        """On a cluster a worker goes to a node with its labels; a private Ray is one node, and takes every worker."""
+        for worker in self.plan.workers:
+            if not worker.labels:
+                continue
+            if self.address is None:
+                _log.warning("worker %s runs here: its labels choose among the hosts of a cluster (--address)", worker.name)
+            elif not any(worker.labels.items() <= (n.get("Labels") or {}).items() for n in self._ray.nodes() if n["Alive"]):
+                raise OmniStreamError(f"no host of the cluster has the labels {dict(worker.labels)} of worker {worker.name}")
+
     async def _spawn(self, worker: WorkerPlan, options: RunOptions) -> None:
-        wanted = {
+        wanted: dict[str, Any] = {
             "max_restarts": 0,
             "max_task_retries": 0,
             "num_cpus": worker.cpu,
             "num_gpus": worker.gpu,
             "max_concurrency": 1000,
         }
+        if worker.labels and self.address is not None:
+            wanted["label_selector"] = dict(worker.labels)
         actor = self._ray.remote(RayWorker).options(**wanted).remote(str(Path.cwd()), [p for p in sys.path if p])
         self.actors[worker.name] = actor
         try:
