@@ -1,0 +1,27 @@
+"""The end of a test run.
+
+One process holds Ray, PyAV, LiteRT and onnxruntime here, as no process of a graph does. As the interpreter takes itself
+down, after the last test and its report, their native threads have aborted it ("corrupted double-linked list"); so the
+process ends with the tests' own exit status, without that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+_status: list[int] = []
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    _status.append(int(exitstatus))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status[-1])
