@@ -95,6 +95,11 @@ class Grammar:
         """Whether more words could turn `phrase` into something else: "go forward", of "go forward ten meters"."""
         return any(not longer.means(phrase) for longer in self._starts.get(phrase.text, ()))
 
+    def begins(self, text: str) -> bool:
+        """Whether `text` is the beginning of a phrase and not yet the whole of one: "pick up"."""
+        words = " ".join(self.words(text))
+        return words in self._starts and words not in self.by_text
+
     def is_urgent(self, phrase: Phrase | None) -> bool:
         """Whether `phrase` is of an intent that acts at once, on a first hypothesis."""
         return phrase is not None and phrase.intent in self.urgent

@@ -1,8 +1,8 @@
 """From samples to transcripts: when to look at what was heard, and when to say that it was all.
 
 Waiting for silence is most of what a spoken command costs in time. So the words are looked at as soon as the voice
-pauses, and the length of silence that must follow depends on them: little after a whole command, more where the
-command could go on ("go forward ... ten meters"), most where they are no command.
+pauses, and the length of silence that must follow depends on them: little after a whole command, more where the command
+could go on ("go forward ... ten meters") or is not sure, most where they are no command.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Silences:
     probe: int
     urgent: int
     commit: int
-    prefix: int
+    unsure: int
     end: int
     partial: int
     utterance: int
@@ -127,7 +127,7 @@ class Listener:
             return self._silences.end
         if choice.urgent:
             return self._silences.urgent
-        return self._silences.prefix if choice.goes_on else self._silences.commit
+        return self._silences.unsure if choice.unsure else self._silences.commit
 
     def _end(self, now: Hop, known: bool) -> Iterator[Heard]:
         if now.voiced_end - now.onset >= _LEAST_VOICED or self._rev:

@@ -31,6 +31,8 @@ _UNEXPLAINED_SECONDS, _UNEXPLAINED_TOKENS = 0.25, 4
 #: More room for a phrase that stands alone, and for one that is nearly as likely as the free choice.
 _ALONE, _ALONE_PER_TOKEN, _ALONE_UNEXPLAINED_SECONDS = 5.0, 2.3, 0.3
 _NEAR_PER_TOKEN, _NEAR_UNEXPLAINED_SECONDS = 0.6, 0.5
+#: Nearer to the line of rejection than half way, a phrase waits for more silence.
+_DOUBT = 0.5
 #: No command lasts longer than this: slow speech with a pause.
 _SLOW_SECONDS_PER_LETTER = 0.15
 _PAUSE_SECONDS = 0.8
@@ -41,12 +43,13 @@ class Choice:
     """What was said. `heard` is the free text; `text` that of `phrase`, where there is one.
 
     `confidence` of a phrase is 1 for the recognizer's own first choice, falling to 0.5 at the line of rejection.
+    `unsure`: more sound may show that it was something else, or more than this.
     """
 
     heard: str
     confidence: float
     phrase: Phrase | None = None
-    goes_on: bool = False
+    unsure: bool = False
     urgent: bool = False
 
     @property
@@ -88,11 +91,12 @@ class PhraseChooser:
         if phrase is None or doubt > 1:
             return plain
         confidence = round(1 - 0.5 * max(0.0, doubt), 3)
-        return Choice(free.text, confidence, phrase, grammar.goes_on(phrase), grammar.is_urgent(phrase))
+        unsure = grammar.goes_on(phrase) or doubt > _DOUBT
+        return Choice(free.text, confidence, phrase, unsure, grammar.is_urgent(phrase))
 
     def _best(self, grammar: Grammar, found: list[Match], free: Free, voiced: int) -> tuple[Phrase | None, float]:
         """The likeliest phrase, if it is likely enough, and how near it is to the line of rejection (1)."""
-        if not found:
+        if not found or grammar.begins(free.text):
             return None, 0.0
         best = found[0]
         phrase = grammar.phrases[best.phrase]

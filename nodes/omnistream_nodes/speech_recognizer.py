@@ -30,8 +30,9 @@ class SpeechRecognizer(Node):
     `start_ns` and `end_ns` are the first and last voiced sample. What comes out is a function of the samples and their
     times, however they are cut into chunks. An utterance ends when silence has lasted, counted from its last voiced sample:
 
-    - `commit_ms` after a whole phrase of the grammar; `prefix_ms` where the phrase could go on ("go forward", of "go forward
-      ten meters"); `urgent_ms` after one of an urgent intent ("stop": in "stop by the store" the lips are closed for 110 ms);
+    - `commit_ms` after a whole phrase of the grammar; `unsure_ms` where it could go on ("go forward", of "go forward
+      ten meters") or is not sure; `urgent_ms` after one of an urgent intent ("stop": in "stop by the store" the lips are
+      closed for 110 ms);
     - `end_silence_ms` after anything else, or at `max_utterance_s` without silence.
 
     `grammar`: a commands file, or ``none`` for free dictation. A phrase of it is recognized even where free recognition
@@ -62,16 +63,16 @@ class SpeechRecognizer(Node):
     probe_ms: int = 56
     commit_ms: int = 104
     urgent_ms: int = 152
-    prefix_ms: int = 240
+    unsure_ms: int = 240
     end_silence_ms: int = 500
     partial_ms: int = 400
     max_utterance_s: float = 10.0
 
     def __post_init__(self) -> None:
-        waits = (self.probe_ms, self.commit_ms, self.urgent_ms, self.prefix_ms, self.end_silence_ms)
+        waits = (self.probe_ms, self.commit_ms, self.urgent_ms, self.unsure_ms, self.end_silence_ms)
         if waits[0] < 8 or min(waits) != waits[0] or max(waits) != waits[-1] or waits[-1] > 5000:
             raise GraphError(
-                "speech_recognizer: probe_ms, commit_ms, urgent_ms, prefix_ms, end_silence_ms are "
+                "speech_recognizer: probe_ms, commit_ms, urgent_ms, unsure_ms, end_silence_ms are "
                 f"{', '.join(map(str, waits))}; write numbers from 8 to 5000, the first the least and the last the most"
             )
         if self.partial_ms and self.partial_ms < 80:
@@ -102,7 +103,7 @@ class SpeechRecognizer(Node):
             probe=samples(self.probe_ms),
             urgent=samples(self.urgent_ms),
             commit=samples(self.commit_ms),
-            prefix=samples(self.prefix_ms),
+            unsure=samples(self.unsure_ms),
             end=samples(self.end_silence_ms),
             partial=samples(self.partial_ms),
             utterance=samples(self.max_utterance_s * 1000),
