@@ -188,7 +188,7 @@ def _in_port(name: str, hint: Any, where: str) -> InPort:
     rest = [p for p in parts if p is not type(None)]
     forms = {Window: "window", Recent: "recent", Message: "message"}
     form = forms.get(typing.get_origin(rest[0]), "one") if len(rest) == 1 else "one"
-    inner = typing.get_args(rest[0])[0] if form != "one" else typing.Union[tuple(rest)]  # noqa: UP007
+    inner = typing.get_args(rest[0])[0] if form != "one" else typing.Union[tuple(rest) or hint]  # noqa: UP007
     return InPort(name, _payloads(inner, where), form, optional)
 
 
@@ -198,10 +198,11 @@ def ports_of(cls: type) -> Ports:
 
     Raises GraphError naming the class and the parameter where a hint is missing or is no payload.
     """
-    method = {Node: "step", Source: "run", Sink: "write"}[next(b for b in (Node, Source, Sink) if issubclass(cls, b))]
+    kind = next(b for b in (Node, Source, Sink) if issubclass(cls, b))
+    method = {Node: "step", Source: "run", Sink: "write"}[kind]
     function = getattr(cls, method, None)
     if function is None:
-        raise GraphError(f"{cls.__name__} has no '{method}' method; a {cls.__mro__[-2].__name__} needs one")
+        raise GraphError(f"{cls.__name__} has no '{method}' method; a {kind.__name__} needs one")
     hints = typing.get_type_hints(function, localns={"Window": Window, "Recent": Recent, "Message": Message})
     inputs: dict[str, InPort] = {}
     if method != "run":
@@ -214,7 +215,7 @@ def ports_of(cls: type) -> Ports:
     where = f"{cls.__name__}.{method}: what it returns"
     result = hints.get("return", type(None))
     generator = typing.get_origin(result) in (AsyncIterator, typing.get_origin(typing.AsyncGenerator[int, None]))
-    if generator:
+    if generator and typing.get_args(result):
         result = typing.get_args(result)[0]
     parts = [p for p in _union(result) if p is not type(None) and typing.get_origin(p) is not Emit]
     parts += [t for p in _union(result) if typing.get_origin(p) is Emit for t in _union(typing.get_args(p)[0])]
