@@ -255,6 +255,23 @@ def test_unacknowledged_messages_are_sent_again_in_order_before_what_waits() -> 
     assert r.acks == [(1, "done"), (0, "done"), (2, "done"), (3, "done"), (4, "done")]
 
 
+def test_a_receiver_that_dies_again_before_all_is_sent_again_gets_each_once() -> None:
+    r = Receiver("block", 2, remote=True)
+    for stamp in range(2):
+        r.offer(stamp)
+    r.edge.reported = {"consumed": 2}
+    r.edge.credit(2)
+    for stamp in range(2, 4):
+        r.offer(stamp)  # four unacknowledged, and room for two
+    for _ in range(3):
+        r.edge.receiver_lost()
+        r.edge.receiver_back()
+        assert [m.seq for m, _ in r.edge.pending] == [2, 3]
+        assert r.edge.counts() == {"sent": 4, "pending": 2, "held": 2, "fates": {}}
+    r.edge.credit(2)
+    assert r.seqs == [0, 1, 2, 3] + [0, 1] * 3 + [2, 3]
+
+
 def test_what_may_be_dropped_is_lost_with_its_receiver() -> None:
     r = Receiver("drop_oldest", 8, remote=True)
     for stamp in range(4):

@@ -134,6 +134,7 @@ def test_a_need_is_sent_once_and_again_only_for_more() -> None:
         rig.edges[0].need(above)
     assert rig.backs[0].needs == [10, 15]
     rig.tell(0, 12)  # answers the first
+    assert rig.edges[0].asks == {15}
     rig.edges[0].need(15)
     assert rig.backs[0].needs == [10, 15]
     rig.edges[0].need(11)  # known already
