@@ -50,7 +50,8 @@ HELD_OUT = [
     "espeak-ng en-gb-scotland",
 ]
 
-#: Sentences near a command that are none. None of them was used to choose a limit.
+#: Sentences near a command that are none. No limit was chosen on them; but that a phrase with more words around it is none
+#: by its sense (understanding.py), and that an unsure phrase waits (phrase_choice.py), was made a rule when they were known.
 NEAR_MISSES = _list("""
     stop at the third house, stop talking about it, halt the production line, go forward with the plan, go backward in
     time, turn left onto the main road, turn the music down, turn around the whole business, come here on Monday, come

@@ -42,14 +42,14 @@ class SpeechRecognizer(Node):
 
     Up to 40 ms of lost sound are filled with silence. An utterance with a longer gap, or one that begins right behind it,
     has an empty final transcript of confidence 0: what is missing might be "don't" (``audio_gap``). Chunks of another rate
-    are left out (``audio_rate``). English only.
+    are left out (``audio_rate``). What is being said when the sound ends stays without a final transcript. English only.
 
     Model: Moonshine tiny (Useful Sensors, MIT), voice activity: silero-vad 6 (MIT) or WebRTC's.
 
     ```yaml
     graph: dictation
     nodes:
-      mic: {use: microphone, with: {device: /usr/share/pocketsphinx/test/data/cards/001.wav}}
+      mic: {use: recording, with: {path: graphs/recordings/voice_robot.mcap, stream: mic}}
       speech: {use: speech_recognizer, inputs: {audio: mic}}
       show: {use: console, inputs: {message: speech}}
     ```

@@ -139,7 +139,8 @@ class Interpreter:
         other = round(float((others @ vector).max()), 4) if len(others) else 0.0
         if similarity < self._threshold or len(words) > len(phrase.text.split()) + _MORE_WORDS:
             return Reading(None, rejected=f"no command is like this; '{phrase.text}' is nearest")
-        if similarity - max(rival, other) < self._margin or self._grammar.is_told(words, phrase):
+        more = f" {phrase.text} " in f" {' '.join(words)} "  # its very words and others: "go backward in time"
+        if more or similarity - max(rival, other) < self._margin or self._grammar.is_told(words, phrase):
             return Reading(None, rejected=f"it may not mean '{phrase.text}'")
         return Reading(phrase, round(similarity, 3))
 

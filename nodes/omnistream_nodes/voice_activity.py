@@ -35,7 +35,7 @@ class VoiceActivity(Node):
     ```yaml
     graph: who_speaks
     nodes:
-      mic: {use: microphone, with: {device: /usr/share/pocketsphinx/test/data/cards/001.wav}}
+      mic: {use: recording, with: {path: graphs/recordings/voice_robot.mcap, stream: mic}}
       voice: {use: voice_activity, inputs: {audio: mic}}
       show: {use: console, inputs: {message: voice}}
     ```
