@@ -70,12 +70,28 @@ async def test_who_denies_or_tells_commands_nothing(ask, word) -> None:
     assert taken == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the gripper is open",
+        "the ball is on the left",
+        "I am going home",
+        "he turned around",
+        "is the ball green",
+        "turn the left one back",
+    ],
+)
+async def test_what_only_tells_or_asks_commands_nothing(ask, text) -> None:
+    assert (await ask(text)).intent == "none"
+
+
 async def test_no_number_and_no_slot_word_is_ever_changed(ask) -> None:
     for text in (
         "go forward eleven meters", "go forward fifteen meters", "go forward 20 meters", "go forward sick meters",
         "go forward ten feet", "go forward ten centimeters", "go forward ten kilometers", "go backward ten meters",
         "go forward a thousand meters", "go forward tin meters", "turn left ten degrees", "pick up the purple cup",
         "pick up the red mug", "take the glass", "take the lamp on the left", "take the cup on the table", "turn lift",
+        "turn to the left 45 degrees", "make a right turn, 20", "keep following me for 15 meters",
     ):  # fmt: skip
         command = await ask(text)
         assert command.intent == "none", f"{text} -> {command.text}"

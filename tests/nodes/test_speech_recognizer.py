@@ -134,6 +134,12 @@ async def test_what_goes_on_after_a_pause_is_one_command(say, room, fed) -> None
     assert final.text == "take the cup on the left"
 
 
+async def test_a_beginning_is_not_taken_for_another_phrase(say, room, fed) -> None:
+    """This voice closes its lips for 0.1 s after "pick up", which sounds a little like "take that"."""
+    found = _finals(await (await fed(SpeechRecognizer())).hear(room(say("pick up the yellow ball", "flite slt"))))
+    assert [t.text for t in found] == ["pick up the yellow ball"]
+
+
 async def test_free_dictation_writes_what_a_person_reads(human, room, fed) -> None:
     heard = await fed(SpeechRecognizer(grammar="none", partial_ms=0))
     found = _finals(await heard.hear(room(human("librivox/sense_and_sensibility_01_austen_64kb-0880.wav"))))

@@ -76,6 +76,15 @@ async def test_a_gap_ends_speech_at_its_edge(human, fed) -> None:
     assert heard.reports == ["audio_gap"]
 
 
+async def test_behind_a_gap_all_is_as_in_the_beginning(human, room, fed) -> None:
+    sound = room(human("goforward.raw"))
+    torn = await fed(VoiceActivity())
+    await torn.hear(sound[:32000])
+    torn.now += 3 * SECOND
+    fresh = await fed(VoiceActivity(), start_ns=torn.now)
+    assert [e for _, e in await torn.hear(sound)][1:] == [e for _, e in await fresh.hear(sound)] != []
+
+
 async def test_a_few_ms_of_jitter_are_no_gap(human, room, fed) -> None:
     sound = room(human("cards/001.wav"))
     steady = _rows(await (await fed(VoiceActivity())).hear(sound))
