@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Optional, TypeVar, Union
 
 import pytest
 
-import omnistream.message as messages  # noqa: F401  a hint names it
+import omnistream.message as messages  # noqa: F401  # pyright: ignore[reportUnusedImport]  a hint names it
 from omnistream.errors import GraphError
 from omnistream.message import PAYLOADS, Action, AudioChunk, Caption, Command, Event, Gesture, Message, Payload, Text, Window
 from omnistream.node import Context, Emit, InPort, Node, Ports, Recent, Sink, Source, ports_of

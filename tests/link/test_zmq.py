@@ -142,7 +142,7 @@ def test_a_message_has_only_the_buffers_that_are_there(first: int, count: int) -
     head = list(msgpack.unpackb(encode_batch("w", 0, 0, [("m", 1, 2, True, features(1))])[0], use_list=False))
     item = head[3][0]
     refused([msgpack.packb((*head[:3], [(*item[:5], first, count)])), bytes(24)])
-    assert decode_batch([msgpack.packb((*head[:3], [(*item[:5], 0, 1)])), bytes(24)])
+    assert len(decode_batch([msgpack.packb((*head[:3], [(*item[:5], 0, 1)])), bytes(24)])[3]) == 1
 
 
 def test_nested_claims_of_many_elements_allocate_nothing() -> None:
@@ -337,7 +337,7 @@ async def test_garbage_from_a_stranger_is_reported_and_the_next_good_batch_arriv
     stranger = context.socket(zmq.PUSH)
     stranger.setsockopt(zmq.LINGER, 0)
     stranger.connect(b.post.address)
-    sent: list[list[bytes]] = [[b""], [b"", b""], [b"\x93"], [bytes(100_000)], [msgpack.packb(("a", 0, 0, [("m",)]))]]
+    sent: list[list[Any]] = [[b""], [b"", b""], [b"\x93"], [bytes(100_000)], [msgpack.packb(("a", 0, 0, [("m",)]))]]
     sent += [[r.randbytes(r.randrange(1, 60)) for _ in range(r.randint(1, 4))] for _ in range(60)]
     for parts in sent:
         stranger.send_multipart(parts)
