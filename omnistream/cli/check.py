@@ -111,7 +111,7 @@ def edge_words(port: PortConfig, *, alone: bool = False) -> tuple[str, str, str]
         words.append(f"delay {show_duration(port.delay_ns)}")
     if port.urgent:
         words.append("urgent")
-    queue = port.queue.policy if port.queue.policy == "newest" else f"{port.queue.policy} {port.queue.n}"
+    queue = str(port.queue)
     if port.in_flight:
         queue += f", in flight {port.in_flight}"
     if port.max_bytes != 256 << 20:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from omnistream.flow.policy import POLICIES
 from omnistream.message import INFINITY, MS
 
 __all__ = ["PortConfig", "Queue", "Take", "WindowConfig"]
@@ -14,15 +15,21 @@ Take = Literal["each", "window", "latest", "recent"]
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """An edge's policy (DESIGN section 4): what happens to what is pending at the sender when there is no credit."""
+    """An edge's policy (DESIGN section 4): what happens to what is pending at the sender when there is no credit.
 
-    policy: Literal["newest", "drop_oldest", "block"]
+    `policy` is a word of `omnistream.flow.policy.POLICIES`; `n` its N, if it takes one.
+    """
+
+    policy: str
     n: int = 1
     max_bytes: int = 256 << 20
+    droppable: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def droppable(self) -> bool:
-        return self.policy != "block"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "droppable", POLICIES[self.policy].droppable)
+
+    def __str__(self) -> str:
+        return f"{self.policy} {self.n}" if POLICIES[self.policy].takes_n else self.policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from omnistream.flow.config import Queue
+from omnistream.flow.policy import POLICIES
 from omnistream.flow.token import Ack
 from omnistream.message import INFINITY, Message
 
@@ -53,12 +54,7 @@ class Edge:
         self.key = key
         self.queue = queue
         self.droppable = queue.droppable and not fresh
-        if queue.policy == "drop_oldest" and not fresh:
-            self.capacity = max(1, queue.n // 2)
-            self._limit = max(1, queue.n - self.capacity)
-        else:
-            self.capacity = 1 if queue.policy == "newest" else queue.n
-            self._limit = 1
+        self.capacity, self._limit = POLICIES[queue.policy].room(queue.n, fresh=fresh)
         self.credits = self.capacity
         self.pending: deque[tuple[Message[Any], Ack | None]] = deque()
         self.lost = lost

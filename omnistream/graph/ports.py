@@ -8,18 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from omnistream.flow.config import PortConfig, Queue, Take, WindowConfig
+from omnistream.flow.policy import default_policy
 from omnistream.graph.graph import Input
 from omnistream.graph.problems import Place, Problems
 from omnistream.graph.spec import InputSpec
 from omnistream.graph.suggest import did_you_mean
-from omnistream.message import INFINITY, MS, PAYLOADS, AudioChunk, Detections, Features, Gesture, VideoFrame
+from omnistream.message import INFINITY, MS, PAYLOADS, VideoFrame
 from omnistream.node import InPort
 
 __all__ = ["Stream", "default_queue", "names_of", "optional_inputs", "resolve_port"]
 
 _ANYTHING = frozenset(PAYLOADS.values())
-_DROP = {AudioChunk: 64, Features: 8, Detections: 8, Gesture: 8}
-_BLOCK = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,13 +36,8 @@ class Stream:
 
 
 def default_queue(types: Iterable[type]) -> Queue:
-    """The policy of DESIGN section 4 for these payload types; of several, the strictest."""
-    found = set(types)
-    if not found or any(t is not VideoFrame and t not in _DROP for t in found):
-        return Queue("block", _BLOCK)
-    if found == {VideoFrame}:
-        return Queue("newest")
-    return Queue("drop_oldest", max(_DROP.get(t, 1) for t in found))
+    """The policy of these payload types where the file names none; of several, the strictest."""
+    return Queue(*default_policy(types))
 
 
 def optional_inputs(cls: type) -> frozenset[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omnistream.errors import GraphError
+from omnistream.flow.policy import OTHERWISE, POLICIES
 from omnistream.graph.describe import Described, describe
 from omnistream.graph.registry import installed
 from omnistream.graph.schema import SCHEMA_FILE, graph_schema, schema_text
@@ -42,7 +43,26 @@ def graph_reference() -> str:
                 text += f" Default: `{json.dumps(default)}`."
             out.append(f"| `{word}` | {_value(field)}{needed} | {text} |")
         out.append("")
+        if model is InputSpec:
+            out += [*_policies(), ""]
     return "\n".join(out)
+
+
+def _policies() -> list[str]:
+    """The policies of an edge, as a table."""
+    out = ["### `queue`", "", "What becomes of messages that a node has no time for; they wait at the sender.", ""]
+    out += ["| policy | meaning | default for |", "| --- | --- | --- |"]
+    for word, policy in POLICIES.items():
+        kinds = [
+            ", ".join(f"`{t.__name__}`" for t, m in policy.default_for.items() if m == n)
+            + (f" ({n})" if policy.takes_n else "")
+            for n in dict.fromkeys(policy.default_for.values())
+        ]
+        if word == OTHERWISE[0]:
+            kinds.append(f"all else, and streams that mix it with others ({OTHERWISE[1]})")
+        shown = f"`{{{word}: N}}`" if policy.takes_n else f"`{word}`"
+        out.append(f"| {shown} | {policy.meaning} | {'; '.join(kinds)} |")
+    return out
 
 
 def _value(field: Mapping[str, Any]) -> str:
@@ -57,8 +77,7 @@ def _value(field: Mapping[str, Any]) -> str:
         return "size"
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
-        queues = {"_QueueOldest": "`{drop_oldest: N}`", "_QueueBlock": "`{block: N}`"}
-        named = {"WindowSpec": "`{size, hop}`", "SessionSpec": "`{gap, end}`", "InputSpec": "an input"} | queues
+        named = {"WindowSpec": "`{size, hop}`", "SessionSpec": "`{gap, end}`", "InputSpec": "an input"}
         return named.get(name, f"a {name.removesuffix('Spec').lower()}")
     if "const" in field:
         return f"`{field['const']}`"
@@ -67,6 +86,8 @@ def _value(field: Mapping[str, Any]) -> str:
     if field.get("type") == "array":
         return "list of text"
     if field.get("type") == "object":
+        if "properties" in field:  # a queue's word and its number
+            return f"`{{{', '.join(f'{word}: N' for word in field['properties'])}}}`"
         inner = field.get("additionalProperties")
         if not isinstance(inner, dict) and "patternProperties" in field:
             inner = next(iter(field["patternProperties"].values()))

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from omnistream.flow.config import Queue
+from omnistream.flow.policy import MAX_N, POLICIES, Policy
 from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 from omnistream.message import INFINITY
 
@@ -59,19 +60,28 @@ def _streams(value: object) -> object:
 
 
 def _queue(value: object) -> Queue:
-    if value == "newest":
-        return Queue("newest")
-    if isinstance(value, Mapping) and len(value) == 1:
-        policy, n = next(iter(value.items()))
-        if policy in ("drop_oldest", "block"):
-            if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= 1_000_000:
-                raise ValueError(f"`{policy}: {n}` must be a number of messages from 1 to 1000000; write {{{policy}: 64}}")
-            return Queue("drop_oldest" if policy == "drop_oldest" else "block", n)
-    raise ValueError(f"{_plain(value)} is not a queue policy; write newest, {{drop_oldest: 8}} or {{block: 64}}")
+    word, n = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else (value, None)
+    policy = POLICIES.get(word) if isinstance(word, str) else None
+    if policy is None or policy.takes_n != isinstance(value, Mapping):
+        *words, last = (f"{{{w}: {p.example}}}" if p.takes_n else w for w, p in POLICIES.items())
+        raise ValueError(f"{repr(value)[:80]} is not a queue policy; write {', '.join(words)} or {last}")
+    if not policy.takes_n:
+        return Queue(str(word))
+    if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MAX_N:
+        raise ValueError(f"`{word}: {n}` must be a number of messages from 1 to {MAX_N}; write {{{word}: {policy.example}}}")
+    return Queue(str(word), n)
 
 
-def _plain(value: object) -> str:
-    return repr(value)[:80]
+def _queue_schema() -> dict[str, Any]:
+    """What an editor takes for a queue: one of the bare words, or a map of one word and N."""
+
+    def one(word: str, policy: Policy) -> dict[str, Any]:
+        if not policy.takes_n:
+            return {"const": word, "description": policy.meaning}
+        n = {"description": policy.meaning, "maximum": MAX_N, "minimum": 1, "type": "integer"}
+        return {"additionalProperties": False, "properties": {word: n}, "required": [word], "type": "object"}
+
+    return {"anyOf": [one(w, p) for w, p in POLICIES.items()]}
 
 
 def _input(value: object) -> object:
@@ -93,14 +103,6 @@ Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=_SIZE_I
 _STREAMS_INPUT = str | Annotated[list[str], Field(min_length=1)]
 Streams = Annotated[list[str], BeforeValidator(_streams, json_schema_input_type=_STREAMS_INPUT)]
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})]
-
-
-class _QueueOldest(BaseModel, extra="forbid"):
-    drop_oldest: Annotated[int, Field(ge=1, description="Keep N messages; a new one pushes the oldest out.")]
-
-
-class _QueueBlock(BaseModel, extra="forbid"):
-    block: Annotated[int, Field(ge=1, description="Hold N messages; then the sender waits. Nothing is lost.")]
 
 
 class _Spec(BaseModel):
@@ -148,10 +150,8 @@ class InputSpec(_Spec):
     """Marks feedback: the port is `latest` or `recent`, and sees messages this much later."""
     urgent: bool = False
     """The port's messages wait for no other port: a stop."""
-    queue: Annotated[
-        Queue | None, BeforeValidator(_queue, json_schema_input_type=Literal["newest"] | _QueueOldest | _QueueBlock)
-    ] = None  # fmt: skip
-    """What happens to messages that the node has no time for: `newest`, `{drop_oldest: N}` or `{block: N}`."""
+    queue: Annotated[Queue | None, BeforeValidator(_queue), WithJsonSchema(_queue_schema())] = None
+    """What happens to messages that the node has no time for. Default: by the payload."""
     max_bytes: Size | None = None
     """Limit of what is queued and buffered for this port, such as `64MiB`. Default: `256MiB`."""
     in_flight: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
