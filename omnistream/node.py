@@ -89,7 +89,8 @@ class Node:
 
     #: True: a step computes for long and is run off the event loop (in a thread).
     blocking: ClassVar[bool] = False
-    #: True: outputs depend on more than inputs, time and rng (a cloud model): they are recorded and played back.
+    #: True: outputs depend on more than inputs, time and rng (a cloud model). `replay` refuses such a node, since a recording
+    #: keeps only what sources bring.
     external: ClassVar[bool] = False
 
     async def open(self, ctx: Context) -> None:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
+from omnistream.cli.external import external_notices, refuse_external
 from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError
@@ -102,6 +103,7 @@ def replay(
 
     with Recording(recording) as file:
         bare = load_graph(graph, sets or ())
+        refuse_external(bare)
         sources = [f"{n}={recording}" for n in _recorded(bare, file)]
         span = (file.start_ns, file.end_ns)
     if not sources:
@@ -143,7 +145,7 @@ def _execute(
         check_output("--summary", summary_file)
     plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value)
     console = Console()
-    for notice in plan.notices:
+    for notice in (*plan.notices, *(external_notices(graph) if record is not None else ())):
         console.print(f"[yellow]notice:[/] {notice}", highlight=False)
     clock = SystemClock()
     _undo_on_signals()

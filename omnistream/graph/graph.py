@@ -47,6 +47,7 @@ class NodeInfo:
     blocking: bool = False
     line: int = 0
     folder: str = ""
+    external: bool = False
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""

@@ -71,6 +71,7 @@ def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dic
     Returns the nodes that play a recording now.
     """
     replaced: dict[str, Replaced] = {}
+    given: dict[str, str] = {}
     nodes = value.get("nodes") if isinstance(value, dict) else None
     if not isinstance(nodes, dict):
         return replaced
@@ -80,10 +81,15 @@ def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dic
         node = nodes.get(name)
         if not equals or not name or not where:
             problems.without_line(f"{flag}: this is no NODE=FILE|DEVICE|URL; write one like camera=clip.mcap")
+        elif name in given:
+            problems.without_line(
+                f"{flag}: '{name}' has its input from --source {given[name]} already; leave one of the two out"
+            )
         elif name not in nodes:
             sought = [n for n, spec in nodes.items() if isinstance(spec, dict) and "inputs" not in spec]
             problems.without_line(f"{flag}: there is no node '{name}'{did_you_mean(name, sought, 'the sources:')}")
         elif isinstance(node, dict) and isinstance(node.get("use"), str):
+            given[name] = text
             if not where.lower().endswith(".mcap"):
                 _device(name, node, where, flag, problems)
             elif _is_playable(name, node, where, flag, problems):

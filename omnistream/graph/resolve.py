@@ -61,6 +61,7 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
             types={port: tuple(n for n, t in PAYLOADS.items() if t in types) for port, types in part.outputs.items()},
             on=part.spec.on or "",
             blocking=bool(getattr(part.found.cls, "blocking", False)),
+            external=bool(getattr(part.found.cls, "external", False)),
             line=problems.lines.get(place, 0),
         )
     find_cycles(nodes, problems)

@@ -25,6 +25,16 @@ class RaisesThird(Node):
 
 
 @dataclass(kw_only=True)
+class Cloud(Node):
+    """Asks the world."""
+
+    external: ClassVar[bool] = True
+
+    async def step(self, message: Event) -> Event:
+        return message
+
+
+@dataclass(kw_only=True)
 class CannotOpen(Node):
     async def open(self, ctx: Context) -> None:
         raise RuntimeError("no such thing")

@@ -115,6 +115,7 @@ def test_an_engine_that_is_not_there(tmp_path: Path):
         (["--set", "nodes.ticks.with.nosuch=1"], "nosuch"),
         (["--set", "nodes.tick.with.rate_hz=1"], "no node 'tick'"),
         (["--source", "ticks"], "NODE=FILE"),
+        (["--source", "ticks=a.mcap", "--source", "ticks=b.mcap"], "'ticks' has its input from .* already"),
         (["--source", "nosuch=x.mcap"], "no node 'nosuch'"),
         (["--source", "ticks=none.mcap"], "no such file"),
         (["--source", "same=none.mcap"], "not a source"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from commands import graph, left_behind, omnistream, start, ticks
+from commands import graph, left_behind, omnistream, refused, start, ticks
 
 from omnistream.client import Commander
 
@@ -201,6 +201,22 @@ nodes:
     if not live.summary["forced"] and set(live.summary["ledger"]) <= {"tick_skipped"}:
         assert live.summary["digest"] == replays[0]["digest"]
         assert live.summary["outputs"] == replays[0]["outputs"]
+
+
+def test_an_external_node_is_not_replayed_and_a_recorder_is_told(tmp_path: Path):
+    """Rule 27, in a version whose recordings hold sources' streams only: the same recording would not give the same answer."""
+    file, recording = ticks(tmp_path, use="hostile_nodes:Cloud"), tmp_path / "r.mcap"
+    live = omnistream("run", file, "--engine", "local", "--record", recording)
+    assert live.code == 0
+    assert "notice: 'same' is external" in live.out
+    assert "external" not in omnistream("run", file, "--engine", "local").out
+    said = refused("replay", recording, file)
+    assert said.startswith(f"{file}:4: nodes.same: Cloud is external")
+    assert len(said.splitlines()) == 1
+    instead = f"nodes.same={{use: recording, with: {{path: {recording}, stream: ticks.out}}}}"
+    replayed = omnistream("replay", recording, file, "--set", instead)
+    assert replayed.code == 0, replayed.err
+    assert replayed.summary["outputs"] == live.summary["outputs"]
 
 
 def test_commands_of_a_client_are_recorded_and_replayed(tmp_path: Path):

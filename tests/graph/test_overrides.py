@@ -105,6 +105,19 @@ def test_a_source_that_cannot_be(example: str, word: str, sentence: str) -> None
     assert fault(example, sources=[word]) == sentence
 
 
+@pytest.mark.parametrize("second", ["camera=/dev/video1", "camera=/dev/video0", "camera=clip.mcap"])
+def test_a_source_has_one_input(example: str, second: str) -> None:
+    assert fault(example, sources=["camera=/dev/video0", "mic=clip.wav", second]) == (
+        f"--source {second}: 'camera' has its input from --source camera=/dev/video0 already; leave one of the two out"
+    )
+
+
+def test_a_source_has_one_recording(example: str, recording: str) -> None:
+    word = f"camera={recording}"
+    sentence = f"--source {word}: 'camera' has its input from --source {word} already; leave one of the two out"
+    assert fault(example, sources=[word, word]) == sentence
+
+
 @pytest.fixture
 def recording(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     file = tmp_path / "clip.mcap"
