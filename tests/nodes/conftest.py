@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 from omnistream.message import SECOND, AudioChunk
 from omnistream.testing import context
+
+sys.path.insert(0, str(Path(__file__).parent))  # hand_pictures is imported by name
 
 RATE_HZ = 16000
 TESTDATA = Path("/usr/share/pocketsphinx/test/data")

@@ -5,13 +5,11 @@ The figures (accuracy, ms a frame): .venv/bin/pytest tests/nodes/test_hand_gestu
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hand_pictures
 import numpy as np
 import pytest
 
@@ -19,89 +17,41 @@ from omnistream.errors import GraphError, ModelError
 from omnistream.message import MS, VideoFrame
 from omnistream.record import Recording
 from omnistream.testing import context
-from omnistream_models import Package, cache_dir, is_cached, model_path
-from omnistream_models.fetch import download, read_member
+from omnistream_models import is_cached, model_path
 from omnistream_nodes.hand_gesture import HandGesture, HandOutputs
 
-FINGERPOSE = Package("npm", "fingerpose", "0.1.0", "MIT")
-PHOTOS = {
-    "nocurl.jpg": "5c4fff4ce6629b6add336c908abce0a3e73d32aa6eee6927aab2da8fc27cb380",
-    "halfcurl.jpg": "b38ad7603c2b333c84ff0481004875bca068e4a716995c2acee60e78608beec1",
-    "fullcurl.jpg": "9158ac10da1b6deacabcf6f38f4a0521db7bebcc4c5fbc53324ed688af6ce54b",
-    "fingers-lq.gif": "1452516bb43bf19702f93ca796bba635d708fdc57607597b1e207e9d3e039bbe",
-}
-#: In /usr/share/gcompris-qt/rcc/leftright.rcc of gcompris-qt-data 3.1-2: hands (main) and fists (poing), on transparent ground.
-HANDS = {
-    "main_droite_dessus": "05657aeb43336d513b6724533e79082b149bdf6e6af0680031b601c9bc78e77d",
-    "main_droite_paume": "7ac0058c04f93fd039a2acb06a7548e0a3990fe4074ae694367923380f29f356",
-    "main_gauche_dessus": "f588e583051557a4f61a071b836a6091e67fae7a6703f912ab3a9bd44b5d4705",
-    "main_gauche_paume": "e57658199006929a6af8973974197acfa69c7da0cab7c835a1805ecb44e2ab59",
-    "poing_droit_dessus": "305784dc75919d340ece5703d107e841376b4fb42965e324fe42c761c49a175a",
-    "poing_droit_paume": "6ae0836358634d700a6d1143c4527b14321c23b332f270a175843b8805f5308f",
-    "poing_gauche_dessus": "a6a9a168d9920ddd1e77ee9611d7403f2a13e6de2a799a978af677d21a75dbac",
-    "poing_gauche_paume": "7c31b833b995dfa59a0fb69d550dcda48a07a785a76b60d1950c498115f3a0c7",
-}
 #: What the film shows, by eye; the frames between are blurred by motion.
 FILM = dict.fromkeys((0, *range(14, 23), *range(38, 43)), "thumbs_up") | dict.fromkeys((*range(3, 12), *range(26, 35)), "none")
 PERIOD = 66 * MS
 
 
-def _keep(name: str, data: bytes, digest: str) -> None:
-    assert hashlib.sha256(data).hexdigest() == digest, f"{name} is not the file that these tests were written for"
-    path = cache_dir() / "media" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def _read(name: str) -> Iterator[np.ndarray]:
+def _read(path: Path) -> Iterator[np.ndarray]:
     """Frames (H, W, 4) RGBA uint8."""
     import av
 
-    with av.open(str(cache_dir() / "media" / name)) as file:
+    with av.open(str(path)) as file:
         for frame in file.decode(video=0):
             yield frame.reformat(format="rgba").to_ndarray()
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
+def photos() -> dict[str, list[np.ndarray]]:
     """Frames (H, W, 3) of each file of fingerpose."""
-    if not all((cache_dir() / "media" / name).exists() for name in PHOTOS):
-        try:
-            archive = download(FINGERPOSE, tmp_path_factory.mktemp("fingerpose"))
-        except ModelError as error:
-            pytest.skip(str(error))
-        for name, digest in PHOTOS.items():
-            _keep(name, read_member(archive, f"package/assets/{name}", 1 << 22), digest)
-    return {name: [np.ascontiguousarray(f[..., :3]) for f in _read(name)] for name in PHOTOS}
+    try:
+        paths = hand_pictures.photos()
+    except ModelError as error:
+        pytest.skip(str(error))
+    return {name: [np.ascontiguousarray(f[..., :3]) for f in _read(path)] for name, path in paths.items()}
 
 
 @pytest.fixture(scope="module")
-def cutouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def cutouts() -> dict[str, np.ndarray]:
     """Photographs of hands, fingers to the right, on grey of 640x480."""
-    if not all((cache_dir() / "media" / f"{name}.webp").exists() for name in HANDS):
-        folder = tmp_path_factory.mktemp("gcompris")
-        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-            pytest.skip("the photographs of open palms are in a Debian package; this is no Debian")
-        ask = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "gcompris-qt-data=3.1-2"]
-        done = subprocess.run(ask, cwd=folder, capture_output=True, text=True, timeout=100)
-        if done.returncode:
-            pytest.skip(f"apt-get cannot download gcompris-qt-data 3.1-2: {done.stderr.strip()[-200:]}")
-        package = next(folder.glob("*.deb"))
-        subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], check=True, timeout=60)
-        data = (folder / "usr/share/gcompris-qt/rcc/leftright.rcc").read_bytes()
-        found = {hashlib.sha256(image).hexdigest(): image for image in _webp_in(data)}
-        for name, digest in HANDS.items():
-            _keep(f"{name}.webp", found[digest], digest)
-    return {name: _on_grey(next(_read(f"{name}.webp"))) for name in HANDS}
-
-
-def _webp_in(data: bytes) -> Iterator[bytes]:
-    at = data.find(b"RIFF")
-    while at >= 0:
-        size = int.from_bytes(data[at + 4 : at + 8], "little") + 8
-        if data[at + 8 : at + 12] == b"WEBP":
-            yield data[at : at + size]
-        at = data.find(b"RIFF", at + 4)
+    try:
+        paths = hand_pictures.cutouts()
+    except ModelError as error:
+        pytest.skip(str(error))
+    return {path.stem: _on_grey(next(_read(path))) for path in paths.values()}
 
 
 def _on_grey(rgba: np.ndarray) -> np.ndarray:
@@ -213,7 +163,7 @@ async def test_bent_fingers_and_fists_say_nothing(photos):
     assert await name_of(photos["fullcurl.jpg"][0]) == "none"
 
 
-@pytest.mark.parametrize("hand", list(HANDS))
+@pytest.mark.parametrize("hand", [Path(name).stem for name in hand_pictures.HANDS])
 async def test_open_palms_and_fists_of_both_hands(cutouts, hand):
     gesture = (await (await eye()).sees(turned(cutouts[hand], 1))).out
     assert gesture.name == ("open_palm" if hand.startswith("main") else "none")
