@@ -76,6 +76,8 @@ def main() -> None:
     environment(torch)
     packages(options.purpose, torch)
     files = models()
+    if options.purpose == "test":
+        pictures()
     write_stamp({"key": key, "python": venv_version(), "torch": torch, "purpose": options.purpose, "files": files})
     say("ready")
 
@@ -262,6 +264,13 @@ def models() -> list[tuple[str, int]]:
     if done.returncode:
         raise SetupError("the model files are not complete; mend that and run the same command again")
     return json.loads(done.stdout)
+
+
+def pictures() -> None:
+    """Fetch the photographs that tests of hands look at; where they cannot be had, those tests are skipped with a sentence."""
+    say("pictures of hands, for tests")
+    if subprocess.run([PYTHON, "tests/nodes/hand_pictures.py"], cwd=ROOT, check=False).returncode:
+        say("tests of hands that need these will be skipped")
 
 
 if __name__ == "__main__":
