@@ -1,35 +1,87 @@
-"""The directory of one run: sockets, journals and Ray's session lie in it, and it goes when the run ends, however it ends."""
+"""The directories of one run: one for sockets, journals and Ray's session, one of shared memory. They go when the run ends,
+however it ends."""
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from omnistream.link.segment import LINK_NAME
+
 __all__ = ["RunDir"]
 
+_log = logging.getLogger("omnistream")
 _PREFIX = "omnistream-"
+_MEMORY = "/dev/shm"  # noqa: S108  a directory of our own is made in it
+#: With less than this free, a few large arrays are all that will fit.
+_SCARCE = 128 << 20
 
 
 class RunDir:
-    """Made private to its user, named short (socket paths are bounded). Directories of runs that are dead are swept."""
+    """Made private to its user, named short (socket paths are bounded). Directories of runs that are dead are swept.
+
+    A run holds a lock on the file `owner` in each of its directories; the system lets go of it, however the run dies.
+    """
 
     def __init__(self) -> None:
         sweep()
-        self.path = tempfile.mkdtemp(prefix=_PREFIX)
-        Path(self.path, "owner").write_text(str(os.getpid()))
+        self._locks: list[int] = []
+        self.path = self._make(tempfile.gettempdir())
+        self.memory: str | None = None
+        try:
+            there = os.statvfs(_MEMORY)
+            self.memory = self._make(_MEMORY)
+            Path(self.path, LINK_NAME).symlink_to(self.memory)
+        except OSError as error:
+            _log.warning(
+                "there is no shared memory at %s (%s): large arrays are copied through sockets", _MEMORY, error.strerror
+            )
+        else:
+            if there.f_bavail * there.f_frsize < _SCARCE:
+                _log.warning(
+                    "%s has only %d MiB free: large arrays that do not fit are copied through sockets (docker: --shm-size=1g)",
+                    _MEMORY, there.f_bavail * there.f_frsize >> 20,
+                )  # fmt: skip
+
+    def _make(self, parent: str) -> str:
+        path = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+        lock = os.open(Path(path, "owner"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, str(os.getpid()).encode())  # only now, so that a sweep between takes it for nobody's yet
+        self._locks.append(lock)
+        return path
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in filter(None, (self.path, self.memory)):
+            shutil.rmtree(path, ignore_errors=True)
+        while self._locks:
+            os.close(self._locks.pop())
 
 
 def sweep() -> None:
     """Remove what runs that were killed outright have left."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        try:
-            owner = int((path / "owner").read_text())
-            if path.stat().st_uid == os.getuid() and not Path(f"/proc/{owner}").exists():
+    for parent in {tempfile.gettempdir(), _MEMORY}:
+        for path in Path(parent).glob(f"{_PREFIX}*"):
+            if _is_dead(path):
                 shutil.rmtree(path, ignore_errors=True)
-        except (OSError, ValueError):
-            continue
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether nobody holds the lock of a directory that was this user's and somebody's."""
+    try:
+        if path.is_symlink() or path.stat().st_uid != os.getuid() or not (path / "owner").read_text():
+            return False
+        lock = os.open(path / "owner", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True

@@ -68,8 +68,8 @@ def _plain(value: Any, floats: bool, room: int = _DEEPEST) -> Any:
     raise PayloadError(f"cannot hold {type(value).__name__}; use text, numbers, lists and maps")
 
 
-def _buffer(kind: str, name: str, array: np.ndarray, buffers: list[memoryview]) -> Any:
-    """An array's place in the header; its bytes are put beside it."""
+def _buffer(kind: str, name: str, array: np.ndarray, buffers: list[np.ndarray]) -> Any:
+    """An array's place in the header; it is put beside it, as it is."""
     dtypes, dims = _ARRAYS.get((kind, name), ("", ()))
     if array.dtype.str not in dtypes.split() or array.ndim not in dims:
         allowed = f"{' or '.join(str(np.dtype(t)) for t in dtypes.split())} in {' or '.join(map(str, dims))} dimensions"
@@ -77,20 +77,19 @@ def _buffer(kind: str, name: str, array: np.ndarray, buffers: list[memoryview]) 
             f"{kind}.{name} cannot hold an array of {array.dtype} in {array.ndim} dimensions; "
             + (f"use {allowed}" if dims else "use text, numbers, lists and maps")
         )
-    flat: Any = np.ascontiguousarray(array).reshape(-1)
-    buffers.append(memoryview(flat).cast("B"))
+    buffers.append(array)
     return {_ARRAY: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
 
 
-def pack(payload: Payload) -> tuple[list[Any], list[memoryview]]:
-    """A payload as [type name, its fields in order] for msgpack, and its arrays' buffers, not copied.
+def pack(payload: Payload) -> tuple[list[Any], list[np.ndarray]]:
+    """A payload as [type name, its fields in order] for msgpack, and its arrays, whose bytes in C order go beside it.
 
     Raises PayloadError, which names the field, for what `unpack` would not take.
     """
     kind = type(payload)
     if PAYLOADS.get(kind.__name__) is not kind:
         raise PayloadError(f"{kind.__name__} is not a payload; emit one of {', '.join(PAYLOADS)}")
-    buffers: list[memoryview] = []
+    buffers: list[np.ndarray] = []
     values: list[Any] = []
     for name, field in _fields(kind).items():
         value = getattr(payload, name)
@@ -229,8 +228,8 @@ def decode_payload(data: bytes) -> Payload:
     return unpack(value[0], value[1])
 
 
-def encode_message(message: Message[Any]) -> tuple[list[Any], list[memoryview]]:
-    """A message as a list for msgpack and the raw buffers that go beside it."""
+def encode_message(message: Message[Any]) -> tuple[list[Any], list[np.ndarray]]:
+    """A message as a list for msgpack, and the arrays whose bytes go beside it."""
     header, buffers = pack(message.payload)
     m = message
     return [

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from link_parts import messages, same, texts
 
 from omnistream.errors import LinkError, PayloadError
-from omnistream.link.zmq import ZmqPost, decode_batch, encode_batch
+from omnistream.link.batch import decode_batch, encode_batch
+from omnistream.link.zmq import ZmqPost
 from omnistream.message import Event, Features, Message
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -31,7 +32,9 @@ items = st.one_of(
     st.tuples(st.just("c"), numbers, numbers, counts),
     st.tuples(st.just("a"), numbers, numbers, texts),
     st.tuples(st.just("p"), numbers, numbers, numbers),
-    st.tuples(st.just("h"), st.dictionaries(numbers, st.tuples(numbers, numbers, numbers, counts, numbers), max_size=3)),
+    st.tuples(
+        st.just("h"), st.dictionaries(numbers, st.tuples(numbers, numbers, numbers, counts, numbers, st.booleans()), max_size=3)
+    ),
 )
 
 
@@ -54,7 +57,7 @@ def features(seq: int, rows: int = 2) -> Message[Any]:
 
 
 def valid_parts() -> list[bytes]:
-    said = {4: (1, 2, 0, {"consumed": 1}, 77)}
+    said = {4: (1, 2, 0, {"consumed": 1}, 77, True)}
     batch = [
         ("h", said), ("m", 1, 12, True, features(1)), ("b", 2, 40), ("m", 1, 13, False, text(2)), ("n", 3, 9),
         ("c", 4, 2, {"read": 2}), ("a", 5, 6, "done"), ("p", 7, 8, 9), ("m", 6, 14, True, features(3)),
@@ -125,9 +128,9 @@ def batch_of(*batch: Any) -> list[bytes]:
         batch_of(("b", 1, 2, 3)),
         batch_of(("b", 1, "2")), batch_of(("n", None, 2)), batch_of(("c", 1, 2, [])), batch_of(("c", 1, 2, {"read": "2"})),
         batch_of(("c", 1, 2, {5: 2})), batch_of(("a", 1, 2, 3)), batch_of(([], 1, 2)), batch_of(({}, 1, 2)),
-        batch_of(("h", [])), batch_of(("h", {"4": (1, 2, 0, {}, 7)})), batch_of(("h", {4: 5})),
+        batch_of(("h", [])), batch_of(("h", {"4": (1, 2, 0, {}, 7, True)})), batch_of(("h", {4: 5})),
         batch_of(("h", {4: (1, 2, 0, {})})),
-        batch_of(("h", {4: (1, 2, 0, {}, "7")})), batch_of(("h", {4: (1, 2, 0, {"read": None}, 7)})),
+        batch_of(("h", {4: (1, 2, 0, {}, "7", True)})), batch_of(("h", {4: (1, 2, 0, {"read": None}, 7, True)})),
         batch_of(("m", 1, 2, True, (), 0, 0)), batch_of(("m", 1, 2, True, ("a",) * 10, 0, 0)),
         batch_of(("m", 1, 2, 1, (), 0, 0)),
     ],
