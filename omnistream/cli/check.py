@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from omnistream.cli.files import find_streams
@@ -36,7 +37,7 @@ def check(
 ) -> None:
     """Check a graph file: every mistake with its line, or the nodes, edges and workers as they will run."""
     from omnistream.graph.load import load_graph
-    from omnistream.graph.plan import make_plan
+    from omnistream.graph.plan import label_notices, make_plan
 
     found = find_streams(load_graph(graph, sets or (), sources or ()))
     plan = make_plan(found)
@@ -45,14 +46,9 @@ def check(
         console = Console(width=160)
     if not quiet:
         _show(console, found, plan)
-    for notice in plan.notices:
-        console.print(f"[yellow]notice:[/] {_plain(notice)}", soft_wrap=True, highlight=False)
-    console.print(f"[green]ok[/] {_plain(graph)}", soft_wrap=True, highlight=False)
-
-
-def _plain(text: str) -> str:
-    """Text in which a bracket is no markup."""
-    return text.replace("[", "\\[")
+    for notice in (*plan.notices, *label_notices(found)):
+        console.print(f"[yellow]notice:[/] {escape(notice)}", soft_wrap=True, highlight=False)
+    console.print(f"[green]ok[/] {escape(graph)}", soft_wrap=True, highlight=False)
 
 
 def _show(console: Console, graph: Graph, plan: Plan) -> None:
@@ -74,7 +70,7 @@ def _nodes(graph: Graph, plan: Plan) -> Table:
     table = _table("\nnodes", "node", "use", "", "worker", "why there")
     worker = {n: w.name for w in plan.workers for n in w.nodes}
     for node in graph.nodes.values():
-        table.add_row(node.name, node.use, node.role, worker[node.name], plan.why.get(node.name, ""))
+        table.add_row(node.name, escape(node.use), node.role, worker[node.name], plan.why.get(node.name, ""))
     return table
 
 
@@ -122,6 +118,6 @@ def edge_words(port: PortConfig, *, alone: bool = False) -> tuple[str, str, str]
 def _workers(workers: tuple[WorkerPlan, ...]) -> Table:
     table = _table("\nworkers", "worker", "nodes", "cpu", "gpu", "threads", "labels")
     for w in workers:
-        labels = ", ".join(f"{k}={v}" for k, v in w.labels.items())
+        labels = escape(", ".join(f"{k}={v}" for k, v in w.labels.items()))
         table.add_row(w.name, ", ".join(w.nodes), f"{w.cpu:g}" if w.cpu else "shared", f"{w.gpu:g}", str(w.threads), labels)
     return table

@@ -79,7 +79,10 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """One worker: the nodes it hosts and what it asks of its host. `threads` is for each model's inference."""
+    """One worker: the nodes it hosts and what it asks of its host. `threads` is for each model's inference.
+
+    `line` is where the file describes it, or 0.
+    """
 
     name: str
     nodes: tuple[str, ...]
@@ -88,6 +91,7 @@ class WorkerPlan:
     gpu_required: bool = False
     threads: int = 1
     labels: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from omnistream.graph.graph import Graph, Plan, WorkerPlan
 from omnistream.graph.host import Host
 from omnistream.graph.suggest import nearest
 
-__all__ = ["Layout", "make_plan"]
+__all__ = ["Layout", "label_notices", "make_plan", "workers_by_node"]
 
 Layout = Literal["planned", "one", "each"]
 
@@ -140,6 +140,7 @@ def _at(graph: Graph, workers: Iterable[WorkerPlan]) -> str:
     names = {graph.nodes[n].on for w in workers for n in w.nodes}
     line = next((number for number, text in enumerate(graph.text.splitlines(), 1) if text.startswith("workers:")), 1)
     named = [n for n in graph.workers if n in names]
+    line = graph.workers[named[0]].line or line if len(named) == 1 else line
     return f"{graph.file or graph.name}:{line}: workers{'.' + named[0] if len(named) == 1 else ''}"
 
 
@@ -163,6 +164,16 @@ def _unused(graph: Graph) -> list[str]:
         near = nearest(name, undescribed)
         notices.append(f"no node is `on: {name}`, which `workers` describes" + (f"; did you mean '{near}'?" if near else ""))
     return sorted(notices)
+
+
+def label_notices(graph: Graph) -> list[str]:
+    """What labels mean where no cluster is named: nothing is left to choose."""
+    asked = {w: graph.workers[w].labels for w in _used(graph) if w in graph.workers and graph.workers[w].labels}
+    return [
+        f"worker '{name}' asks for a host with {', '.join(f'{k}={v}' for k, v in labels.items())}: labels choose among the "
+        "hosts of a Ray cluster (`run --address`); without one the worker runs here"
+        for name, labels in asked.items()
+    ]
 
 
 def workers_by_node(plan: Plan) -> Mapping[str, str]:

@@ -66,7 +66,10 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
         )
     find_cycles(nodes, problems)
     workers = {
-        name: WorkerPlan(name, (), w.cpu, w.gpu, w.gpu_required, w.threads, dict(w.labels)) for name, w in spec.workers.items()
+        name: WorkerPlan(
+            name, (), w.cpu, w.gpu, w.gpu_required, w.threads, dict(w.labels), problems.lines.get(("workers", name), 0)
+        )
+        for name, w in spec.workers.items()
     }
     return Graph(spec.graph, spec.budget, nodes, workers=workers)
 

@@ -79,6 +79,13 @@ def test_a_mistake_is_a_sentence_on_stderr_and_exit_code_2(graph: str) -> None:
     ]
 
 
+def test_labels_are_shown_as_written_and_told_of(graph: str) -> None:
+    code, out, _ = run(graph, "--set", "workers.w.labels={site: '[edge]'}")
+    assert code == 0
+    assert out.count("site=[edge]") == 2
+    assert "notice: worker 'w' asks for a host with site=[edge]: labels choose among the hosts of a Ray cluster" in out
+
+
 def test_a_gpu_that_must_be_there(graph: str) -> None:
     code, _, err = run(graph, "--set", "workers.w.gpu_required=true")
     assert code == 2

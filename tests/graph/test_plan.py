@@ -12,7 +12,7 @@ from omnistream.errors import GraphError
 from omnistream.graph import host as host_module
 from omnistream.graph.graph import Plan
 from omnistream.graph.host import Host
-from omnistream.graph.plan import make_plan, workers_by_node
+from omnistream.graph.plan import label_notices, make_plan, workers_by_node
 
 ONE_GPU = Host(cpus=4, gpus=1)
 NO_GPU = Host(cpus=4, gpus=0)
@@ -95,10 +95,16 @@ def test_gpu_without_one_runs_on_the_cpu_with_a_notice(example: str) -> None:
     assert plan.notices == ("worker 'mind' asks for `gpu: 0.5`, and there is none here: it runs on the CPU",)
 
 
+def test_labels_count_on_a_cluster_only(example: str) -> None:
+    (notice,) = label_notices(load(example))
+    assert notice.startswith("worker 'mind' asks for a host with site=edge: labels choose among the hosts of a Ray cluster")
+    assert label_notices(load(example.replace("on: mind", "on: ears"))) == []  # no node is there
+
+
 def test_gpu_required_without_one_is_refused(example: str) -> None:
     graph = load(example, sets=["workers.mind.gpu_required=true"])
     with pytest.raises(
-        GraphError, match=r"g\.yaml:4: workers\.mind: the worker 'mind' requires `gpu: 0\.5`, and there is none here; run it"
+        GraphError, match=r"g\.yaml:5: workers\.mind: the worker 'mind' requires `gpu: 0\.5`, and there is none here; run it"
     ):
         make_plan(graph, host=NO_GPU)
     assert make_plan(graph, host=ONE_GPU).workers[-1].gpu_required
