@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
 from omnistream.cli.external import external_notices, refuse_external
@@ -136,7 +137,7 @@ def _execute(
     from omnistream.clock import SystemClock
     from omnistream.engine.options import RunOptions
     from omnistream.engine.rundir import RunDir
-    from omnistream.graph.plan import make_plan
+    from omnistream.graph.plan import label_notices, make_plan
     from omnistream.observe.summary import print_summary, summarize, write_summary
 
     if summary_file is not None:
@@ -145,8 +146,11 @@ def _execute(
         check_output("--summary", summary_file)
     plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value)
     console = Console()
-    for notice in (*plan.notices, *(external_notices(graph) if record is not None else ())):
-        console.print(f"[yellow]notice:[/] {notice}", highlight=False)
+    notices = [*plan.notices, *(external_notices(graph) if record is not None else ())]
+    if engine is Engine.local and not fresh:  # the engine on Ray knows whether there is a cluster, and says so itself
+        notices += label_notices(graph)
+    for notice in notices:
+        console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     _undo_on_signals()
     home = RunDir()

@@ -203,6 +203,15 @@ nodes:
         assert live.summary["outputs"] == replays[0]["outputs"]
 
 
+def test_a_run_in_one_process_says_what_it_makes_of_workers_that_ask_for_a_host(tmp_path: Path):
+    text = (
+        ticks(tmp_path, count=2).read_text().replace("graph: ticks", "graph: t\nworkers: {w: {gpu: 64, labels: {site: '[a]'}}}")
+    )
+    said = omnistream("run", graph(tmp_path, text.replace("ticks}}", "ticks}, on: w}")), "--engine", "local").out
+    assert "notice: worker 'main' asks for `gpu: 64`, and there " in said
+    assert "notice: worker 'w' asks for a host with site=[a]: labels choose among the hosts of a Ray cluster" in said
+
+
 def test_an_external_node_is_not_replayed_and_a_recorder_is_told(tmp_path: Path):
     """Rule 27, in a version whose recordings hold sources' streams only: the same recording would not give the same answer."""
     file, recording = ticks(tmp_path, use="hostile_nodes:Cloud"), tmp_path / "r.mcap"
