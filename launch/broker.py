@@ -29,7 +29,7 @@ from processes import end, free_port, spawn
 __all__ = ["Broker", "start"]
 
 READY_S = 10.0
-MISSING = "no MQTT broker: install mosquitto (apt-get install mosquitto), or the embedded one (pip install amqtt)"
+MISSING = "no MQTT broker: run make setup, which brings the embedded one, or install mosquitto (apt-get install mosquitto)"
 
 
 class Broker:
@@ -111,7 +111,7 @@ def _wait(broker: Broker) -> None:
 
 
 async def _serve_embedded(port: int) -> None:
-    from amqtt.broker import Broker as Embedded  # pyright: ignore[reportMissingImports]  an optional extra
+    from amqtt.broker import Broker as Embedded
 
     logging.getLogger("amqtt").setLevel(logging.ERROR)
     logging.getLogger("transitions").setLevel(logging.ERROR)

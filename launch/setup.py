@@ -217,7 +217,7 @@ def packages(purpose: str, torch: str) -> None:
             pip(f"torch=={locked}+cpu", constraints, "torch for the CPU")
         except SetupError:
             say(f"pip's index has no CPU-only torch {locked} for this machine; taking its default build")
-    pip(f"-e{ROOT}{'[dev]' if purpose == 'test' else ''}", constraints, f"about {len(lines)} packages")
+    pip(f"-e{ROOT}[{'demo,dev' if purpose == 'test' else 'demo'}]", constraints, f"about {len(lines)} packages")
 
 
 def fails(code: str) -> bool:

@@ -49,7 +49,6 @@ def test_the_broker_ends_with_its_parent_however_that_ends(how):
 
 @pytest.mark.broker
 def test_the_embedded_broker_says_what_it_is():
-    pytest.importorskip("amqtt")
     process, line, child = start_broker("--embedded")
     assert line.startswith("amqtt (embedded")
     process.terminate()
