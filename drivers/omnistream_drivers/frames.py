@@ -79,7 +79,10 @@ class CommandFrame(Frame):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionFrame(Frame):
-    """Text to show. `t_start`, `t_end` are seconds and `deadline_ms` milliseconds of run time (reads as Unix time)."""
+    """Text to show. `t_start`, `t_end` are seconds and `deadline_ms` milliseconds of run time (reads as Unix time).
+
+    `origin` is the same when a caption is made again after a crash, whatever its node calls it then; "" where nobody says.
+    """
 
     TYPE: ClassVar[str] = "caption"
     BARE: ClassVar[bool] = True
@@ -92,6 +95,7 @@ class CaptionFrame(Frame):
     t_end: float = 0.0
     anchor: str = ""
     deadline_ms: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +207,7 @@ def action_frame(message: Message[Action], *, run: int, sent_ns: int) -> ActionF
     )
 
 
-def caption_frame(message: Message[Caption]) -> CaptionFrame:
+def caption_frame(message: Message[Caption], *, run: int) -> CaptionFrame:
     """The frame of a caption as it came to a sink."""
     c = message.payload
     return CaptionFrame(
@@ -216,4 +220,5 @@ def caption_frame(message: Message[Caption]) -> CaptionFrame:
         t_end=c.end_ns / 1e9,
         anchor=c.anchor,
         deadline_ms=0 if message.deadline_ns >= INFINITY else message.deadline_ns // 1_000_000,
+        origin=origin_id(message.origin, run),
     )

@@ -63,7 +63,7 @@ class MqttCaptions(Sink):
 
     async def write(self, caption: Message[Caption]) -> None:
         assert self._link is not None
-        frame = caption_frame(caption)
+        frame = caption_frame(caption, run=self._ctx.start_ns)
         try:
             payload = encode(frame, "json")
         except PayloadError as error:

@@ -17,17 +17,43 @@ from omnistream_drivers.protocol import CaptionFrame, decode
 if TYPE_CHECKING:
     import aiomqtt
 
-__all__ = ["acaptions", "captions"]
+__all__ = ["Shown", "acaptions", "captions"]
 
 log = logging.getLogger("omnistream")
 #: What may wait for a reader that is busy; the oldest gives way, since a caption is for now.
 MAX_WAITING = 64
 #: A broker or network that is gone for less than this loses nothing (the session is kept so long).
 KEEP_S = 30
+#: Captions that are known again: those of minutes, and a worker is back in seconds.
+MAX_KNOWN = 1024
+
+
+class Shown:
+    """What was shown: each revision is news once, none is after a newer one, and nothing is news twice that has one origin.
+
+    A caption that is made again after a crash has its origin again, but perhaps not its id: that is its node's choice, and may
+    have been made from a time that came out otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._origins: OrderedDict[str, None] = OrderedDict()
+
+    def is_news(self, caption: CaptionFrame) -> bool:
+        if caption.rev <= self._newest.get(caption.id, -1) or caption.origin in self._origins:
+            return False
+        self._newest[caption.id] = caption.rev
+        self._newest.move_to_end(caption.id)
+        if caption.origin:
+            self._origins[caption.origin] = None
+        for known in (self._newest, self._origins):
+            if len(known) > MAX_KNOWN:
+                known.popitem(last=False)
+        return True
 
 
 async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> AsyncGenerator[CaptionFrame, None]:
-    """Captions as they come, each revision once and never an older one after a newer. Ends only when closed.
+    """Captions as they come: each once, and no older revision after a newer. Ends only when closed.
 
     Raises DeviceError where there is no broker at first; later losses are waited out. What is no caption is skipped.
     """
@@ -37,7 +63,7 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
     clock = clock or SystemClock()
     reports = Reports(lambda reason, text: log.warning("%s: %s: %s", topic, reason, text))
     waiting: asyncio.Queue[CaptionFrame] = asyncio.Queue()
-    newest: OrderedDict[str, int] = OrderedDict()
+    shown = Shown()
 
     def heard(message: aiomqtt.Message) -> None:
         try:
@@ -45,12 +71,8 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
         except PayloadError as error:
             reports.add("garbage", str(error), clock.now())
             return
-        if caption.rev <= newest.get(caption.id, -1):
+        if not shown.is_news(caption):
             return
-        newest[caption.id] = caption.rev
-        newest.move_to_end(caption.id)
-        if len(newest) > 1024:
-            newest.popitem(last=False)
         if waiting.qsize() >= MAX_WAITING:
             waiting.get_nowait()
         waiting.put_nowait(caption)

@@ -13,7 +13,6 @@ import aiomqtt
 import pytest
 
 from omnistream.clock import SystemClock
-from omnistream.errors import DeviceError
 from omnistream.testing import context
 from omnistream_drivers.mqtt_commands import MqttCommands
 from omnistream_drivers.protocol import Ack, decode
@@ -204,9 +203,6 @@ async def test_too_long_a_text_is_refused(port):
         assert driver.got == []
 
 
-async def test_no_broker_is_one_clear_sentence(unused_tcp_port):
-    with pytest.raises(DeviceError, match="no MQTT broker"):
-        async with source(unused_tcp_port):
-            pass
+def test_what_is_no_topic_is_one_clear_sentence():
     with pytest.raises(ValueError, match="is no topic"):
         MqttCommands(url="mqtt://h", topic="a/#")

@@ -45,7 +45,14 @@ frames = st.one_of(
     actions,
     st.builds(CommandFrame, id=text, text=text, client=text, lang=text),
     st.builds(
-        CaptionFrame, id=text, rev=ints, final=st.booleans(), text=text, t_start=st.floats(-1e12, 1e12), deadline_ms=ints
+        CaptionFrame,
+        id=text,
+        rev=ints,
+        final=st.booleans(),
+        text=text,
+        t_start=st.floats(-1e12, 1e12),
+        deadline_ms=ints,
+        origin=text,
     ),
     st.builds(Ack, id=text, status=st.sampled_from(protocol.STATUSES), detail=text),
     st.builds(Hello, client=text, role=text, t0_ns=ints),
@@ -157,10 +164,10 @@ def test_caption_json_has_the_agreed_names():
         "r.caption", 0, 0, ("r.caption", 0, 0), 5, 1, 2_500_000_000, {},
         Caption("c1", "Going.", start_ns=1_000_000_000, end_ns=2_000_000_000, anchor="robot"),
     )  # fmt: skip
-    value = json.loads(encode(protocol.caption_frame(message), "json"))
+    value = json.loads(encode(protocol.caption_frame(message, run=0), "json"))
     assert value == {
         "v": 1, "id": "c1", "rev": 0, "final": True, "text": "Going.", "lang": "en",
-        "t_start": 1.0, "t_end": 2.0, "anchor": "robot", "deadline_ms": 2500,
+        "t_start": 1.0, "t_end": 2.0, "anchor": "robot", "deadline_ms": 2500, "origin": '0["r.caption",0,0]',
     }  # fmt: skip
 
 
