@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 from collections.abc import Sequence
 from enum import StrEnum
@@ -94,14 +95,25 @@ def replay(
     sets: SetOption = None,
     summary: SummaryOption = None,
     layout: LayoutOption = None,
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="The live run again, with every choice it made; a difference is told.")
+    ] = False,
 ) -> None:
     """Play a recording through a graph, without a clock: the same recording gives the same digest, on every engine.
 
-    Nothing is dropped, skipped or late, and no device or robot is opened.
+    Nothing is dropped, skipped or late, and no device or robot is opened. With --as-recorded all that was dropped, forced
+    or lost in the live run is so again, and its outputs are the run's, byte for byte.
     """
     from omnistream.graph.load import load_graph
     from omnistream.record.reader import Recording
 
+    if as_recorded:
+        from omnistream.cli.as_recorded import replay_as_recorded
+
+        if engine is not Engine.local or layout is not None:
+            raise GraphError("--as-recorded has one engine and layout of its own; leave --engine and --layout out")
+        replay_as_recorded(recording, graph, sets or (), summary)
+        return
     with Recording(recording) as file:
         bare = load_graph(graph, sets or ())
         refuse_external(bare)
@@ -159,18 +171,18 @@ def _execute(
             fresh=fresh, start_ns=span[0] if fresh else clock.now(), end_ns=span[1] if fresh else 1 << 62,
             offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=record is not None,
         )  # fmt: skip
-        crew, recorder = _crew(plan, engine, options, address)
+        crew = _crew(plan, engine, options, address)
         try:
             outcome = asyncio.run(_conduct(plan, crew, clock, options, console, engine, for_s))
         finally:
             _undo_on_signals()  # the event loop has taken its own away
-            if recorder is not None:
-                recorder.close()
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome) if not fresh else ())
         if record is not None:
             from omnistream.record.part import join_parts
 
-            count = join_parts(home.path, record, graph, outcome.started_ns, outcome.rows)
+            run_words = {"seed": options.seed, "digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
+            run_words["start_ns"] = outcome.started_ns
+            count = join_parts(home.path, record, graph, outcome.started_ns, outcome.rows, run_words)
             console.print(f"recorded {count} messages in {record}", highlight=False)
     finally:
         home.remove()
@@ -184,22 +196,16 @@ def _undo_on_signals() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _crew(plan: Plan, engine: Engine, options: RunOptions, address: str | None) -> tuple[Crew, Any]:
-    """An engine's hands, and the recorder to close if it is in this process."""
-    from omnistream.clock import SystemClock
-
+def _crew(plan: Plan, engine: Engine, options: RunOptions, address: str | None) -> Crew:
+    """An engine's hands."""
     if engine is Engine.ray:
         from omnistream.engine.ray import RayCrew
 
-        return RayCrew(plan, options, address), None
+        return RayCrew(plan, options, address)
+    from omnistream.clock import SystemClock
     from omnistream.engine.local import LocalCrew
 
-    recorder = None
-    if options.record:
-        from omnistream.record.part import PartRecorder
-
-        recorder = PartRecorder(options.run_dir, "main", 0)
-    return LocalCrew(plan, SystemClock(options.offset_ns), options, recorder), recorder
+    return LocalCrew(plan, SystemClock(options.offset_ns), options)
 
 
 async def _conduct(

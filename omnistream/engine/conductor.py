@@ -87,6 +87,7 @@ class Conductor:
         self._digests: dict[str, str] = {}
         self._lost_sinks: set[str] = set()
         self._ended: set[str] = set()
+        self._had_ended: set[str] = set()
         self._done: set[str] = set()
         self._restarting: set[asyncio.Task[None]] = set()
         self._restart_times: list[int] = []
@@ -254,6 +255,8 @@ class Conductor:
         for name in next(w.nodes for w in self.plan.workers if w.name == worker):
             if self.plan.graph.nodes[name].role == "sink":
                 self._lost_sinks.add(name)
+            if name in self._ended:
+                self._had_ended.add(name)
             self._ended.discard(name)
         self._done.discard(worker)
         if not self.fresh:
@@ -264,6 +267,7 @@ class Conductor:
     async def _revive(self, worker: str, why: str) -> None:
         """Make a worker again until it lives, or the limit is reached. Whoever dies in between is seen to by its own call."""
         died = self.clock.now()
+        ended = sorted(self._had_ended)
         with contextlib.suppress(OmniStreamError):
             await self._all("lost", worker, missing_ok=True)
             await self._all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
@@ -289,7 +293,7 @@ class Conductor:
         self.events.append(f"worker {worker} is back after {(self.clock.now() - died) / 1e9:.1f} s")
         with contextlib.suppress(OmniStreamError):
             await self._all("connect", self.crew.addresses(), missing_ok=True)
-            await self.crew.call(worker, "start", self._start_ns)
+            await self.crew.call(worker, "start", self._start_ns, ended)
             await self._all("degraded", list(self.down), "", missing_ok=True)
 
     # -- accounts ----------------------------------------------------------------------------------
@@ -317,6 +321,8 @@ class Conductor:
             kept.extend(records)
             del kept[:-_RECORDS]
             self._digests[sink] = snapshot["nodes"][sink]["digest"]
+            if snapshot["nodes"][sink]["whole"] and worker not in self.down:
+                self._lost_sinks.discard(sink)
         self._ended |= set(snapshot["ended"])
         if snapshot["done"]:
             self._done.add(worker)
@@ -338,4 +344,5 @@ class Conductor:
         if self._lost_sinks:
             out.digest_note = f"no digest: the worker of {', '.join(sorted(self._lost_sinks))} was restarted"
         else:
+            out.sinks = dict(self._digests)
             out.digest = combined_digest(self._digests)

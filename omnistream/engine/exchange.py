@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Post"]
 
 _SEEN = 20_000
+#: What a receiver says of an edge: next seq, received, uncredited, fates, bound, whether it was told the end.
+Said = tuple[int, int, int, Mapping[str, int], int, bool]
 
 
 class Post(Protocol):
@@ -83,7 +85,7 @@ class Outbound:
     def __init__(self, peer: str, edge: Edge, out: OutPort, owner: Any) -> None:
         self.peer, self.edge, self.out, self.owner = peer, edge, out, owner
         self.beyond = INFINITY
-        self.said: tuple[int, int, int, Mapping[str, int], int] | None = None
+        self.said: Said | None = None
 
 
 class Exchange:
@@ -148,7 +150,7 @@ class Exchange:
         self._outbox.pop(peer, None)
         self._credits = {k: v for k, v in self._credits.items() if k[0] != peer}
         self.post.connect(peer, incarnation, address)
-        said: dict[int, tuple[int, int, int, dict[str, int], int]] = {}
+        said: dict[int, Said] = {}
         for number, entry in self.inbound.items():
             if entry.peer != peer:
                 continue
@@ -156,8 +158,9 @@ class Exchange:
             edge.dead = False
             edge.asks.clear()
             entry.progress = (-1, -1)
-            bound = edge.bound if edge.bound < INFINITY else edge.finite
-            said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay)
+            ended = edge.bound >= INFINITY
+            bound = edge.finite if ended else edge.bound
+            said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay, ended)
             self.worker.wake(entry.hosted)
         self.put(peer, ("h", said))
         self.flush()
@@ -264,13 +267,13 @@ class Exchange:
             transit.popleft()
         self._schedule()
 
-    def _greeted(self, peer: str, said: Mapping[int, tuple[int, int, int, Mapping[str, int], int]]) -> None:
+    def _greeted(self, peer: str, said: Mapping[int, Said]) -> None:
         self.greeted.add(peer)
         mine = self.worker.options.incarnation
         resumed: list[Outbound] = []
         for number, words in said.items():
             entry = self.outbound[number]
-            if mine and words[1] and not entry.edge.sent:
+            if mine and (words[1] or words[5]) and not entry.edge.sent:
                 entry.said = words
                 resumed.append(entry)
             else:
@@ -286,9 +289,12 @@ class Exchange:
         said = [e.said for e in entries if e.said is not None]
         out.seq = max([out.seq, *(s[0] for s in said)])
         out.raise_bound(max([0, *(s[4] for s in said)]))
+        owner = entries[0].owner
+        if any(s[5] for s in said) and owner.name in self.worker.sources:
+            owner.was_ended = True
         for entry in entries:
             if entry.said is not None:
-                _, received, queued, fates, _ = entry.said
+                _, received, queued, fates, _, _ = entry.said
                 known = self.worker.options.losses.get(entry.edge.key, 0)
                 entry.edge.resume(out.seq, received, queued, fates, out.bound, known)
                 entry.said = None

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from omnistream.clock import perf_ns
-from omnistream.engine.step import Step
-from omnistream.errors import OmniStreamError, PayloadError
+from omnistream.engine.step import Step, outputs_of
+from omnistream.errors import OmniStreamError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
 from omnistream.graph.graph import NodeInfo
-from omnistream.message import INFINITY, PAYLOADS
-from omnistream.node import Context, Emit, Ports, ports_of
+from omnistream.link.wire import pack
+from omnistream.message import INFINITY
+from omnistream.node import Context, Ports, ports_of
 from omnistream.observe.outcome import percentiles
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ __all__ = ["Hosted"]
 
 _BATCH = 32
 _SAMPLES = 8192
+#: What a step may report of the command that it was given, and what its sender is then told instead of "done".
+_ANSWERS = ("refused", "expired", "superseded")
 _log = logging.getLogger("omnistream")
 
 
@@ -44,6 +48,7 @@ class Hosted:
         blocking = bool(getattr(node, "blocking", False))
         self.step = Step(getattr(node, method), generator=self.ports.generator, blocking=blocking)
         self.live = not worker.options.fresh
+        self.external = bool(getattr(node, "external", False))
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.queued = self.blocked = False
         self.is_done = False
@@ -54,6 +59,10 @@ class Hosted:
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
         self.typical_ns = 0
         self.raised: Counter[str] = Counter()
+        self.remote: set[str] = set()  # outputs that go to another worker
+        self.journaled = False
+        self._report = ctx.report
+        ctx.report = self.report
 
     # -- firing ------------------------------------------------------------------------------------
 
@@ -127,41 +136,56 @@ class Hosted:
         firing = cell.begin(t)
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
         self.firings += 1
+        self.journaled = False
         if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
+            self._journal([], "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
             self.worker.spawn(self._fire_later(firing))
             return False
         started = perf_ns()
-        fate = "consumed"
+        failure = ""
         try:
             result = self.step.call(firing.args)
-            if result is not None:
-                self.put(result)
+            self.put(result, "consumed")
         except Exception as error:
-            fate = self.failed(error)
+            failure = self.failed(error)
         self.durations.append(perf_ns() - started)
-        cell.end(fate)
+        self.end(failure)
         return True
 
     async def _fire_later(self, firing: Firing) -> None:
         started = perf_ns()
-        fate = "consumed"
+        failure = ""
         try:
             await self.step.wait(firing.args, self._put_when_room)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            fate = self.failed(error)
+            failure = self.failed(error)
         self.durations.append(perf_ns() - started)
         if self.firings % 16 == 0:
             self.typical_ns = int(np.median(list(self.durations)[-64:]))
-        self.cell.end(fate)
+        self.end(failure)
         self.worker.wake(self)
 
+    def end(self, failure: str) -> None:
+        """The firing is over; `failure` says why its inputs are lost, if they are."""
+        fate = "error" if failure else "consumed"
+        self._journal([], fate)
+        if not self.cell.end(fate, failure) and failure:
+            self._report("error", failure)
+
+    def report(self, reason: str, text: str) -> None:
+        """A row in the ledger, and if it is about the only command of this firing, the answer to it."""
+        firing = self.cell.firing
+        if reason in _ANSWERS and firing is not None and len(firing.acks) == 1:
+            firing.answer = reason
+        self._report(reason, text)
+
     def failed(self, error: Exception) -> str:
-        """A step that raises loses its inputs by name; the graph goes on."""
+        """A step that raises loses its inputs, for the reason returned; the graph goes on."""
         kind = type(error).__name__
         text = f"{type(self.node).__name__} raised {kind}: {error}"
         self.raised[kind] += 1
@@ -169,8 +193,7 @@ class Hosted:
         if count & (count - 1) == 0:  # the ledger has each; a log is read by a person
             again = f" ({count} times)" if count > 1 else ""
             _log.error("%s: %s%s", self.name, text, again, exc_info=error if count == 1 and _is_fault(error) else None)
-        self.ctx.report("error", text)
-        return "error"
+        return text
 
     # -- output ------------------------------------------------------------------------------------
 
@@ -184,26 +207,38 @@ class Hosted:
         self.blocked = False
         self.put(result)
 
-    def put(self, result: Any) -> None:
-        """Emit what a step returned or yielded: a payload, an `Emit`, or the record of several outputs."""
-        record = self.ports.record
-        if record is not None and type(result) is record:
-            for name in self.ports.outputs:
-                payload = getattr(result, name)
-                if payload is not None:
-                    self._emit(name, payload)
-        else:
-            self._emit("out", result)
+    def put(self, result: Any, fate: str = "") -> None:
+        """Emit what a step returned or yielded: a payload, an `Emit`, or the record of several outputs.
 
-    def _emit(self, out: str, payload: Any) -> None:
-        start = None
-        if type(payload) is Emit:
-            payload, start = payload.payload, payload.start_ns
-        kind = type(payload)
-        if PAYLOADS.get(kind.__name__) is not kind:
-            raise PayloadError(f"{kind.__name__} is not a payload; emit one of {', '.join(PAYLOADS)}")
-        self.emitted += 1
-        self.cell.emit(out, payload, start)
+        All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
+        """
+        outs = outputs_of(self.ports, result) if result is not None else ()
+        for out, payload, _ in outs:
+            if out in self.remote:
+                pack(payload)  # what cannot cross is refused here, where the fault is
+        if self.worker.recorder is not None:
+            self._journal(outs, fate)
+        for out, payload, start in outs:
+            self.emitted += 1
+            message = self.cell.emit(out, payload, start)
+            if self.external and self.worker.recorder is not None:
+                self.worker.recorder.message(message, None, "host")
+
+    def _journal(self, outs: Sequence[tuple[str, Any, int | None]], fate: str) -> None:
+        """Say what is about to leave, before it does (rule 28)."""
+        recorder, cell = self.worker.recorder, self.cell
+        if recorder is None:
+            return
+        firing = cell.firing
+        assert firing is not None
+        said = [(out, cell.outs[out].seq, max(firing.t, cell.outs[out].bound)) for out, _, _ in outs]
+        if not self.journaled:
+            self.journaled = True
+            recorder.fired(cell, firing, said, fate)
+        elif said:
+            recorder.more(self.name, said)
+        elif not self.step.inline:
+            recorder.ended(self.name, fate)
 
     # -- bounds ------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from omnistream.engine.worker import Worker
 from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost
+from omnistream.record.part import PartRecorder
 
 __all__ = ["LocalCrew"]
 
@@ -21,9 +22,8 @@ __all__ = ["LocalCrew"]
 class LocalCrew:
     """Workers as objects. `kill` drops one without a word, as a crash would; tests use it."""
 
-    def __init__(self, plan: Plan, clock: Clock, options: RunOptions, recorder: Any = None) -> None:
+    def __init__(self, plan: Plan, clock: Clock, options: RunOptions) -> None:
         self.plan, self.clock, self.options = plan, clock, options
-        self.recorder = recorder
         self.hub = PipeHub()
         self.workers: dict[str, Worker] = {}
         self.incarnations = {w.name: 0 for w in plan.workers}
@@ -45,7 +45,8 @@ class LocalCrew:
     def _make(self, name: str, options: RunOptions) -> Worker:
         post = PipePost(self.hub, name, options.incarnation)
         worker = Worker(self.plan, name, self.clock, options, post)
-        worker.recorder = self.recorder
+        if options.record:
+            worker.recorder = PartRecorder(options.run_dir, name, options.incarnation)
         worker.build()
         post.open(worker.exchange.receive)
         self.workers[name] = worker
@@ -65,6 +66,8 @@ class LocalCrew:
         worker = self.workers.pop(name)
         del self.hub.homes[name]
         worker.started = False
+        if worker.recorder is not None:
+            worker.recorder.close()
         for source in worker.sources.values():
             if source.task is not None:
                 source.task.cancel()
@@ -82,4 +85,7 @@ class LocalCrew:
         await self._make(worker, options).open()
 
     async def end(self) -> None:
+        for worker in self.workers.values():
+            if worker.recorder is not None:
+                worker.recorder.close()
         self.workers.clear()

@@ -66,9 +66,9 @@ class RayWorker:
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.worker import Worker
-        from omnistream.link.zmq import ZmqPost
+        from omnistream.link.unix import UnixPost
 
-        self._post = ZmqPost(options.run_dir, name, options.incarnation)
+        self._post = UnixPost(options.run_dir, name, options.incarnation)
         worker = Worker(plan, name, SystemClock(options.offset_ns), options, self._post)
         if options.record:
             from omnistream.record.part import PartRecorder
@@ -76,7 +76,13 @@ class RayWorker:
             worker.recorder = PartRecorder(options.run_dir, name, options.incarnation)
         worker.build()
         self._worker = worker
-        self._post.open(worker.exchange.receive, lambda text: worker.report(name, "garbage", text))
+        for wire in worker.exchange.outbound.values():  # what they emit is to leave the worker
+            wire.owner.ctx.alloc = self._post.alloc
+        self._post.open(
+            worker.exchange.receive,
+            lambda text: worker.report(name, "garbage", text),
+            lambda text: worker.report(name, "no_shared_memory", text),
+        )
         try:
             await worker.open()
         except OmniStreamError as error:

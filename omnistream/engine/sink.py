@@ -18,18 +18,22 @@ from omnistream.node import Context
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
 
-__all__ = ["SinkHost"]
+__all__ = ["SinkHost", "chained"]
 
 
 class SinkHost(Hosted):
-    """A sink: what it consumes goes into its digest (rule 32), and what it hands over is timed.
+    """A sink: what it consumes goes into its digest (rule 32), before it is written; what it hands over is timed.
+
+    The digest is a chain of hashes, so that another life of the sink can take it up from the journal.
 
     In a replay nothing is opened or written: only the digest is made.
     """
 
     def __init__(self, worker: Worker, info: NodeInfo, cell: Cell, node: Any, ctx: Context) -> None:
         super().__init__(worker, info, cell, node, ctx)
-        self.digest = hashlib.blake2b(digest_size=16)
+        recorder = worker.recorder
+        self.chain = recorder.chain(info.name) if recorder is not None else b""
+        self.whole = not worker.options.incarnation or bool(recorder)
         self.handed = 0
         self.records: list[tuple[int, int, int, Mapping[str, int], str, str]] = []
         self.holding = False
@@ -43,14 +47,17 @@ class SinkHost(Hosted):
         cell, ctx = self.cell, self.ctx
         firing = cell.begin(t)
         self.firings += 1
-        if not self.live:
-            self._account(firing)
-            cell.end()
-            return True
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
-        fate = self._unfit(firing)
-        if fate:
-            cell.end(fate)
+        fate = self._unfit(firing) if self.live else ""
+        failure = ""
+        try:
+            self._consume(firing, fate)
+        except Exception as error:
+            failure = self.failed(error)
+        if not self.live and not failure:
+            self._handed(firing)
+        if failure or fate or not self.live:
+            self.close_firing(fate, failure)
             return True
         if not self.step.inline:
             self.worker.spawn(self._fire_later(firing))
@@ -58,12 +65,11 @@ class SinkHost(Hosted):
         started = perf_ns()
         try:
             self.step.call(firing.args)
-            self._account(firing)
-            fate = "consumed"
+            self._handed(firing)
         except Exception as error:
-            fate = self.failed(error)
+            failure = self.failed(error)
         self.durations.append(perf_ns() - started)
-        cell.end(fate)
+        self.close_firing("", failure)
         return True
 
     def _unfit(self, firing: Firing) -> str:
@@ -80,36 +86,58 @@ class SinkHost(Hosted):
 
     async def _fire_later(self, firing: Firing) -> None:
         started = perf_ns()
-        fate = "consumed"
+        failure = ""
         try:
             await self.step.wait(firing.args, _nothing)
-            self._account(firing)
+            self._handed(firing)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            fate = self.failed(error)
+            failure = self.failed(error)
         self.durations.append(perf_ns() - started)
-        self.cell.end(fate)
+        self.close_firing("", failure)
         self.worker.wake(self)
 
-    def _account(self, firing: Firing) -> None:
+    def close_firing(self, fate: str, failure: str) -> None:
+        """The firing is over: it was unfit (`fate`), failed (`failure`) or is done."""
+        if not self.cell.end(fate or ("error" if failure else "consumed"), failure) and failure:
+            self.report("error", failure)
+
+    def _consume(self, firing: Firing, fate: str) -> None:
+        """Take what a firing has into the digest and the journal, before any of it leaves. Raises PayloadError."""
+        void = [i for i, port in enumerate(self.cell.ports) if firing.args[port.config.name] is None]
+        if not fate:
+            self.chain = chained(self.chain, firing)
+        if self.worker.recorder is not None:
+            self.worker.recorder.consumed(self.cell, firing, fate or "consumed", self.chain, void)
+
+    def _handed(self, firing: Firing) -> None:
         now = self.worker.clock.now() if self.live else 0
         for port, items in firing.items:
             if firing.args[port.config.name] is None:
                 continue
-            for item in items:
+            self.handed += len(items)
+            for item in items if self.live else ():
                 message = item.message
-                self.digest.update(port.config.name.encode() + message.stamp_ns.to_bytes(8, "big", signed=True))
-                self.digest.update(encode_payload(message.payload))
-                self.handed += 1
-                if self.live:
-                    payload = message.payload
-                    what = type(payload).__name__ + ":" + str(getattr(payload, "kind", ""))
-                    text = str(getattr(payload, "text", ""))
-                    self.records.append((now, message.stamp_ns, message.cause_ns, message.lineage, what, text))
+                payload = message.payload
+                what = type(payload).__name__ + ":" + str(getattr(payload, "kind", ""))
+                text = str(getattr(payload, "text", ""))
+                self.records.append((now, message.stamp_ns, message.cause_ns, message.lineage, what, text))
 
     def stats(self) -> dict[str, Any]:
-        return super().stats() | {"out": self.handed, "digest": self.digest.hexdigest()}
+        return super().stats() | {"out": self.handed, "digest": self.chain.hex(), "whole": self.whole}
+
+
+def chained(chain: bytes, firing: Firing) -> bytes:
+    """A sink's digest with one firing more: over port, stamp and canonical payload of what it consumes (rule 32)."""
+    digest = hashlib.blake2b(chain, digest_size=16)
+    for port, items in firing.items:
+        if firing.args[port.config.name] is None:
+            continue
+        for item in items:
+            digest.update(port.config.name.encode() + item.message.stamp_ns.to_bytes(8, "big", signed=True))
+            digest.update(encode_payload(item.message.payload))
+    return digest.digest()
 
 
 async def _nothing(_: Any) -> None:

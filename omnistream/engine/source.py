@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omnistream.errors import OmniStreamError, PayloadError
@@ -12,6 +11,7 @@ from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.token import Token
 from omnistream.graph.graph import NodeInfo
+from omnistream.link.wire import pack
 from omnistream.message import INFINITY, PAYLOADS, SECOND, Message
 from omnistream.node import Context, Emit, Source
 
@@ -28,10 +28,7 @@ _log = logging.getLogger("omnistream")
 class SourceHost:
     """One source that runs. Its only output is "out"."""
 
-    def __init__(
-        self, worker: Worker, info: NodeInfo, out: OutPort, node: Source, ctx: Context, budget_ns: int,
-        record: Callable[[Message[Any], Emit[Any], int], None] | None,
-    ) -> None:  # fmt: skip
+    def __init__(self, worker: Worker, info: NodeInfo, out: OutPort, node: Source, ctx: Context, budget_ns: int) -> None:
         self.worker = worker
         self.info = info
         self.name = info.name
@@ -39,11 +36,12 @@ class SourceHost:
         self.node = node
         self.ctx = ctx
         self.budget = budget_ns
-        self.record = record
+        self.remote = False  # whether anything goes to another worker
         self.live = not worker.options.fresh
         self.exact = False
         self.task: asyncio.Task[None] | None = None
         self.is_done = False
+        self.was_ended = False  # an earlier life of it has told receivers of its end
         self.room_event = asyncio.Event()
         self.timer: asyncio.TimerHandle | None = None
         self.emitted = self.raised = self.skewed = 0
@@ -74,6 +72,8 @@ class SourceHost:
         kind = type(emit.payload)
         if PAYLOADS.get(kind.__name__) is not kind:
             raise PayloadError(f"{kind.__name__} is not a payload; yield one of {', '.join(PAYLOADS)}")
+        if self.remote:
+            pack(emit.payload)  # what cannot cross is refused here, where the fault is
         stamp = self._stamp(emit)
         if not self.live:
             self.waiting_for = stamp
@@ -86,8 +86,8 @@ class SourceHost:
             self.held_ns += self.worker.clock.now() - since
         stamp = max(stamp, self.out.bound)
         message = self._message(emit, stamp)
-        if self.record is not None:
-            self.record(message, emit, self._next_bound(emit, stamp))
+        if self.worker.recorder is not None:
+            self.worker.recorder.message(message, self._next_bound(emit, stamp), emit.clock_source)
         self._send(message, emit)
         self.emitted += 1
         bound = self._next_bound(emit, stamp)

@@ -13,7 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["Step", "never_waits"]
+from omnistream.errors import PayloadError
+from omnistream.message import PAYLOADS
+from omnistream.node import Emit, Ports
+
+__all__ = ["Step", "never_waits", "outputs_of"]
 
 _WAITING = {"GET_AWAITABLE", "GET_ANEXT", "GET_AITER", "BEFORE_ASYNC_WITH"}
 
@@ -98,6 +102,25 @@ class Step:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def outputs_of(ports: Ports, result: Any) -> list[tuple[str, Any, int | None]]:
+    """(output, payload, start_ns) of what a step returned or yielded. Raises PayloadError for what is no payload."""
+    record = ports.record
+    if record is not None and type(result) is record:
+        found = [(name, payload) for name in ports.outputs if (payload := getattr(result, name)) is not None]
+    else:
+        found = [("out", result)]
+    outs: list[tuple[str, Any, int | None]] = []
+    for out, payload in found:
+        start = None
+        if type(payload) is Emit:
+            payload, start = payload.payload, payload.start_ns
+        kind = type(payload)
+        if PAYLOADS.get(kind.__name__) is not kind:
+            raise PayloadError(f"{kind.__name__} is not a payload; emit one of {', '.join(PAYLOADS)}")
+        outs.append((out, payload, start))
+    return outs
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:

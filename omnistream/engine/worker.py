@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -20,7 +20,7 @@ from omnistream.engine.options import RunOptions
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
 from omnistream.errors import DeviceError, OmniStreamError
-from omnistream.flow.cell import Cell, OutPort, edge_passed
+from omnistream.flow.cell import Cell, Firing, OutPort, edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
@@ -28,14 +28,32 @@ from omnistream.flow.ports import make_port
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, upstream_of, wires
 from omnistream.message import INFINITY, Message
-from omnistream.node import Context, Emit
+from omnistream.node import Context
 
 __all__ = ["Worker"]
 
 _TURN = 256
 _log = logging.getLogger("omnistream")
 
-Recorder = Callable[[Message[Any], Emit[Any], int], None]
+
+class Recorder(Protocol):
+    """What keeps a run while it goes on (record/part.py); each call returns when the row is safe."""
+
+    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str) -> None: ...
+
+    def opened(self, node: str) -> None: ...
+
+    def fired(self, cell: Cell, firing: Firing, outs: Sequence[tuple[str, int, int]], fate: str) -> None: ...
+
+    def more(self, node: str, outs: Sequence[tuple[str, int, int]]) -> None: ...
+
+    def ended(self, node: str, fate: str) -> None: ...
+
+    def consumed(self, cell: Cell, firing: Firing, fate: str, chain: bytes, void: Sequence[int]) -> None: ...
+
+    def chain(self, sink: str) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 class Worker:
@@ -100,9 +118,7 @@ class Worker:
         )  # fmt: skip
         self.objects[info.name] = node
         if info.role == "source":
-            record = self._record if self.options.record else None
-            budget = self.plan.graph.budget_ns
-            self.sources[info.name] = SourceHost(self, info, outs["out"], node, ctx, budget, record)
+            self.sources[info.name] = SourceHost(self, info, outs["out"], node, ctx, self.plan.graph.budget_ns)
             return
         ports = [make_port(p.config, into[info.name, i], p.form) for i, p in enumerate(info.inputs)]
         cell = Cell(info.name, ports, outs, self.plan.graph.budget_ns)
@@ -134,6 +150,10 @@ class Worker:
             else:
                 peer = hosts[wire.target]
                 edge.remote, edge.ready = True, False
+                if isinstance(owner, SourceHost):
+                    owner.remote = True
+                else:
+                    owner.remote.add(wire.output)
                 edge.link = RemoteLink(self.exchange, peer, wire.number, wire.config.queue.policy == "block")
                 entry = self.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
                 edge.beyond = lambda: entry.beyond
@@ -163,16 +183,21 @@ class Worker:
             except Exception as error:
                 raise OmniStreamError(f"nodes.{name}: {type(node).__name__} cannot be opened: {_traced(error)}") from error
             self._opened.add(name)
+            if self.recorder is not None and info.role == "node":
+                self.recorder.opened(name)
 
-    async def start(self, start_ns: int) -> None:
-        """Let the sources run, once every peer has said where it stands. `start_ns` is when the whole run began."""
+    async def start(self, start_ns: int, ended: Sequence[str] = ()) -> None:
+        """Let the sources run, but for those that had `ended` in an earlier life, once every peer has said where it stands.
+
+        `start_ns` is when the whole run began.
+        """
         for hosted in (*self.sources.values(), *self.nodes.values()):
             hosted.ctx.start_ns = start_ns
         if self.exchange.peers():
             await self.exchange.all_greeted.wait()
         self.started = True
         for source in self.sources.values():
-            if self.options.fresh and source.node.is_device:
+            if source.was_ended or source.name in ended or (self.options.fresh and source.node.is_device):
                 source.end()
             else:
                 source.start()
@@ -315,19 +340,16 @@ class Worker:
     def _lost_here(self, edge: Edge, message: Message[Any] | None, reason: str, count: int) -> None:
         self._lose(edge.key, message, reason, count)
 
-    def _lost_there(self, edge: InEdge, message: Message[Any], reason: str) -> None:
-        self._lose(edge.key, message, reason, 1)
+    def _lost_there(self, edge: InEdge, message: Message[Any], reason: str, detail: str) -> None:
+        self._lose(edge.key, message, reason, 1, detail[:500])
 
-    def _lose(self, where: str, message: Message[Any] | None, reason: str, count: int) -> None:
+    def _lose(self, where: str, message: Message[Any] | None, reason: str, count: int, detail: str = "") -> None:
         now = 0 if self.options.fresh else self.clock.now()
         if message is None:
             self.ledger.add(Row(now, where, reason, count=count))
         else:
-            self.ledger.add(Row(now, where, reason, message.stream, message.seq, now - message.cause_ns, count=count))
-
-    def _record(self, message: Message[Any], emit: Emit[Any], bound: int) -> None:
-        if self.recorder is not None:
-            self.recorder(message, emit, bound)
+            age = now - message.cause_ns
+            self.ledger.add(Row(now, where, reason, message.stream, message.seq, age, detail, count))
 
     @property
     def done(self) -> bool:

@@ -49,9 +49,26 @@ class OutPort:
 
 
 class Firing:
-    """What one firing read, and what its outputs inherit (rules 10 and 24)."""
+    """What one firing read, and what its outputs inherit (rules 10 and 24).
 
-    __slots__ = ("acks", "args", "cause", "deadline", "droppable", "each", "items", "lineage", "number", "origin", "t", "token")
+    `answer` is what the sender of its command is told, if not "done".
+    """
+
+    __slots__ = (
+        "acks",
+        "answer",
+        "args",
+        "cause",
+        "deadline",
+        "droppable",
+        "each",
+        "items",
+        "lineage",
+        "number",
+        "origin",
+        "t",
+        "token",
+    )
 
     def __init__(self, t: int) -> None:
         self.t = t
@@ -65,6 +82,7 @@ class Firing:
         self.origin: Origin | None = None
         self.number: dict[str, int] = {}
         self.droppable = False
+        self.answer = ""
 
 
 class Cell:
@@ -128,11 +146,15 @@ class Cell:
         firing = self.firing = Firing(t)
         if self.simple:
             return self._begin_simple(firing)
+        return self.inherit(firing, [(p, p.take(t)) for p in self.ports])
+
+    def inherit(self, firing: Firing, taken: list[tuple[Port, list[Item] | None]]) -> Firing:
+        """Make of what each port gave the step's arguments, and what the outputs inherit: cause, lineage, origin (rule 10)."""
+        t = firing.t
         cause: int | None = None
         lineage: dict[str, int] | Mapping[str, int] | None = None
         droppable = True
-        for port in self.ports:
-            items = port.take(t)
+        for port, items in taken:
             firing.args[port.config.name] = port.value(items, t)
             if not items:
                 continue
@@ -206,21 +228,25 @@ class Cell:
         port.send(message, firing.token)
         return message
 
-    def end(self, fate: str = "consumed") -> None:
-        """The firing is over: its triggers have their fate and credits go back. `publish` when no other follows at once."""
+    def end(self, fate: str = "consumed", detail: str = "") -> int:
+        """The firing is over: its triggers have their fate and credits go back; how many of them are lost.
+
+        `publish` when no other follows at once.
+        """
         firing = self.firing
         assert firing is not None
         self.firing = None
         for edge in firing.each:
             edge.fates[fate] += 1
             edge.back.credit(1)  # type: ignore[union-attr]
-        if fate != "consumed":
-            self._lose(firing, fate)
+        lost = self._lose(firing, fate, detail) if fate != "consumed" else 0
         if firing.token is not None:
-            firing.token.release("done" if fate == "consumed" else fate)
+            firing.token.release((firing.answer or "done") if fate == "consumed" else fate)
+        return lost
 
-    def _lose(self, firing: Firing, fate: str) -> None:
+    def _lose(self, firing: Firing, fate: str, detail: str) -> int:
         """Give the triggers of a firing that was not stepped, or failed, their place in the ledger."""
+        lost = 0
         for port, items in firing.items:
             if not port.triggers:
                 continue
@@ -230,7 +256,9 @@ class Cell:
                         continue
                     item.edge.fates["consumed"] -= 1
                     item.edge.fates[fate] += 1
-                item.edge.lost(item.edge, item.message, fate)
+                item.edge.lost(item.edge, item.message, fate, detail)
+                lost += 1
+        return lost
 
     # -- bounds ------------------------------------------------------------------------------------
 

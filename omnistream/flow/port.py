@@ -63,7 +63,7 @@ class InEdge:
         """Give a message its fate, for the ledger if it is a loss."""
         self.fates[fate] += 1
         if fate not in ("consumed", "read", "superseded"):
-            self.lost(self, item.message, fate)
+            self.lost(self, item.message, fate, "")
             if item.ack is not None:
                 item.ack(fate)
                 item.ack = None
@@ -105,6 +105,7 @@ class Port:
         self.edges = edges
         self.form = form
         self.triggers = config.triggers
+        self.ended = False  # whether the input of the window that was taken last had ended
 
     def receive(self, edge: InEdge, message: Message[Any], bound: int, ack: Ack | None, arrival: int) -> None:
         """Take in a message that crossed `edge`."""
@@ -114,6 +115,12 @@ class Port:
         item = Item(edge, stamp, message, ack, arrival)
         if stamp < edge.bound:
             edge.choices += 1
+            if (
+                edge.bound >= INFINITY and self.triggers
+            ):  # another life of a sender that had ended; nothing can fire after the end
+                edge.end(item, "late")
+                edge.back.credit(1)  # type: ignore[union-attr]
+                return
             if edge.lift and not self.still_open(item):
                 item.stamp = edge.bound
         self.enter(edge, item)

@@ -22,7 +22,6 @@ class WindowPort(Port):
         assert config.window is not None
         self.size, self.hop = config.window.size_ns, config.window.hop_ns
         self.closed = -(1 << 62)
-        self.ended = False
 
     def ends(self, item: Item) -> range:
         """The ends of all windows that the message falls into; audio covers its samples, everything else a stamp.
@@ -187,14 +186,13 @@ class SessionPort(Port):
         for item in run:
             item.edge.items.remove(item)
             item.edge.fates["consumed"] += 1
+        self.ended = any(e.bound >= INFINITY and run[0].stamp < e.finite <= t for e in self.edges)
         return run
 
     def value(self, items: list[Item] | None, t: int) -> Any:
         if not items:
             return None
-        start = items[0].stamp
-        ended = any(e.bound >= INFINITY and start < e.finite <= t for e in self.edges)
-        return Window(start, t + 1, tuple(i.message for i in items), not ended)
+        return Window(items[0].stamp, t + 1, tuple(i.message for i in items), not self.ended)
 
     def trigger_arrival(self, t: int) -> int | None:
         run, end = self._session()

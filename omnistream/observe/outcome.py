@@ -25,6 +25,7 @@ class Outcome:
     rows: list[Row] = field(default_factory=list)
     records: dict[str, list[Any]] = field(default_factory=dict)
     restarts: Counter[str] = field(default_factory=Counter)
+    sinks: dict[str, str] = field(default_factory=dict)
     digest: str | None = None
     digest_note: str = ""
     duration_s: float = 0.0

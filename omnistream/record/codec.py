@@ -1,11 +1,13 @@
 """One recorded message as bytes: a msgpack map of what its stream knew about it, and its payload.
 
 This is the lossless form, for every payload type. Fields: ``v`` 1, ``seq``, ``epoch``, ``start_ns``, ``bound_ns``,
-``clock``, ``origin``, ``payload`` (canonical bytes). The stamp is MCAP's log time.
+``clock``, ``origin``, ``payload`` (canonical bytes), and where they are not a source's ``cause_ns`` and ``lineage``.
+The stamp is MCAP's log time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,10 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordedMessage:
-    """A message as its stream gave it. `bound_ns`: no later message of the stream was to be stamped below it, if known."""
+    """A message as its stream gave it. `bound_ns`: no later message of the stream was to be stamped below it, if known.
+
+    `cause_ns` None is the stamp, and `lineage` None the stream's own stamp, as for a sense.
+    """
 
     stamp_ns: int
     start_ns: int | None
@@ -32,11 +37,13 @@ class RecordedMessage:
     seq: int = 0
     clock_source: str = "host"
     origin: Origin | None = None
+    cause_ns: int | None = None
+    lineage: Mapping[str, int] | None = None
 
 
 def encode_record(message: RecordedMessage) -> bytes:
     """The map, without the stamp."""
-    fields = {
+    fields: dict[str, Any] = {
         "v": VERSION,
         "seq": message.seq,
         "epoch": message.epoch,
@@ -46,6 +53,10 @@ def encode_record(message: RecordedMessage) -> bytes:
         "origin": message.origin,
         "payload": encode_payload(message.payload),
     }
+    if message.cause_ns is not None:
+        fields["cause_ns"] = message.cause_ns
+    if message.lineage is not None:
+        fields["lineage"] = dict(message.lineage)
     return msgpack.packb(fields)  # type: ignore[return-value]
 
 
@@ -61,13 +72,22 @@ def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:
     start, bound, origin = fields.get("start_ns"), fields.get("bound_ns"), fields.get("origin")
     seq, epoch, clock = fields.get("seq", 0), fields.get("epoch", 0), fields.get("clock", "host")
     ok = _is_int(seq) and _is_int(epoch) and isinstance(clock, str) and (origin is None or _is_origin(origin))
-    if not (ok and all(n is None or _is_int(n) for n in (start, bound))):
-        raise PayloadError("a recorded message's seq, epoch, start_ns, bound_ns, clock or origin is of a wrong type")
-    return RecordedMessage(stamp_ns, start, decode_payload(fields["payload"]), bound, epoch, seq, clock, origin)
+    cause, lineage = fields.get("cause_ns"), fields.get("lineage")
+    ok = ok and (lineage is None or _is_lineage(lineage))
+    if not (ok and all(n is None or _is_int(n) for n in (start, bound, cause))):
+        raise PayloadError(
+            "a recorded message's seq, epoch, start_ns, bound_ns, cause_ns, clock, origin or lineage is of a wrong type"
+        )
+    payload = decode_payload(fields["payload"])
+    return RecordedMessage(stamp_ns, start, payload, bound, epoch, seq, clock, origin, cause, lineage)
 
 
 def _is_int(value: Any) -> bool:
     return type(value) is int
+
+
+def _is_lineage(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(k) is str and _is_int(v) for k, v in value.items())
 
 
 def _is_origin(value: Any) -> bool:

@@ -1,88 +1,172 @@
-"""Recording a live run: each worker writes its own sources' messages to a part; the parts become one file at the end."""
+"""Recording a live run: each life of a worker keeps what its sources brought and what its nodes did in a part of its own.
+
+A frame of a part is a tag and a body: ``M`` a message (a msgpack [stream, stamp], then the record), ``J`` a journal row.
+At the end the parts become one file.
+"""
 
 from __future__ import annotations
 
 import heapq
 import json
 import logging
-import queue
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from omnistream.errors import RecordingError
+import msgpack
+
+from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Graph
 from omnistream.message import Message
-from omnistream.node import Emit
-from omnistream.record.codec import RecordedMessage
-from omnistream.record.reader import Recording
+from omnistream.record.codec import RecordedMessage, decode_record, encode_record
+from omnistream.record.journal import Fired, Out, firings, reads_of
+from omnistream.record.spool import Spool, read_frames
 from omnistream.record.writer import RecordingWriter
 
-__all__ = ["PartRecorder", "join_parts"]
+__all__ = ["JOURNAL", "REPEATED", "RUN", "PartRecorder", "join_parts"]
 
+#: Attachments that hold journals are called "journal/WORKER.INCARNATION".
+JOURNAL = "journal/"
+#: The attachment of what does not rise: a source that was killed may begin again at stamps that it had given already.
+REPEATED = "repeated"
+#: The metadata of the run as a whole.
+RUN = "run"
 _log = logging.getLogger("omnistream.record")
-_QUEUE = 2000
 
 
 class PartRecorder:
-    """Called with every message that a source gave a seq. A thread writes; a full queue is counted, and the file says so."""
+    """What one life of a worker keeps. All of it is with the operating system before an effect of it leaves.
+
+    A disk that is full ends the recording, with a line in the log, and not the run; the file then says that it has a hole.
+    """
 
     def __init__(self, run_dir: str, worker: str, incarnation: int) -> None:
-        self._path = Path(run_dir, f"{worker}.{incarnation}.mcap")
-        self._queue: queue.Queue[tuple[Message[Any], int, str] | None] = queue.Queue(_QUEUE)
-        self._thread = threading.Thread(target=self._write, name="record", daemon=True)
-        self.lost = 0
-        self._thread.start()
+        self._dir, self._worker, self._incarnation = Path(run_dir), worker, incarnation
+        self._spool: Spool | None = Spool(_path(self._dir, worker, incarnation))
 
-    def __call__(self, message: Message[Any], emit: Emit[Any], bound: int) -> None:
-        try:
-            self._queue.put_nowait((message, bound, emit.clock_source))
-        except queue.Full:
-            self.lost += 1
+    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str) -> None:
+        """A message as it left a source, or an external node."""
+        m = message
+        cause = None if m.cause_ns == m.stamp_ns else m.cause_ns
+        lineage = None if m.lineage == {m.stream: m.stamp_ns} else m.lineage
+        record = RecordedMessage(
+            m.stamp_ns, m.start_ns, m.payload, bound_ns, m.epoch, m.seq, clock_source, m.origin, cause, lineage
+        )
+        self._append(b"M", _packed((m.stream, m.stamp_ns)), encode_record(record))
 
-    def _write(self) -> None:
-        writer: RecordingWriter | None = None
+    def opened(self, node: str) -> None:
+        self._row("o", node)
+
+    def fired(self, cell: Cell, firing: Firing, outs: Sequence[Out], fate: str) -> None:
+        """A firing, before its outputs leave. `fate` is empty while it goes on: `more` and `ended` follow."""
+        self._row("f", cell.name, firing.t, reads_of(cell, firing), outs, fate)
+
+    def more(self, node: str, outs: Sequence[Out]) -> None:
+        self._row("g", node, outs)
+
+    def ended(self, node: str, fate: str) -> None:
+        self._row("e", node, fate)
+
+    def consumed(self, cell: Cell, firing: Firing, fate: str, chain: bytes, void: Sequence[int]) -> None:
+        """A sink's firing, before it is written; `chain` is the sink's digest with it."""
+        self._row("s", cell.name, firing.t, reads_of(cell, firing), fate, chain, void)
+
+    def chain(self, sink: str) -> bytes:
+        """A sink's digest as the last life of its worker left it; empty where none did."""
+        for incarnation in range(self._incarnation - 1, -1, -1):
+            last = b""
+            path = _path(self._dir, self._worker, incarnation)
+            if path.exists():
+                with path.open("rb") as file:
+                    for row in firings([d[1:] for _, d in read_frames(file) if d[:1] == b"J"], incarnation):
+                        if isinstance(row, Fired) and row.node == sink and row.chain:
+                            last = bytes.fromhex(row.chain)
+            if last:
+                return last
+        return b""
+
+    def _row(self, *row: Any) -> None:
+        self._append(b"J", _packed(row))
+
+    def _append(self, *parts: bytes) -> None:
+        if self._spool is None:
+            return
         try:
-            while (item := self._queue.get()) is not None:
-                message, bound, clock_source = item
-                if writer is None:
-                    writer = RecordingWriter(self._path, start_ns=message.stamp_ns)
-                writer.write_message(message, bound, clock_source)
-        except RecordingError as error:
-            _log.error("the recording ends here: %s", error)
-        finally:
-            if writer is not None:
-                if self.lost:
-                    writer.metadata("holes", {"messages": str(self.lost)})
-                writer.close()
+            self._spool.append(*parts)
+        except OSError as error:
+            _log.error("the recording ends here: %s", error.strerror)
+            Path(self._dir, f"{self._worker}.{self._incarnation}.hole").touch()
+            self.close()
 
     def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join(10)
+        """Nothing is kept from now on. Idempotent."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
 
-def _stamped(recording: Recording, topic: str) -> Iterator[tuple[int, str, RecordedMessage]]:
-    for message in recording.messages(topic):
-        yield message.stamp_ns, topic, message
+def _packed(value: Any) -> bytes:
+    return msgpack.packb(value)  # type: ignore[return-value]
 
 
-def join_parts(run_dir: str, path: str, graph: Graph, start_ns: int, rows: Sequence[Row]) -> int:
-    """All parts of a run as one file, with the graph and the ledger inside; the number of messages.
+def _path(run_dir: Path, worker: str, incarnation: int) -> Path:
+    return run_dir / f"{worker}.{incarnation}.part"
 
-    Raises RecordingError where the file cannot be written.
+
+def _messages(file: BinaryIO, places: Sequence[tuple[int, int]], stream: str) -> Iterator[tuple[int, str, RecordedMessage]]:
+    for stamp, at in places:
+        file.seek(at)
+        _, data = next(read_frames(file))
+        unpacker = msgpack.Unpacker()
+        unpacker.feed(data[1:])
+        unpacker.unpack()
+        yield stamp, stream, decode_record(data[1 + unpacker.tell() :], stamp)
+
+
+def join_parts(
+    run_dir: str, path: str, graph: Graph, start_ns: int, rows: Sequence[Row], run: Mapping[str, Any] | None = None
+) -> int:
+    """All parts of a run as one file, with the graph, the journal and the ledger inside; the number of messages.
+
+    `run` is said of the run as a whole: its seed and its digest. Raises RecordingError where the file cannot be written.
     """
-    parts = [Recording(p) for p in sorted(Path(run_dir).glob("*.mcap"))]
     count = 0
     metadata = {"graph": graph.name, "file": graph.file, "sets": json.dumps(graph.sets), "sources": json.dumps(graph.sources)}
-    with RecordingWriter(path, start_ns=start_ns, metadata=metadata) as writer:
-        streams = [_stamped(part, topic) for part in parts for topic in part.streams()]
-        for _, topic, message in heapq.merge(*streams, key=lambda entry: entry[:2]):
-            writer.write(topic, message)
+    holes = sorted(p.stem for p in Path(run_dir).glob("*.hole"))
+    with ExitStack() as stack:
+        writer = stack.enter_context(RecordingWriter(path, start_ns=start_ns, metadata=metadata))
+        streams: list[Iterator[tuple[int, str, RecordedMessage]]] = []
+        journals: dict[str, bytes] = {}
+        for part in sorted(Path(run_dir).glob("*.part")):
+            file = stack.enter_context(part.open("rb"))
+            places: dict[str, list[tuple[int, int]]] = {}
+            journal: list[bytes] = []
+            for at, data in read_frames(file):
+                if data[:1] == b"M":
+                    unpacker = msgpack.Unpacker()
+                    unpacker.feed(data[1:1025])
+                    stream, stamp = unpacker.unpack()
+                    places.setdefault(stream, []).append((stamp, at))
+                else:
+                    journal.append(data[1:])
+            journals[part.stem] = _packed(journal)
+            streams += [_messages(file, found, stream) for stream, found in places.items()]
+        last: dict[str, int] = {}
+        repeated: list[Any] = []
+        for stamp, stream, message in heapq.merge(*streams, key=lambda entry: entry[:2]):
+            if stamp > last.get(stream, -1):
+                writer.write(stream, message)
+                last[stream] = stamp
+            else:
+                repeated.append((stream, stamp, encode_record(message)))
             count += 1
         writer.attach("graph.yaml", graph.text.encode(), "application/yaml")
         writer.attach("ledger.json", json.dumps([r.as_dict() for r in rows]).encode(), "application/json")
-    for part in parts:
-        part.close()
+        if repeated:
+            writer.attach(REPEATED, _packed(repeated), "application/msgpack")
+        for name, journal_bytes in journals.items():
+            writer.attach(JOURNAL + name, journal_bytes, "application/msgpack")
+        writer.metadata(RUN, {k: str(v) for k, v in (run or {}).items()} | ({"holes": ", ".join(holes)} if holes else {}))
     return count

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omnistream.clock import SystemClock
+from omnistream.engine.as_recorded import AsRecorded
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.graph.graph import Plan
 from omnistream.observe.outcome import Outcome
+from omnistream.record.evidence import RunEvidence
+from omnistream.record.part import join_parts
+from omnistream.record.reader import Recording
 
 
 async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:
@@ -19,10 +25,12 @@ async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:
     return await asyncio.wait_for(Conductor(plan, crew, clock, fresh=True, start_ns=start_ns).run(), 30)
 
 
-async def run_live(plan: Plan, kills: list[tuple[float, str]] = [], for_s: float | None = None) -> Outcome:  # noqa: B006
-    """A live run in which workers are dropped at the given seconds after the start."""
+async def run_live(
+    plan: Plan, kills: Sequence[tuple[float, str]] = (), for_s: float | None = None, record_in: str = ""
+) -> Outcome:
+    """A live run in which workers are dropped at the given seconds after the start; `record_in` is where to record it."""
     clock = SystemClock()
-    crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns))
+    crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns, run_dir=record_in, record=bool(record_in)))
     conductor = Conductor(plan, crew, clock, fresh=False)
 
     async def killer() -> None:
@@ -37,6 +45,19 @@ async def run_live(plan: Plan, kills: list[tuple[float, str]] = [], for_s: float
         return await asyncio.wait_for(conductor.run(for_s=for_s), 60)
     finally:
         task.cancel()
+
+
+def keep(plan: Plan, run_dir: str, path: Path, outcome: Outcome) -> None:
+    """The parts of a run as one recording."""
+    words = {"seed": 0, "digest": outcome.digest or "", "start_ns": outcome.started_ns}
+    join_parts(run_dir, str(path), plan.graph, outcome.started_ns, outcome.rows, words)
+
+
+async def replayed(plan: Plan, path: Path) -> tuple[Outcome, dict[str, int]]:
+    """A recording as it was recorded, and what its journal's end left undone."""
+    with Recording(path) as file:
+        replay = AsRecorded(plan, RunEvidence(file))
+        return await asyncio.wait_for(replay.run(), 60), replay.cut
 
 
 def check_accounts(outcome: Outcome) -> None:

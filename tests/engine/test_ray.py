@@ -15,7 +15,7 @@ import psutil
 import pytest
 from law_graphs import layouts, random_graph
 from law_nodes import LOGS
-from running import check_accounts, run_fresh
+from running import check_accounts, keep, replayed, run_fresh
 from test_live_laws import relay_chain
 
 from omnistream.clock import SystemClock
@@ -49,10 +49,12 @@ async def _watch() -> None:
         await asyncio.sleep(0.2)
 
 
-async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] | None = None) -> Outcome:
+async def on_ray(
+    plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] | None = None, recording: Path | None = None
+) -> Outcome:
     clock, home = SystemClock(), RunDir()
     try:
-        options = RunOptions(fresh=fresh, offset_ns=clock.offset_ns, run_dir=home.path)
+        options = RunOptions(fresh=fresh, offset_ns=clock.offset_ns, run_dir=home.path, record=recording is not None)
         crew = RayCrew(plan, options)
         conductor = Conductor(plan, crew, clock, fresh=fresh)
 
@@ -68,10 +70,13 @@ async def on_ray(plan: Plan, *, fresh: bool, kills: list[tuple[float, str]] | No
 
         task, watch = asyncio.create_task(killer()), asyncio.create_task(_watch())
         try:
-            return await asyncio.wait_for(conductor.run(), 60)
+            outcome = await asyncio.wait_for(conductor.run(), 60)
         finally:
             task.cancel()
             watch.cancel()
+        if recording is not None:
+            keep(plan, home.path, recording, outcome)
+        return outcome
     finally:
         home.remove()
 
@@ -97,6 +102,18 @@ async def test_commands_survive_killed_processes(nothing_left: None, tmp_path: P
     assert outcome.restarts == {"a": 2, "b": 1}
     assert effects == {f"s.{i}": 1 for i in range(300)}, outcome.ledger
     check_accounts(outcome)
+
+
+async def test_a_run_through_killed_processes_can_be_had_again(nothing_left: None, tmp_path: Path) -> None:
+    """Law 6, with SIGKILL of a source, a node and a sink."""
+    kills = [(0.3, "a"), (1.0, "k"), (1.6, "s"), (2.2, "b")]
+    plan = _to_file(relay_chain("rayrec", 300, 12, 2), tmp_path / "effects")
+    outcome = await on_ray(plan, fresh=False, kills=kills, recording=tmp_path / "run.mcap")
+    assert sum(outcome.restarts.values()) == 4
+    again, cut = await replayed(plan, tmp_path / "run.mcap")
+    assert not cut
+    assert outcome.digest is not None
+    assert again.digest == outcome.digest
 
 
 def _to_file(plan: Plan, path: Path) -> Plan:

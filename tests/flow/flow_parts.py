@@ -56,7 +56,7 @@ class Rig:
         self.backs = [Back() for _ in range(n)]
         for edge, back in zip(self.edges, self.backs, strict=True):
             edge.back = back
-            edge.lost = lambda edge, message, fate: self.lost.append((message.seq, fate))
+            edge.lost = lambda edge, message, fate, detail: self.lost.append((message.seq, fate))
         self.port: Port = make_port(self.config, self.edges, form)
         self.seqs = [0] * n
 

@@ -1,0 +1,93 @@
+"""The journal: one row for every firing, written before its outputs leave (rule 28), so that a run can be had again.
+
+A row is a msgpack list. ``reads`` is, for every port that gave something, [port, ended, [[edge, epoch, seq, stamp], ...]]:
+the port's place in the step, whether the input of a window had ended, and the messages by their place in ``from:``.
+``outs`` is [[output, seq, stamp], ...].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from omnistream.errors import RecordingError
+from omnistream.flow.cell import Cell, Firing
+
+__all__ = ["Fired", "Opened", "Out", "Reads", "firings", "reads_of"]
+
+#: port -> (its input had ended, [(edge, epoch, seq, effective stamp), ...])
+Reads = Mapping[int, tuple[bool, Sequence[tuple[int, int, int, int]]]]
+#: (output, seq, stamp)
+Out = tuple[str, int, int]
+
+
+@dataclass(slots=True)
+class Opened:
+    """A new life of a node: its state is empty, and its outputs bear this epoch."""
+
+    node: str
+    incarnation: int
+
+
+@dataclass(slots=True)
+class Fired:
+    """A firing. `fate` is "consumed", why it was not stepped or failed, or empty where the run broke off in it.
+
+    `chain` is a sink's digest after it; `void` are the ports of a sink whose payload had expired.
+    """
+
+    node: str
+    t: int
+    reads: Reads
+    outs: list[Out]
+    fate: str
+    chain: str = ""
+    void: Sequence[int] = field(default=())
+
+
+def reads_of(cell: Cell, firing: Firing) -> list[Any]:
+    """What a firing has read, as a row says it."""
+    found: list[Any] = []
+    for port, items in firing.items:
+        messages = [(i.edge.index, i.message.epoch, i.message.seq, i.stamp) for i in items]
+        found.append((cell.ports.index(port), port.ended, messages))
+    return found
+
+
+def firings(rows: Iterator[bytes] | Sequence[bytes], incarnation: int) -> Iterator[Opened | Fired]:
+    """The rows of one life of a worker, each firing whole. Raises RecordingError for what is no row."""
+    running: dict[str, Fired] = {}
+    for data in rows:
+        try:
+            row = msgpack.unpackb(data, use_list=False, strict_map_key=True)
+            match row:
+                case ("o", str() as node):
+                    yield Opened(node, incarnation)
+                case ("f", str() as node, int() as t, tuple() as reads, tuple() as outs, str() as fate):
+                    fired = Fired(node, t, _reads(reads), list(outs), fate)
+                    if fate:
+                        yield fired
+                    else:
+                        running[node] = fired
+                case ("g", str() as node, tuple() as outs):
+                    running[node].outs += outs
+                case ("e", str() as node, str() as fate):
+                    fired = running.pop(node)
+                    fired.fate = fate
+                    yield fired
+                case ("s", str() as node, int() as t, tuple() as reads, str() as fate, bytes() as chain, tuple() as void):
+                    yield Fired(node, t, _reads(reads), [], fate, chain.hex(), void)
+                case _:
+                    raise RecordingError("the journal holds a row of no known kind")
+        except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
+            raise RecordingError(f"the journal holds a damaged row: {type(error).__name__}: {str(error)[:80]}") from None
+    yield from running.values()
+
+
+def _reads(value: tuple[Any, ...]) -> Reads:
+    return {
+        int(port): (bool(ended), [(int(e), int(p), int(s), int(t)) for e, p, s, t in items]) for port, ended, items in value
+    }
