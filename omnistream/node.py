@@ -11,7 +11,7 @@ import inspect
 import logging
 import types
 import typing
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
@@ -41,6 +41,8 @@ class Context:
     the world outside.
     `live` is False in a replay, where no device may be opened. `report` adds a row to the ledger: something that was
     refused or went wrong, counted by its reason; the graph goes on.
+    `alloc(shape, dtype)` gives an array to fill; where it is to leave the worker it lies in shared memory, if it is large
+    and there is any, and emitting it copies nothing. It is read-only once it has been sent: take a new one for each message.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Context:
     cause: int = 0
     deadline: int = 0
     log: logging.Logger = dataclasses.field(default_factory=lambda: logging.getLogger("omnistream"))
+    alloc: Callable[[int | Sequence[int], Any], np.ndarray] = np.empty
 
 
 @dataclass(slots=True)

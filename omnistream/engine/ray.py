@@ -208,7 +208,9 @@ class RayCrew:
     def _gone(self, name: str, fd: int) -> None:
         asyncio.get_running_loop().remove_reader(fd)
         os.close(fd)
-        self._pidfds.pop(name, None)
+        if self._pidfds.get(name) != fd:  # of an earlier life
+            return
+        del self._pidfds[name]
         self._addresses.pop(name, None)
         death = self._deaths[name]
         if not death.done():
