@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
-from omnistream.cli.external import external_notices, refuse_external
+from omnistream.cli.external import external_notices, play_external, refuse_external
 from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError
@@ -115,13 +115,14 @@ def replay(
         replay_as_recorded(recording, graph, sets or (), summary)
         return
     with Recording(recording) as file:
-        bare = load_graph(graph, sets or ())
+        sets = [*(sets or ()), *play_external(load_graph(graph, sets or ()), recording, file.streams())]
+        bare = load_graph(graph, sets)
         refuse_external(bare)
         sources = [f"{n}={recording}" for n in _recorded(bare, file)]
         span = (file.start_ns, file.end_ns)
     if not sources:
         raise GraphError(f"{recording} has no stream for any source of {graph}")
-    found = find_streams(load_graph(graph, sets or (), sources))
+    found = find_streams(load_graph(graph, sets, sources))
     _execute(found, engine, layout, summary, fresh=True, span=span)
 
 

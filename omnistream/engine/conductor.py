@@ -88,6 +88,7 @@ class Conductor:
         self._lost_sinks: set[str] = set()
         self._ended: set[str] = set()
         self._had_ended: set[str] = set()
+        self._deaths: Counter[str] = Counter()
         self._done: set[str] = set()
         self._restarting: set[asyncio.Task[None]] = set()
         self._restart_times: list[int] = []
@@ -247,7 +248,8 @@ class Conductor:
 
     def _died(self, worker: str, why: str) -> None:
         """A worker is gone: the others force its ports, robots that depend on it rest, and it is made again (rule 25)."""
-        if worker in self.down:
+        self._deaths[worker] += 1
+        if worker in self.down:  # it died while it was made again: `_revive` will see that
             return
         self.down[worker] = why
         self.events.append(f"worker {worker} died ({why})")
@@ -282,9 +284,12 @@ class Conductor:
             self.outcome.rows.append(Row(now, worker, "restart", detail=f"its state is lost: {why}"))
             self.outcome.restarts[worker] += 1
             try:
+                deaths = self._deaths[worker]
                 losses = {k: v for k, v in self._edge_losses.items() if k.startswith(prefixes)}
                 await self.crew.restart(worker, losses)
-                break
+                if self._deaths[worker] == deaths:
+                    break
+                why = "it died while it was made again"
             except OmniStreamError as error:
                 why = str(error)
                 _log.warning("worker %s did not come back: %s", worker, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -26,12 +27,12 @@ class RaisesThird(Node):
 
 @dataclass(kw_only=True)
 class Cloud(Node):
-    """Asks the world."""
+    """Asks the world, which never answers twice alike."""
 
     external: ClassVar[bool] = True
 
     async def step(self, message: Event) -> Event:
-        return message
+        return Event(message.kind, {"answer": uuid.uuid4().hex})
 
 
 @dataclass(kw_only=True)
