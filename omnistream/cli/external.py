@@ -1,4 +1,4 @@
-"""External nodes (rule 27): their outputs are no function of their inputs, so a recording keeps them, and a replay plays them."""
+"""External nodes (rule 27): no function of their inputs, so a recording keeps what they say, and a replay plays it."""
 
 from __future__ import annotations
 
