@@ -138,7 +138,8 @@ class Hosted:
         self.firings += 1
         self.journaled = False
         if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
-            self._journal([], "skipped")
+            if self.worker.recorder is not None:
+                self._journal([], "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
@@ -173,7 +174,8 @@ class Hosted:
     def end(self, failure: str) -> None:
         """The firing is over; `failure` says why its inputs are lost, if they are."""
         fate = "error" if failure else "consumed"
-        self._journal([], fate)
+        if self.worker.recorder is not None:
+            self._journal([], fate)
         if not self.cell.end(fate, failure) and failure:
             self._report("error", failure)
 
@@ -213,9 +215,10 @@ class Hosted:
         All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
         """
         outs = outputs_of(self.ports, result) if result is not None else ()
-        for out, payload, _ in outs:
-            if out in self.remote:
-                pack(payload)  # what cannot cross is refused here, where the fault is
+        if self.remote:
+            for out, payload, _ in outs:
+                if out in self.remote:
+                    pack(payload)  # what cannot cross is refused here, where the fault is
         if self.worker.recorder is not None:
             self._journal(outs, fate)
         for out, payload, start in outs:
@@ -226,10 +229,8 @@ class Hosted:
 
     def _journal(self, outs: Sequence[tuple[str, Any, int | None]], fate: str) -> None:
         """Say what is about to leave, before it does (rule 28)."""
-        recorder, cell = self.worker.recorder, self.cell
-        if recorder is None:
-            return
-        firing = cell.firing
+        recorder, cell, firing = self.worker.recorder, self.cell, self.cell.firing
+        assert recorder is not None
         assert firing is not None
         said = [(out, cell.outs[out].seq, max(firing.t, cell.outs[out].bound)) for out, _, _ in outs]
         if not self.journaled:
