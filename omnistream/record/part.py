@@ -10,7 +10,7 @@ import heapq
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -97,7 +97,8 @@ class PartRecorder:
             self._spool.append(*parts)
         except OSError as error:
             _log.error("the recording ends here: %s", error.strerror)
-            Path(self._dir, f"{self._worker}.{self._incarnation}.hole").touch()
+            with suppress(OSError):
+                Path(self._dir, f"{self._worker}.{self._incarnation}.hole").touch()
             self.close()
 
     def close(self) -> None:

@@ -1,0 +1,71 @@
+"""Of a spool, every frame that was appended is read again, up to the first that is damaged or cut."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnistream.message import Event, Message
+from omnistream.record.part import PartRecorder
+from omnistream.record.spool import Spool, read_frames
+
+frames = st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=3), min_size=1, max_size=8)
+
+
+def spooled(path: Path, content: list[list[bytes]]) -> bytes:
+    path.unlink(missing_ok=True)
+    spool = Spool(path)
+    for parts in content:
+        spool.append(*parts)
+    spool.close()
+    spool.close()
+    return path.read_bytes()
+
+
+@given(frames)
+def test_what_was_appended_is_read(tmp_path_factory: pytest.TempPathFactory, content: list[list[bytes]]):
+    data = spooled(tmp_path_factory.mktemp("s") / "x.part", content)
+    assert [frame for _, frame in read_frames(io.BytesIO(data))] == [b"".join(parts) for parts in content]
+
+
+@given(frames, st.data())
+def test_a_cut_or_a_flipped_byte_leaves_the_frames_before_it(
+    tmp_path_factory: pytest.TempPathFactory, content: list[list[bytes]], draw: st.DataObject
+):
+    data = spooled(tmp_path_factory.mktemp("s") / "x.part", content)
+    at = draw.draw(st.integers(0, len(data) - 1))
+    flipped = data[:at] + bytes([data[at] ^ draw.draw(st.integers(1, 255))]) + data[at + 1 :]
+    whole = [b"".join(parts) for parts in content]
+    ends = [sum(len(frame) + 8 for frame in whole[: n + 1]) for n in range(len(whole))]
+    before = whole[: sum(end <= at for end in ends)]
+    for damaged in (data[:at], flipped):
+        assert [frame for _, frame in read_frames(io.BytesIO(damaged))] == before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB."""
+    there = tmp_path / "disk"
+    there.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(there)], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield there
+    subprocess.run(["umount", str(there)], check=True)
+
+
+def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk: Path, caplog: pytest.LogCaptureFixture):
+    recorder = PartRecorder(str(small_disk), "w", 0)
+    for seq in range(60):
+        payload = Event("x", {"text": "y" * 2000})
+        recorder.message(Message("s.out", 0, seq, ("s.out", 0, seq), seq, seq, seq, {"s.out": seq}, payload), None, "host")
+    assert [r.getMessage() for r in caplog.records] == ["the recording ends here: No space left on device"]
+    assert (small_disk / "w.0.hole").exists()
+    with (small_disk / "w.0.part").open("rb") as file:
+        assert 10 < len(list(read_frames(file))) < 60
