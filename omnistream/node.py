@@ -92,8 +92,7 @@ class Node:
 
     #: True: a step computes for long and is run off the event loop (in a thread).
     blocking: ClassVar[bool] = False
-    #: True: outputs depend on more than inputs, time and rng (a cloud model). `replay` refuses such a node, since a recording
-    #: keeps only what sources bring.
+    #: True: outputs depend on more than inputs, time and rng (a cloud model): a recording keeps them, and a replay plays them.
     external: ClassVar[bool] = False
 
     async def open(self, ctx: Context) -> None:

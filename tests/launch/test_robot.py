@@ -79,6 +79,23 @@ async def test_it_drives_prints_and_ends_when_told(tmp_path):
         assert "STOP (asked to)" in out.decode()
 
 
+async def test_a_stop_that_comes_again_is_told_once(tmp_path):
+    """A stop is sent until it is acknowledged, and once more at the end; the diary has each, the terminal has news."""
+    async with connected(tmp_path) as (sink, process, read):
+        await events(read, "link")
+        await sink.write(None, message(1, "stop"))
+        await events(read, "stop", 1)
+        await sink.write(None, message(2, "stop"))
+        await events(read, "stop", 2)
+        await sink.write(message(3, "pick", "cup"))
+        await events(read, "action", 1)
+        await sink.write(None, message(4, "stop"))
+        await events(read, "stop", 3)
+        process.send_signal(signal.SIGTERM)
+        out, _ = await process.communicate()
+        assert out.decode().splitlines() == ["connected", "stop (asked to)", "pick cup", "stop (asked to)"]
+
+
 async def test_its_own_watchdog_stops_it_within_a_tenth_whatever_the_link_says(tmp_path):
     async with connected(tmp_path, watchdog_ms=60_000) as (sink, _, read):
         took = []
