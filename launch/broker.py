@@ -8,10 +8,8 @@ Says which it is, runs until it is ended, and leaves no file behind (with --keep
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import importlib.util
-import logging
 import os
 import pwd
 import shutil
@@ -26,7 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from processes import end, free_port, spawn
 
-__all__ = ["Broker", "start"]
+__all__ = ["Broker", "find_mosquitto", "start"]
 
 READY_S = 10.0
 MISSING = "no MQTT broker: run make setup, which brings the embedded one, or install mosquitto (apt-get install mosquitto)"
@@ -47,17 +45,22 @@ def start(port: int = 0, *, embedded: bool = False, keep: str = "", quiet: bool 
     """Start one and wait until it answers. Raises SystemExit with a sentence where that cannot be."""
     port = port or free_port()
     _check(port)
-    program = None if embedded else shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    program = None if embedded else find_mosquitto()
     output = subprocess.DEVNULL if quiet else None
     if program is not None:
         broker = Broker(_version(program), port, _mosquitto(program, port, keep, output))
     elif importlib.util.find_spec("amqtt") is not None:
-        args = [sys.executable, __file__, "--serve-embedded", "--port", str(port)]
+        args = [sys.executable, str(Path(__file__).with_name("embedded_broker.py")), str(port)]
         broker = Broker("amqtt (embedded, MQTT 3.1.1)", port, spawn(args, stdout=output, stderr=output))
     else:
         raise SystemExit(MISSING)
     _wait(broker)
     return broker
+
+
+def find_mosquitto() -> str | None:
+    """The program; Debian keeps it where a user's PATH does not lead."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def _check(port: int) -> None:
@@ -110,32 +113,12 @@ def _wait(broker: Broker) -> None:
     raise SystemExit(f"{broker.name} did not answer on port {broker.port} within {READY_S:g} s")
 
 
-async def _serve_embedded(port: int) -> None:
-    from amqtt.broker import Broker as Embedded
-
-    logging.getLogger("amqtt").setLevel(logging.ERROR)
-    logging.getLogger("transitions").setLevel(logging.ERROR)
-    anonymous = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-    broker = Embedded({"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}, "plugins": anonymous})
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await broker.start()
-    await ended.wait()
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(broker.shutdown(), 1)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
     parser.add_argument("--embedded", action="store_true", help="the embedded broker even where mosquitto is installed")
     parser.add_argument("--keep", default="", metavar="DIR", help="keep sessions there over a restart (mosquitto)")
-    parser.add_argument("--serve-embedded", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve_embedded:
-        asyncio.run(_serve_embedded(options.port))
-        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     broker = start(options.port, embedded=options.embedded, keep=options.keep)
     print(f"{broker.name} on {broker.url}", flush=True)

@@ -1,4 +1,4 @@
-"""Brokers for tests: mosquitto as the demo starts it, one that refuses MQTT 5 in front of it, and some that are no brokers."""
+"""Brokers for tests: mosquitto as the demo starts it, or else the embedded one; one that refuses MQTT 5; some that are none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import pytest
 
 from omnistream.clock import SystemClock
 from omnistream.message import INFINITY, MS, Action, Caption, Message
@@ -27,6 +28,10 @@ def load(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+#: For MQTT 5, sessions that outlive a connection or the broker, and limits on what is under way: the embedded broker has none.
+needs_mosquitto = pytest.mark.skipif(load("broker").find_mosquitto() is None, reason="mosquitto is not installed")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from omnistream_drivers.mqtt_actions import MqttActions
 from omnistream_drivers.protocol import Ping, Pong, decode, encode
 
 sys.path.append(str(Path(__file__).parent))
-from mqtt_parts import action, listening, mosquitto, refuses_five, until
+from mqtt_parts import action, listening, mosquitto, needs_mosquitto, refuses_five, until
 
 pytestmark = pytest.mark.broker
 
@@ -112,6 +112,7 @@ async def test_safe_at_the_end_and_after_a_restart_there_is_a_stop(port):
         assert "run has ended" in (await heard(got)).text
 
 
+@needs_mosquitto
 async def test_a_stop_overtakes_what_waits_for_the_broker_and_survives_its_restart(tmp_path):
     with mosquitto(keep=str(tmp_path)) as broker:
         options = {"identifier": "arm", "clean_session": False}
@@ -181,6 +182,7 @@ async def test_the_old_protocol_carries_the_same(port):
         assert (await heard(got)).valid_until_ns == message.payload.valid_until_ns
 
 
+@needs_mosquitto
 @pytest.mark.skipif(not shutil.which("mosquitto_sub"), reason="mosquitto-clients is not installed")
 async def test_a_robot_that_we_did_not_write(port):
     robot = await asyncio.create_subprocess_exec(
@@ -203,6 +205,7 @@ async def test_a_robot_that_we_did_not_write(port):
         await until(lambda: driver.counts["acked_done"] == 1)
 
 
+@needs_mosquitto
 async def test_two_of_the_same_name_do_not_end_each_other_for_ever(port):
     """MQTT lets the newer one have the name; the older one reports it and waits longer each time."""
     async with sink(port) as first, sink(port) as second:

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import aiomqtt
@@ -25,7 +26,7 @@ from omnistream_drivers.mqtt_address import Broker, check_topic
 from omnistream_drivers.mqtt_captions import MqttCaptions
 
 sys.path.append(str(Path(__file__).parent))
-from mqtt_parts import caption, listening, mosquitto, refuses_five, until
+from mqtt_parts import caption, listening, mosquitto, needs_mosquitto, refuses_five, until
 
 pytestmark = pytest.mark.broker
 
@@ -52,6 +53,7 @@ def reasons(driver):
     return [reason for reason, _ in driver.rows]
 
 
+@needs_mosquitto
 async def test_a_caption_arrives_as_the_agreed_json_with_its_deadline(port):
     five = aiomqtt.ProtocolVersion.V5
     async with sink(port) as driver, listening(port, "ar/captions", protocol=five) as got:
@@ -159,7 +161,9 @@ async def test_the_embedded_broker_does_too():
     with mosquitto(embedded=True) as broker:
         found = acaptions(broker.url, "ar/captions")
         first = asyncio.create_task(anext(found))
+        begun = time.monotonic()
         async with sink(broker.port) as driver:
+            assert time.monotonic() - begun < 1, "it says at once that it knows no MQTT 5"
             assert driver._link.version == 4
             for i in range(40):
                 await driver.write(caption(i))
@@ -167,7 +171,28 @@ async def test_the_embedded_broker_does_too():
                 if first.done():
                     break
         assert (await first).id.startswith("c")
+        assert driver.rows == []
         await found.aclose()
+
+
+async def test_the_embedded_broker_outlives_what_is_no_client():
+    with mosquitto(embedded=True) as broker:
+        for data in (
+            b"",
+            b"\x10",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\xff" * 50,
+            b"\x10\x0c\x00\x04MQTT\x04",
+            random.Random(3).randbytes(500),
+        ):
+            with socket.create_connection(("127.0.0.1", broker.port)) as wire:
+                wire.sendall(data)
+        async with (
+            sink(broker.port) as driver,
+            listening(broker.port, "ar/captions", protocol=aiomqtt.ProtocolVersion.V311) as got,
+        ):
+            await driver.write(caption(1))
+            assert json.loads((await asyncio.wait_for(got.get(), 2)).payload)["id"] == "c1"
 
 
 async def test_what_never_reached_a_broker_is_told_at_the_end(unused_tcp_port):

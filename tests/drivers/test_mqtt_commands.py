@@ -18,7 +18,7 @@ from omnistream_drivers.mqtt_commands import MqttCommands
 from omnistream_drivers.protocol import Ack, decode
 
 sys.path.append(str(Path(__file__).parent))
-from mqtt_parts import listening, mosquitto, refuses_five, until
+from mqtt_parts import listening, mosquitto, needs_mosquitto, refuses_five, until
 
 pytestmark = pytest.mark.broker
 
@@ -114,6 +114,7 @@ async def test_what_was_said_before_the_run_is_not_done(port):
             assert [e.origin[2] for e in driver.got] == ["10"]
 
 
+@needs_mosquitto
 @pytest.mark.parametrize("old", [False, True])
 async def test_unsettled_commands_come_again_after_a_crash_with_the_same_origin_and_settled_ones_do_not(port, old):
     async with contextlib.AsyncExitStack() as stack:
@@ -138,6 +139,7 @@ async def test_unsettled_commands_come_again_after_a_crash_with_the_same_origin_
         assert ("client", "c", "0") not in again  # 2 may come again: MQTT acknowledges in order, and 1 was before it
 
 
+@needs_mosquitto
 async def test_a_lost_connection_loses_no_command_and_doubles_none(port):
     async with source(port, settle=None, topic="robot/cut") as driver, aiomqtt.Client("127.0.0.1", port) as client:
         await client.publish("robot/cut", command(0), qos=1)
@@ -157,6 +159,7 @@ async def test_a_lost_connection_loses_no_command_and_doubles_none(port):
         driver.got[2].settled("done")
 
 
+@needs_mosquitto
 async def test_a_graph_without_room_leaves_the_rest_with_the_broker(port):
     ctx = context("typed", clock=SystemClock())
     driver = MqttCommands(url=f"mqtt://127.0.0.1:{port}", topic="robot/full")
