@@ -61,7 +61,7 @@ class Simulation:
         self._fresh_ns = self._stepped_ns = time.monotonic_ns()
         self._printed_ns = 0
         self._going = False
-        self._said = ""
+        self._told = ""  # why it stopped, if that was the last word
 
     def obey(self, action: ActionFrame) -> None:
         now = time.monotonic_ns()
@@ -104,15 +104,16 @@ class Simulation:
         self._going = False
         self._note(now, "stop", why=why, id=action_id, was_moving=was)
         said = f"STOP ({why})  {self.drive}" if was else f"stop ({why})"
-        if said != self._said:  # stops come again and again; whoever reads along is told once
+        if was or why != self._told:  # stops come again and again; whoever reads along is told once
             self._say(said)
+            self._told = why
 
     def link(self, *, up: bool) -> None:
         self._note(time.monotonic_ns(), "link", up=up)
         self._say("connected" if up else "has lost the link")
 
     def _say(self, text: str) -> None:
-        self._said = text
+        self._told = ""
         if not self._quiet:
             print(text, flush=True)
 

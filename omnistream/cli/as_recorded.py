@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from omnistream.cli.files import check_output
+from omnistream.cli.screen import screen
 
 __all__ = ["replay_as_recorded"]
 
@@ -24,7 +23,7 @@ def replay_as_recorded(recording: str, graph: str, sets: Sequence[str], summary_
 
     if summary_file is not None:
         check_output("--summary", summary_file)
-    console = Console()
+    console = screen()
     with Recording(recording) as file:
         evidence = RunEvidence(file)
         plan = make_plan(load_graph(graph, [*evidence.sets, *sets]), "planned")

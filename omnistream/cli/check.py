@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from omnistream.cli.files import find_streams
+from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def check(
 
     found = find_streams(load_graph(graph, sets or (), sources or ()))
     plan = make_plan(found)
-    console = Console(soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(width=160)
+    console = screen()
     if not quiet:
         _show(console, found, plan)
     for notice in (*plan.notices, *label_notices(found)):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from omnistream.cli.screen import screen
 from omnistream_drivers.devices import Device, alsa_microphones, cameras, pulse_microphones
 
 __all__ = ["list_devices"]
@@ -14,7 +15,7 @@ __all__ = ["list_devices"]
 
 def list_devices(console: Console | None = None) -> None:
     """List this machine's cameras and microphones, each with the line that a graph needs; or what serves instead."""
-    console = console or Console()
+    console = console or screen()
     seen, heard = cameras(), alsa_microphones() + pulse_microphones()
     if seen:
         console.print(_table("Cameras", "camera", seen))

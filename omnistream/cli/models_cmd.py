@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 
 __all__ = ["models"]
@@ -27,8 +27,7 @@ def list_models() -> None:
     for name, model in registry().items():
         size = f"{model.size / 1e6:.1f} MB"
         table.add_row(name, "yes" if is_cached(name) else "no", size, model.package.licence, str(model.package), model.what)
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table, highlight=False)
+    screen().print(table, highlight=False)
     typer.echo(f"kept in {cache_dir()}")
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ def nodes(
     from omnistream.graph.describe import describe
     from omnistream.graph.registry import add_folder
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
+    console = screen()
     if name is None:
         _list(console)
     else:

@@ -18,6 +18,7 @@ from rich.markup import escape
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
 from omnistream.cli.external import external_notices, play_external, refuse_external
 from omnistream.cli.files import check_output, find_streams
+from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError
 
@@ -158,7 +159,7 @@ def _execute(
             Path(summary_file).parent.mkdir(parents=True, exist_ok=True)
         check_output("--summary", summary_file)
     plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value)
-    console = Console()
+    console = screen()
     notices = [*plan.notices, *(external_notices(graph) if record is not None else ())]
     if engine is Engine.local and not fresh:  # the engine on Ray knows whether there is a cluster, and says so itself
         notices += label_notices(graph)

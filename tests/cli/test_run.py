@@ -52,6 +52,15 @@ def test_the_summary_has_every_field(tmp_path: Path):
     assert len(summary["digest"]) == 32
 
 
+def test_a_line_of_the_summary_is_whole_where_no_terminal_is(tmp_path: Path):
+    recording = tmp_path / "r.mcap"
+    omnistream("run", ticks(tmp_path), "--engine", "local", "--record", recording)
+    out = omnistream("run", ticks(tmp_path), "--engine", "local", "--source", f"ticks={recording}").out
+    (line,) = [line for line in out.splitlines() if line.startswith("  reaction ")]
+    assert line.endswith("from the newest sample needed to the socket")
+    assert len(line) > 80
+
+
 def test_a_reaction_is_measured_from_what_was_sensed(tmp_path: Path):
     recording = tmp_path / "r.mcap"
     omnistream("run", ticks(tmp_path), "--engine", "local", "--record", recording)

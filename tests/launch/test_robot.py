@@ -89,11 +89,18 @@ async def test_a_stop_that_comes_again_is_told_once(tmp_path):
         await events(read, "stop", 2)
         await sink.write(message(3, "pick", "cup"))
         await events(read, "action", 1)
-        await sink.write(None, message(4, "stop"))
-        await events(read, "stop", 3)
+        for seq in (4, 5):
+            await sink.write(message(seq, x_mps=0.3))
+            await events(read, "action", seq - 2)
+            for again in (10, 20):
+                before = len([e for e in read() if e["event"] == "stop"])
+                await sink.write(None, message(seq + again, "stop"))
+                await events(read, "stop", before + 1)
         process.send_signal(signal.SIGTERM)
         out, _ = await process.communicate()
-        assert out.decode().splitlines() == ["connected", "stop (asked to)", "pick cup", "stop (asked to)"]
+        said = [line.split("  ")[0] for line in out.decode().splitlines()]
+        told = [line for line in said if "m/s" not in line and not line.startswith("goes")]
+        assert told == ["connected", "stop (asked to)", "pick cup", "STOP (asked to)", "STOP (asked to)"]
 
 
 async def test_its_own_watchdog_stops_it_within_a_tenth_whatever_the_link_says(tmp_path):
