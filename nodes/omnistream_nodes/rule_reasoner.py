@@ -114,9 +114,10 @@ class RuleReasoner(Node):
 
     async def step(
         self,
+        *,
+        stop: Event | None = None,  # first: what comes of both at once is the stop's (rule 24), whenever they meet
         intent: Command | None,
         gesture: Recent[Gesture] = Recent(),  # noqa: B008 (an empty tuple)
-        stop: Event | None = None,
     ) -> ReasonerOutputs | None:
         if stop is not None:
             self._stop_ns = max(self._stop_ns, self._ctx.now)

@@ -64,7 +64,7 @@ class Mind:
         if self.ctx.now == 0:
             await self.node.open(self.ctx)
         self.ctx.now, self.ctx.cause = at(now), at(now if cause is None else cause)
-        return await self.node.step(intent, gestures, stop) or ReasonerOutputs(None, None, None)
+        return await self.node.step(intent=intent, gesture=gestures, stop=stop) or ReasonerOutputs(None, None, None)
 
     @property
     def reasons(self) -> list[str]:
