@@ -37,6 +37,8 @@ class _Model:
 
         from omnistream_models import model_path
 
+        # LiteRT 2.3 says on stderr that it made its CPU delegate; nothing in its Python package, and no variable, reaches that
+        # logger, and stderr is not ours alone to turn away.
         self._run: Any = Interpreter(str(model_path(name)), num_threads=threads)
         self._run.allocate_tensors()
         self._input = self._run.get_input_details()[0]["index"]
