@@ -80,14 +80,17 @@ def encode_batch(
             if spot is None:
                 parts.append(_flat(array))
         count += len(arrays)
-    if told or any(places):
-        parts[0] = msgpack.packb((sender, incarnation, receiver, plain, places if any(places) else None, told))
+    some = len(parts) - 1 < len(places)
+    if told or some:
+        parts[0] = msgpack.packb((sender, incarnation, receiver, plain, places if some else None, told))
     else:
         parts[0] = msgpack.packb((sender, incarnation, receiver, plain))
     return parts
 
 
-def _flat(array: np.ndarray) -> memoryview:
+def _flat(array: np.ndarray) -> Any:
+    if array.nbytes < 4096:
+        return array.tobytes()
     flat: Any = np.ascontiguousarray(array).reshape(-1)
     return memoryview(flat).cast("B")
 

@@ -27,7 +27,8 @@ from omnistream.message import (
     VideoFrame,
 )  # fmt: skip
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+#: All but the one key that a map may not have; hypothesis finds it in the source.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(lambda t: t != "\0nd")
 times = st.integers(-(1 << 63), (1 << 63) - 1)
 floats = st.floats() | st.sampled_from([0.0, -1.5, float("nan"), float("inf")])
 readings = st.dictionaries(texts, floats, max_size=4)
