@@ -93,6 +93,7 @@ class Conductor:
         self._restarting: set[asyncio.Task[None]] = set()
         self._restart_times: list[int] = []
         self._failure: OmniStreamError | None = None
+        self._opened = False
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
 
@@ -110,11 +111,9 @@ class Conductor:
         self.crew.on_death(self._died)
         try:
             if not await self._begin():
+                if self._opened:  # what was opened is brought to rest
+                    await self._all("close", missing_ok=True)
                 return self.outcome
-            await self._all("connect", self.crew.addresses())
-            self.outcome.started_ns = self.clock.now()
-            self._start_ns = self.start_ns if self.fresh else self.outcome.started_ns
-            await self._all("start", self._start_ns)
             if self.fresh:
                 await self._conduct_fresh()
             else:
@@ -133,8 +132,8 @@ class Conductor:
         return self.outcome
 
     async def _begin(self) -> bool:
-        """Make the workers. False if the run was stopped meanwhile."""
-        making, stopping = asyncio.ensure_future(self.crew.begin()), asyncio.ensure_future(self._stop.wait())
+        """Make the workers and let them start. False if the run was stopped meanwhile."""
+        making, stopping = asyncio.ensure_future(self._launch()), asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({making, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not making.done():
@@ -145,6 +144,14 @@ class Conductor:
             for task in (making, stopping):
                 task.cancel()
             await asyncio.gather(making, stopping, return_exceptions=True)
+
+    async def _launch(self) -> None:
+        await self.crew.begin()
+        self._opened = True
+        await self._all("connect", self.crew.addresses())
+        self.outcome.started_ns = self.clock.now()
+        self._start_ns = self.start_ns if self.fresh else self.outcome.started_ns
+        await self._all("start", self._start_ns)
 
     async def _all(self, method: str, *args: Any, missing_ok: bool = False) -> list[Any]:
         calls: list[Awaitable[Any]] = [self.crew.call(w, method, *args) for w in self.workers if w not in self.down]

@@ -221,7 +221,11 @@ class RayCrew:
     async def _guard(self, name: str, reference: Any, timeout_s: float | None = None) -> Any:
         """An actor's answer; an error at once if its process dies before it."""
         answer = asyncio.ensure_future(_awaited(reference))
-        done, _ = await asyncio.wait({answer, self._deaths[name]}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            done, _ = await asyncio.wait({answer, self._deaths[name]}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
         if answer in done:
             try:
                 return answer.result()

@@ -154,7 +154,7 @@ class Worker:
                     owner.remote = True
                 else:
                     owner.remote.add(wire.output)
-                edge.link = RemoteLink(self.exchange, peer, wire.number, wire.config.queue.policy == "block")
+                edge.link = RemoteLink(self.exchange, peer, wire.number, not wire.config.queue.droppable)
                 entry = self.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
                 edge.beyond = lambda: entry.beyond
         elif there:

@@ -173,7 +173,7 @@ class Cell:
                 continue
             if port.config.take == "each":
                 firing.each.append(items[0].edge)
-            block = port.config.queue.policy == "block"
+            block = not port.config.queue.droppable
             droppable = droppable and not block
             newest = items[0].message if len(items) == 1 else max(items, key=lambda i: i.stamp).message
             if cause is None or newest.cause_ns < cause:

@@ -45,7 +45,7 @@ class InEdge:
         self.key = key
         self.index = index
         self.delay = config.delay_ns
-        self.block = config.queue.policy == "block"
+        self.block = not config.queue.droppable
         self.lift = self.block and config.triggers
         self.items: deque[Item] = deque()
         self.bound = self.delay
