@@ -245,13 +245,14 @@ class Sized(Source):
     fast: int = 0
 
     async def run(self, ctx: Context) -> AsyncIterator[Features | VideoFrame]:
-        for name in SIZES:
-            array = array_of(name)
+        arrays = {name: array_of(name) for name in SIZES}
+        for name, array in arrays.items():
             when = ctx.clock.now() + 300_000_000
             for _ in range(self.count):
                 when += 20_000_000
                 await ctx.clock.sleep_until(when)
                 yield payload_of(name, array)
+        await ctx.clock.sleep_until(ctx.clock.now() + 300_000_000)
         for _ in range(self.fast):
             yield payload_of("64 B", np.zeros(64, np.uint8))
 
