@@ -176,7 +176,7 @@ class ZmqActions(ActionSink):
         self._reports.add(
             "slow_client", f"client {client.name} does not read; {frame.kind} {frame.id} was not sent", frame.sent_ns
         )
-        if client.stop is None:
+        if not client.blocked:  # a stop that has gone out already lies before what is missing now
             client.stop, client.stop_sent_ns = self.gate.stop("the client fell behind", frame.sent_ns), None
         return False
 

@@ -277,6 +277,18 @@ async def test_json_clients_are_served_in_json():
         assert (await peer.socket.recv()).startswith(b'{"v": 1, "type": "action"')
 
 
+async def test_each_gap_is_followed_by_a_stop_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    """Also one that opens while the stop of the gap before is out and not acknowledged yet."""
+    async with sink(heartbeat_ms=5000) as driver, Peer(driver.endpoint) as peer:
+        await peer.hello()
+        send, full = driver._send_multipart, [False]
+        monkeypatch.setattr(driver, "_send_multipart", lambda *what: zmq.Again() if full[0] else send(*what))
+        for seq, full[0] in enumerate((False, True, False, True, False)):
+            await driver.write(message(seq))
+        heard = [await peer.hear() for _ in range(5)]
+        assert ["stop" if f.is_stop else f.seq for f in heard] == [0, "stop", 2, "stop", 4]
+
+
 async def test_a_client_that_does_not_read_is_dropped_for_and_stopped_before_it_moves_again():
     """ROUTER would drop without a word; here each drop is counted, and what is read first afterwards is a stop."""
     async with sink(heartbeat_ms=5000) as driver, Peer(driver.endpoint) as peer:
