@@ -93,7 +93,7 @@ class Conductor:
         self._restarting: set[asyncio.Task[None]] = set()
         self._restart_times: list[int] = []
         self._failure: OmniStreamError | None = None
-        self._opened = False
+        self._opened = self._ending = False
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
 
@@ -110,17 +110,19 @@ class Conductor:
         """Run until the sources `until` have ended (all sources, if none is named) and nothing is left to do."""
         self.crew.on_death(self._died)
         try:
-            if not await self._begin():
-                if self._opened:  # what was opened is brought to rest
+            try:
+                if not await self._begin():
+                    return self.outcome
+                if self.fresh:
+                    await self._conduct_fresh()
+                else:
+                    await self._conduct_live(until, for_s, drain_s)
+                self.outcome.duration_s = (self.clock.now() - self.outcome.started_ns) / 1e9
+                await self._look()
+            finally:
+                self._ending = True
+                if self._opened:  # whatever ended the run, what was opened is brought to rest
                     await self._all("close", missing_ok=True)
-                return self.outcome
-            if self.fresh:
-                await self._conduct_fresh()
-            else:
-                await self._conduct_live(until, for_s, drain_s)
-            self.outcome.duration_s = (self.clock.now() - self.outcome.started_ns) / 1e9
-            await self._look()
-            await self._all("close", missing_ok=True)
             await self._look()
             if self._failure is not None:
                 raise self._failure
@@ -240,6 +242,7 @@ class Conductor:
 
     async def _stop_all(self, drain_s: float) -> None:
         """Let every worker drain, unless or until it is to be now."""
+        self._ending = True
         draining, hurry = (
             asyncio.ensure_future(self._all("stop", drain_s, missing_ok=True)),
             asyncio.ensure_future(self._now.wait()),
@@ -297,11 +300,15 @@ class Conductor:
                 if self._deaths[worker] == deaths:
                     break
                 why = "it died while it was made again"
-            except OmniStreamError as error:
-                why = str(error)
+            except Exception as error:  # noqa: BLE001  whatever it is, nobody else would try again, or end the run
+                why = str(error) if isinstance(error, OmniStreamError) else _last_line(error)
                 _log.warning("worker %s did not come back: %s", worker, why)
                 await asyncio.sleep(0.2)
         del self.down[worker]
+        if self._ending or self._stop.is_set():  # it knows of no stop, and would do what is sent again to it
+            with contextlib.suppress(OmniStreamError):
+                await self.crew.call(worker, "stop", 0.0)
+            return
         self.events.append(f"worker {worker} is back after {(self.clock.now() - died) / 1e9:.1f} s")
         with contextlib.suppress(OmniStreamError):
             await self._all("connect", self.crew.addresses(), missing_ok=True)
@@ -358,3 +365,9 @@ class Conductor:
         else:
             out.sinks = dict(self._digests)
             out.digest = combined_digest(self._digests)
+
+
+def _last_line(error: Exception) -> str:
+    """What went wrong, without the trace that some errors carry in their text."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__

@@ -315,7 +315,8 @@ class Worker:
                 await self._safe(sink, reason)
             elif not depends and sink.holding:
                 sink.holding = False
-                await sink.node.resume()
+                if not sink.refusing:  # after a stop it stays at rest
+                    await sink.node.resume()
                 self.wake(sink)
 
     def _sinks(self) -> list[SinkHost]:

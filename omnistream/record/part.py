@@ -44,7 +44,13 @@ class PartRecorder:
 
     def __init__(self, run_dir: str, worker: str, incarnation: int) -> None:
         self._dir, self._worker, self._incarnation = Path(run_dir), worker, incarnation
-        self._spool: Spool | None = Spool(_path(self._dir, worker, incarnation))
+        self._spool: Spool | None = None
+        try:
+            self._spool = Spool(_path(self._dir, worker, incarnation))
+        except OSError as error:
+            if not incarnation:
+                raise RecordingError(f"{run_dir}: nothing can be recorded there ({error.strerror})") from None
+            self._broke_off(error)
 
     def message(self, message: Message[Any], bound_ns: int | None, clock_source: str) -> None:
         """A message as it left a source, or an external node."""
@@ -96,10 +102,13 @@ class PartRecorder:
         try:
             self._spool.append(*parts)
         except OSError as error:
-            _log.error("the recording ends here: %s", error.strerror)
-            with suppress(OSError):
-                Path(self._dir, f"{self._worker}.{self._incarnation}.hole").touch()
-            self.close()
+            self._broke_off(error)
+
+    def _broke_off(self, error: OSError) -> None:
+        _log.error("the recording ends here: %s", error.strerror)
+        with suppress(OSError):
+            Path(self._dir, f"{self._worker}.{self._incarnation}.hole").touch()
+        self.close()
 
     def close(self) -> None:
         """Nothing is kept from now on. Idempotent."""
