@@ -9,9 +9,23 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "cpu_ns", "perf_ns", "unix_ns"]
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "OffsetEstimate",
+    "Slew",
+    "SlewedClock",
+    "SystemClock",
+    "cpu_ns",
+    "monotonic_ns",
+    "perf_ns",
+    "unix_ns",
+]
 
 #: Duration measurement only (step cost, latency of a call); never compared with run time.
 perf_ns = time.perf_counter_ns
@@ -21,6 +35,8 @@ cpu_ns = time.process_time_ns
 unix_ns = time.time_ns
 
 _monotonic_ns = time.monotonic_ns
+#: This host's monotonic clock, for measuring how far it is from another host's; never compared with run time.
+monotonic_ns = time.monotonic_ns
 
 
 class Clock(Protocol):
@@ -41,6 +57,76 @@ class SystemClock:
 
     def now(self) -> int:
         return _monotonic_ns() + self.offset_ns
+
+    async def sleep_until(self, when_ns: int) -> None:
+        await asyncio.sleep(max(0.0, (when_ns - self.now()) / 1e9))
+
+
+#: How fast a slewed offset moves, and how fast two hosts' clocks may part, in parts per million.
+SLEW_PPM, DRIFT_PPM = 500, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Slew:
+    """What is added to a host's monotonic clock: from `offset_ns` at `since_ns` it moves to `target_ns`, and stays.
+
+    `error_ns` is how far from the truth the target may be.
+    """
+
+    since_ns: int
+    offset_ns: int
+    target_ns: int
+    error_ns: int
+
+    def at(self, monotonic: int) -> int:
+        """The offset at a reading of the monotonic clock. With it, later readings are never less than earlier ones."""
+        moved = max(0, monotonic - self.since_ns) * SLEW_PPM // 1_000_000
+        left = self.target_ns - self.offset_ns
+        return self.offset_ns + min(moved, left) if left >= 0 else self.offset_ns - min(moved, -left)
+
+    def towards(self, target_ns: int, error_ns: int, monotonic: int) -> Slew:
+        """From now on to another target."""
+        return Slew(monotonic, self.at(monotonic), target_ns, error_ns)
+
+
+class OffsetEstimate:
+    """How far a host's monotonic clock is from run time, from questions asked and answered.
+
+    A question sent at run time `sent`, answered when the other clock read `there`, heard at `heard`: the offset is their
+    middle less `there`, off by half of the round trip at most. Of the last questions the one with the least error counts,
+    which grows with its age.
+    """
+
+    def __init__(self, kept: int = 32) -> None:
+        self._asked: deque[tuple[int, int, int]] = deque(maxlen=kept)
+
+    def answered(self, sent: int, there: int, heard: int) -> None:
+        self._asked.append(((sent + heard) // 2 - there, (heard - sent + 1) // 2 + 1, heard))
+
+    def best(self, now: int) -> tuple[int, int]:
+        """Offset and error at run time `now`. Raises ValueError if nothing was answered yet."""
+        error, offset = min(
+            (error + max(0, now - heard) * DRIFT_PPM // 1_000_000, offset) for offset, error, heard in self._asked
+        )
+        return offset, error
+
+
+class SlewedClock:
+    """Run time on another host than the head: its monotonic clock plus the host's slewed offset, wherever that is kept."""
+
+    __slots__ = ("_last", "_monotonic", "_slew")
+
+    def __init__(self, slew: Callable[[], Slew], monotonic: Callable[[], int] = time.monotonic_ns) -> None:
+        self._slew, self._monotonic = slew, monotonic
+        self._last = -(1 << 63)
+
+    def now(self) -> int:
+        monotonic = self._monotonic()
+        now = monotonic + self._slew().at(monotonic)
+        if now < self._last:  # the slew was changed between the two reads
+            return self._last
+        self._last = now
+        return now
 
     async def sleep_until(self, when_ns: int) -> None:
         await asyncio.sleep(max(0.0, (when_ns - self.now()) / 1e9))

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnistream.clock import ManualClock, SystemClock, unix_ns
+from omnistream.clock import DRIFT_PPM, SLEW_PPM, ManualClock, OffsetEstimate, Slew, SlewedClock, SystemClock, unix_ns
 from omnistream.message import MS, SECOND
 
 
@@ -96,3 +96,63 @@ async def test_sleeping_until_a_time_takes_until_then() -> None:
     await clock.sleep_until(when)
     assert clock.now() >= when - MS  # the event loop's own clock is coarser
     await asyncio.wait_for(clock.sleep_until(clock.now() - SECOND), 1)
+
+
+# -- other hosts ----------------------------------------------------------------------------------
+
+far = st.integers(-(10**15), 10**15)
+near = st.integers(0, 10**10)
+
+
+@given(st.integers(0, 10**15), far, st.lists(st.tuples(near, st.integers(-(10**8), 10**8), near), max_size=6))
+def test_a_slewed_clock_never_steps_and_comes_to_its_target(m: int, offset: int, aims: list) -> None:
+    """Readings of it rise as the monotonic clock does, but for the slew's rate, whenever it is given another target."""
+    slew = Slew(m, offset, offset, 0)
+    clock = SlewedClock(lambda: slew, lambda: m)
+    last = clock.now()
+    for wait, shift, later in aims:
+        for step in (wait, later):
+            m += step
+            now = clock.now()
+            assert abs(now - last - step) <= step * SLEW_PPM // 1_000_000 + 1
+            last = now
+        before = slew.at(m)
+        slew = slew.towards(slew.target_ns + shift, 5, m)
+        assert slew.at(m) == before
+        assert clock.now() == last
+    m += abs(slew.target_ns - slew.at(m)) * (1_000_000 // SLEW_PPM) + 1
+    assert slew.at(m) == slew.target_ns
+    assert last <= clock.now() == m + slew.target_ns
+
+
+@given(far, st.lists(st.tuples(near, near, near), min_size=1, max_size=50), st.integers(-DRIFT_PPM, DRIFT_PPM))
+def test_the_true_offset_is_within_the_error(offset: int, trips: list, drift: int) -> None:
+    """However unlike the two ways of a question are, and while the clocks drift apart."""
+    estimate, now = OffsetEstimate(), 10**12
+
+    def there(run: int) -> int:
+        return run - offset - (run - 10**12) * drift // 1_000_000
+
+    for out, back, pause in trips:
+        estimate.answered(now, there(now + out), now + out + back)
+        now += out + back + pause
+        found, error = estimate.best(now)
+        slip = (out + back) * DRIFT_PPM // 1_000_000 + 2  # while a question is under way
+        assert abs(found - (now - there(now))) <= error + slip
+
+
+def test_the_least_round_trip_wins_until_it_is_old() -> None:
+    estimate = OffsetEstimate()
+    estimate.answered(1000 * MS, 0, 1010 * MS)
+    estimate.answered(2000 * MS, 1000 * MS, 2001 * MS)
+    estimate.answered(3000 * MS, 2000 * MS, 3020 * MS)
+    assert estimate.best(3020 * MS)[0] == 1000 * MS + MS // 2
+    assert estimate.best(3020 * MS)[1] < MS
+    estimate.answered(1000 * SECOND, 999 * SECOND, 1000 * SECOND + 20 * MS)
+    assert estimate.best(1000 * SECOND + 20 * MS)[0] == SECOND + 10 * MS
+
+
+def test_a_clock_whose_slew_changes_under_it_does_not_go_back() -> None:
+    slews = [Slew(0, 100, 100, 0), Slew(0, 50, 50, 0)]
+    clock = SlewedClock(lambda: slews.pop(0), lambda: 10)
+    assert clock.now() == clock.now() == 110
