@@ -81,6 +81,8 @@ class Graph:
 class WorkerPlan:
     """One worker: the nodes it hosts and what it asks of its host. `threads` is for each model's inference.
 
+    `advertise` is where workers on other hosts reach it, "" for its host's own address; `ports` are the first and the last
+    to choose from.
     `line` is where the file describes it, or 0.
     """
 
@@ -92,6 +94,8 @@ class WorkerPlan:
     threads: int = 1
     labels: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
+    advertise: str = ""
+    ports: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

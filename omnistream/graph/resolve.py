@@ -67,10 +67,11 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
     find_cycles(nodes, problems)
     workers = {
         name: WorkerPlan(
-            name, (), w.cpu, w.gpu, w.gpu_required, w.threads, dict(w.labels), problems.lines.get(("workers", name), 0)
+            name, (), w.cpu, w.gpu, w.gpu_required, w.threads, dict(w.labels),
+            problems.lines.get(("workers", name), 0), w.advertise, w.ports,
         )
         for name, w in spec.workers.items()
-    }
+    }  # fmt: skip
     return Graph(spec.graph, spec.budget, nodes, workers=workers)
 
 

@@ -88,6 +88,24 @@ def _input(value: object) -> object:
     return {"from": value} if isinstance(value, str | list) else value
 
 
+_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]")
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError(f"{value[:80]!r} is not an address; write a name or number without a port, such as '192.168.1.20'")
+    return value
+
+
+def _ports(value: object) -> object:
+    found = _PORTS.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    first, last = (int(found[1]), int(found[2] or found[1])) if found is not None else (0, 0)
+    if not 0 < first <= last < 65536:
+        raise ValueError(f"{str(value)[:80]!r} is no range of ports; write one like '5600-5699'")
+    return (first, last)
+
+
 def _on(value: object) -> object:
     if isinstance(value, Mapping):
         raise ValueError("pools (`on: {pool: ...}`) are not in this version; write `on:` with the name of a worker")
@@ -192,6 +210,16 @@ class WorkerSpec(_Spec):
     """Threads for each model's inference."""
     labels: dict[str, str] = {}
     """Labels that the host must carry (Ray node labels)."""
+    advertise: Annotated[str, AfterValidator(_address)] = ""
+    """On a cluster: where workers on other hosts reach this one, such as a container's host. Default: its host's address."""
+    ports: Annotated[
+        tuple[int, int] | None,
+        BeforeValidator(
+            _ports,
+            json_schema_input_type=Annotated[int, Field(ge=1, le=65535)] | Annotated[str, Field(pattern=f"^{_PORTS.pattern}$")],
+        ),
+    ] = None
+    """On a cluster: the worker listens to other hosts at the first free port of these, such as `5600-5699`. Default: any."""
 
     @model_validator(mode="after")
     def _gpus(self) -> WorkerSpec:

@@ -117,6 +117,22 @@ def test_words_of_later_versions_are_refused_by_name(model: str, word: str) -> N
         ("graph: g\nworkers: {w: {cpu: .nan}}\nnodes: {a: {use: 'graph_parts:Mic'}}", "workers.w.cpu"),
         ("graph: g\nworkers: {w: {threads: 0}}\nnodes: {a: {use: 'graph_parts:Mic'}}", "workers.w.threads"),
         ("graph: g\nworkers: {w: {labels: {site: 3}}}\nnodes: {a: {use: 'graph_parts:Mic'}}", "workers.w.labels.site"),
+        (
+            "graph: g\nworkers: {w: {ports: 9-5}}\nnodes: {a: {use: 'graph_parts:Mic'}}",
+            "workers.w.ports: '9-5' is no range of ports",
+        ),
+        (
+            "graph: g\nworkers: {w: {ports: 70000}}\nnodes: {a: {use: 'graph_parts:Mic'}}",
+            "workers.w.ports: '70000' is no range of ports",
+        ),
+        (
+            "graph: g\nworkers: {w: {ports: true}}\nnodes: {a: {use: 'graph_parts:Mic'}}",
+            "workers.w.ports: 'True' is no range of ports",
+        ),
+        (
+            "graph: g\nworkers: {w: {advertise: 'a:5'}}\nnodes: {a: {use: 'graph_parts:Mic'}}",
+            "workers.w.advertise: 'a:5' is not an address",
+        ),
     ],
 )
 def test_faults_outside_of_nodes(text: str, what: str) -> None:
@@ -194,3 +210,11 @@ def test_all_port_words_reach_the_graph() -> None:
         "newest",
     )
     assert not back.triggers
+
+
+@pytest.mark.parametrize(("written", "ports"), [("5600-5699", (5600, 5699)), ("5600", (5600, 5600)), ("'5600'", (5600, 5600))])
+def test_where_a_worker_listens_reaches_the_graph(written: str, ports: tuple[int, int]) -> None:
+    graph = load(
+        f"graph: g\nworkers: {{w: {{advertise: robot.local, ports: {written}}}}}\nnodes: {{a: {{use: 'graph_parts:Mic', on: w}}}}"
+    )
+    assert (graph.workers["w"].advertise, graph.workers["w"].ports) == ("robot.local", ports)
