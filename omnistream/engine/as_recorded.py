@@ -16,12 +16,13 @@ import numpy as np
 from omnistream.clock import SystemClock, perf_ns
 from omnistream.engine.sink import chained
 from omnistream.engine.step import Step, outputs_of
-from omnistream.errors import RecordingError
+from omnistream.errors import OmniStreamError, RecordingError
 from omnistream.flow.cell import Cell, Firing, OutPort
 from omnistream.flow.port import InEdge, Item, Port
 from omnistream.flow.ports import make_port
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import wires
+from omnistream.link.wire import pack
 from omnistream.message import Message
 from omnistream.node import Context, Ports, ports_of
 from omnistream.observe.outcome import Outcome, combined_digest, percentiles
@@ -223,7 +224,13 @@ class _Node:
             name=info.name, clock=SystemClock(), rng=rng, report=lambda *_: None, start_ns=self.replay.evidence.start_ns,
             threads=self.threads, incarnation=incarnation, log=logging.getLogger(f"omnistream.{info.name}"),
         )  # fmt: skip
-        await node.open(self.ctx)
+        try:
+            await node.open(self.ctx)
+        except OmniStreamError:
+            raise
+        except Exception as error:
+            what = f"{type(node).__name__} cannot be opened: {type(error).__name__}: {error}"
+            raise RecordingError(f"nodes.{info.name}: {what}") from error
 
     async def _step(self, row: Fired, firing: Firing) -> None:
         assert self.step is not None
@@ -237,7 +244,8 @@ class _Node:
         except RecordingError:
             raise
         except Exception as error:
-            if row.fate != "error":
+            broken_off = not row.fate and not expected  # before it failed, or before that was written down
+            if row.fate != "error" and not broken_off:
                 raise self._differs(row, f"it raised {type(error).__name__}: {error}") from error
         else:
             if row.fate == "error":
@@ -250,6 +258,9 @@ class _Node:
         outs = outputs_of(self.output, result) if result is not None else []
         if outs and not expected and not row.fate:
             raise _BrokenOffError
+        if row.fate == "error" and not expected:
+            for _, payload, _ in outs:
+                pack(payload)  # which raises for what could not leave the worker, as in the run
         assert self.cell is not None
         for out, payload, start in outs:
             if not expected or expected[0][0] != out:
@@ -264,6 +275,8 @@ class _Node:
         if row.fate != "consumed":
             return
         for number in row.void:
+            if not 0 <= number < len(self.ports):
+                raise RecordingError(f"the recording is of another graph: '{self.info.name}' has no input {number}")
             firing.args[self.ports[number].config.name] = None
         self.chain = chained(self.chain, firing)
         self.emitted += sum(len(items) for port, items in firing.items if firing.args[port.config.name] is not None)

@@ -215,10 +215,11 @@ class Hosted:
         All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
         """
         outs = outputs_of(self.ports, result) if result is not None else ()
-        if self.remote:
+        kept = self.external and self.worker.recorder is not None
+        if self.remote or kept:
             for out, payload, _ in outs:
-                if out in self.remote:
-                    pack(payload)  # what cannot cross is refused here, where the fault is
+                if kept or out in self.remote:
+                    pack(payload)  # what cannot cross, or be kept, is refused here, where the fault is
         if self.worker.recorder is not None:
             self._journal(outs, fate)
         for out, payload, start in outs:

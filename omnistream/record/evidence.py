@@ -44,7 +44,10 @@ class RunEvidence:
             raise RecordingError(f"{file.path}: the stream '{lossy[0]}' is lossy; replay it without --as-recorded")
         try:
             self.seed, self.start_ns = int(run["seed"]), int(run["start_ns"])
-            self.sets: list[str] = json.loads(file.metadata[HEAD]["sets"])
+            sets: Any = json.loads(file.metadata[HEAD]["sets"])
+            if self.seed < 0 or not isinstance(sets, list) or not all(isinstance(s, str) for s in sets):
+                raise ValueError("no seed, or no overrides")
+            self.sets: list[str] = sets
         except (KeyError, ValueError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
         self.digest = run.get("digest", "")
@@ -55,6 +58,8 @@ class RunEvidence:
         for name in sorted(self._journals, key=_life):
             try:
                 rows: Any = msgpack.unpackb(self._journals[name])
+                if not isinstance(rows, list):
+                    raise ValueError("it is no list of rows")
             except (ValueError, msgpack.UnpackException) as error:
                 raise RecordingError(f"{self._file.path}: the journal of {name} is damaged ({error})") from None
             for row in firings(rows, _life(name)[1]):

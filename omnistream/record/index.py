@@ -23,6 +23,7 @@ __all__ = ["BROKEN", "ChunkAt", "Index", "read_attachment", "read_index", "recor
 #: What reading damaged bytes may raise: mcap's own errors, and those of struct, zstd, LZ4 and UTF-8 beneath it.
 BROKEN = (
     McapError,
+    OSError,
     ValueError,
     struct.error,
     zstandard.ZstdError,

@@ -7,7 +7,7 @@ the port's place in the step, whether the input of a window had ended, and the m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgpack
 
 from omnistream.errors import RecordingError
 from omnistream.flow.cell import Cell, Firing
+from omnistream.message import INFINITY
 
 __all__ = ["Fired", "Opened", "Out", "Reads", "firings", "reads_of"]
 
@@ -57,7 +58,7 @@ def reads_of(cell: Cell, firing: Firing) -> list[Any]:
     return found
 
 
-def firings(rows: Iterator[bytes] | Sequence[bytes], incarnation: int) -> Iterator[Opened | Fired]:
+def firings(rows: Iterable[bytes], incarnation: int) -> Iterator[Opened | Fired]:
     """The rows of one life of a worker, each firing whole. Raises RecordingError for what is no row."""
     running: dict[str, Fired] = {}
     for data in rows:
@@ -67,24 +68,34 @@ def firings(rows: Iterator[bytes] | Sequence[bytes], incarnation: int) -> Iterat
                 case ("o", str() as node):
                     yield Opened(node, incarnation)
                 case ("f", str() as node, int() as t, tuple() as reads, tuple() as outs, str() as fate):
-                    fired = Fired(node, t, _reads(reads), list(outs), fate)
+                    fired = Fired(node, _time(t), _reads(reads), _outs(outs), fate)
                     if fate:
                         yield fired
                     else:
                         running[node] = fired
                 case ("g", str() as node, tuple() as outs):
-                    running[node].outs += outs
+                    running[node].outs += _outs(outs)
                 case ("e", str() as node, str() as fate):
                     fired = running.pop(node)
                     fired.fate = fate
                     yield fired
                 case ("s", str() as node, int() as t, tuple() as reads, str() as fate, bytes() as chain, tuple() as void):
-                    yield Fired(node, t, _reads(reads), [], fate, chain.hex(), void)
+                    yield Fired(node, _time(t), _reads(reads), [], fate, chain.hex(), [int(port) for port in void])
                 case _:
                     raise RecordingError("the journal holds a row of no known kind")
         except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
             raise RecordingError(f"the journal holds a damaged row: {type(error).__name__}: {str(error)[:80]}") from None
     yield from running.values()
+
+
+def _time(value: int) -> int:
+    if not -INFINITY < value < INFINITY:
+        raise ValueError(f"{value} is no time")
+    return value
+
+
+def _outs(value: tuple[Any, ...]) -> list[Out]:
+    return [(str(out), int(seq), _time(int(stamp))) for out, seq, stamp in value]
 
 
 def _reads(value: tuple[Any, ...]) -> Reads:

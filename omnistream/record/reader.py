@@ -11,7 +11,7 @@ from typing import Any, Self
 from mcap.records import Channel, Message, Schema
 
 from omnistream.errors import PayloadError, RecordingError
-from omnistream.message import PAYLOADS, AudioChunk, VideoFrame
+from omnistream.message import INFINITY, PAYLOADS, AudioChunk, VideoFrame
 from omnistream.record import foxglove
 from omnistream.record.codec import RecordedMessage, decode_record
 from omnistream.record.h264 import H264Decoder, is_key_frame
@@ -74,6 +74,8 @@ class Recording:
             stamp, name = record.log_time, names[record.channel_id]
             if stamp <= last:
                 raise RecordingError(f"{self.path}: stamps of '{topic}' do not rise: {stamp} ns comes after {last} ns")
+            if stamp >= INFINITY:
+                raise RecordingError(f"{self.path}: message {count} of '{topic}' is stamped {stamp} ns, which is no time")
             last = stamp
             try:
                 if name == foxglove.VIDEO and decoder is not None:
