@@ -126,6 +126,7 @@ class MqttActions(ActionSink):
                 return
         for publish in self._link.outbox.withdraw(self.topic):
             self.ctx.report("superseded", f"{publish.what} waited for the broker when a stop came")
+        self._link.outbox.withdraw(self.topic, urgent=True)  # this stop stands for those before it
         self._link.publish(Publish(self.topic, encode(self._stop, "json"), what, expires_ns=INFINITY, urgent=True))
         self._stop_sent_ns = now_ns
         self._stop_count += 1

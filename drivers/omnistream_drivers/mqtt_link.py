@@ -244,7 +244,10 @@ class MqttLink:
             await asyncio.gather(reader, closing, *self._publishing, return_exceptions=True)
             if self._broken.done():
                 self._broken.exception()  # looked at: it may have failed besides the reader
-            self.outbox.again()
+            for late in self.outbox.again():
+                self._report(
+                    "superseded", f"{late.what} was on its way to {self.broker} when the connection broke and a stop came"
+                )
 
     def _connected_now(self) -> None:
         if not self._tried.done():

@@ -67,19 +67,26 @@ class Outbox:
             found[1].under_way = True
         return found
 
-    def withdraw(self, topic: str) -> list[Publish]:
-        """Remove and return what may expire, is for `topic` and is not under way."""
-        keys = [k for k, p in self._all.items() if p.topic == topic and p.expires_ns < INFINITY and not p.under_way]
-        return [self._all.pop(k) for k in keys]
+    def withdraw(self, topic: str, *, urgent: bool = False) -> list[Publish]:
+        """Remove and return what may expire, is for `topic` and is not under way; with `urgent`, what is urgent instead."""
+        found = [(k, p) for k, p in self._all.items() if p.topic == topic and not p.under_way]
+        return [self._all.pop(k) for k, p in found if (p.urgent if urgent else p.expires_ns < INFINITY)]
 
     def done(self, key: int) -> None:
         """The broker has acknowledged it."""
         self._all.pop(key, None)
 
-    def again(self) -> None:
-        """The connection is gone: all that was under way is to be sent again, in the same order."""
+    def again(self) -> list[Publish]:
+        """The connection is gone: all that was under way is to be sent again, in the same order.
+
+        But for what may expire and is older than something urgent on its topic, which would now overtake it: that is removed
+        and returned.
+        """
+        urgent: dict[str, int] = {p.topic: k for k, p in self._all.items() if p.urgent}
         for publish in self._all.values():
             publish.under_way = False
+        keys = [k for k, p in self._all.items() if p.expires_ns < INFINITY and k < urgent.get(p.topic, 0)]
+        return [self._all.pop(k) for k in keys]
 
     def expired(self, now_ns: int) -> list[Publish]:
         """Remove and return what has expired and is not under way."""

@@ -135,6 +135,8 @@ class RobotSession:
             self._run = frame.run
             self.offset.reset()
             self.guard.new_run()
+            while self._motions:  # they may wait behind a stop, which the new run knows nothing of
+                self._answer(self._motions.popleft(), "superseded", "the run that sent it is over")
         self.offset.answered(frame.t0_ns, frame.t1_ns, frame.t2_ns, now_ns)
         if isinstance(frame, Welcome):
             self.welcomed, self.refused = True, ""

@@ -172,3 +172,17 @@ def test_goodbye_says_what_is_still_owed():
     session.finish("done")
     frames = [decode(d, Ack, Bye) for d in session.goodbye()]
     assert [f.TYPE for f in frames] == ["ack", "bye"]
+
+
+def test_a_motion_of_a_run_that_is_over_is_not_done_after_its_stop():
+    """It waits behind a stop; the sender's next run knows of neither, and must not set the motion free."""
+    session = connected()
+    session.received(motion(1, 0, ttl_ms=60_000, kind="forward", distance_m=1.0), 0)
+    session.received(stop(1, stamp=AHEAD + 1), 0)
+    session.received([encode(Unknown())], MS)
+    t0 = decode(session.outgoing(200 * MS)[0], Ack, Hello)
+    hello = t0 if isinstance(t0, Hello) else decode(session.outgoing(400 * MS)[-1], Hello)
+    welcome(session, hello.t0_ns, 400 * MS, run=2)
+    assert session.next(400 * MS).kind == "stop"
+    assert session.next(400 * MS) is None
+    assert ("m1", "superseded") in acks(session, 401 * MS)

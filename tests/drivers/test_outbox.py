@@ -89,3 +89,26 @@ def test_message_expiry_is_whole_seconds_never_zero_never_early(now, left):
 
 def test_what_never_expires_has_no_expiry():
     assert expiry_s(publish(1, expires_ns=INFINITY), 0) is None
+
+
+def test_what_a_stop_has_overtaken_is_not_sent_after_it_on_the_next_connection():
+    """A motion that was under way when the connection broke would come to the robot behind the stop that ended it."""
+    box = Outbox(8)
+    box.put(publish(1))
+    box.put(publish(2, topic="other"))
+    take_all(box)
+    box.put(publish(3, urgent=True, expires_ns=INFINITY))
+    take_all(box)
+    box.put(publish(4))
+    assert [p.what for p in box.again()] == ["1"]
+    assert [p.what for _, p in take_all(box)] == ["3", "2", "4"]
+
+
+def test_of_stops_that_wait_the_last_one_stands_for_all():
+    box = Outbox(4)
+    for number in range(1, 100):
+        box.withdraw("t", urgent=True)
+        box.put(publish(number, urgent=True, expires_ns=INFINITY))
+        if number == 2:
+            take_all(box)
+    assert [p.what for p in box] == ["2", "99"], "what is under way may have reached the broker, and stays"
