@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from omnistream.engine.conductor import Crew
     from omnistream.engine.options import RunOptions
     from omnistream.graph.graph import Graph, Plan
+    from omnistream.graph.host import Host
     from omnistream.observe.outcome import Outcome
 
 __all__ = ["replay", "run"]
@@ -158,7 +159,7 @@ def _execute(
         with contextlib.suppress(OSError):  # which check_output then tells
             Path(summary_file).parent.mkdir(parents=True, exist_ok=True)
         check_output("--summary", summary_file)
-    plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value)
+    plan = make_plan(graph, (layout or (Layout.planned if engine is Engine.ray else Layout.one)).value, _host(engine, address))
     console = screen()
     notices = [*plan.notices, *(external_notices(graph) if record is not None else ())]
     if engine is Engine.local and not fresh:  # the engine on Ray knows whether there is a cluster, and says so itself
@@ -191,6 +192,15 @@ def _execute(
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+
+
+def _host(engine: Engine, address: str | None) -> Host | None:
+    """What a cluster has, if one is named; else this host is looked at."""
+    if engine is not Engine.ray or address is None:
+        return None
+    from omnistream.engine.ray import cluster_host
+
+    return cluster_host(address)
 
 
 def _undo_on_signals() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omnistream.link.tcp import LinkKeys
 
 __all__ = ["RunOptions"]
 
@@ -15,6 +19,9 @@ class RunOptions:
     `start_ns` and `end_ns` are the recorded span in a replay; live, `start_ns` is when the run was launched, by which clients
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
     and parts of the recording. `losses` tells a restarted worker what its edges had already put in the ledger.
+
+    On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host. `apart` says
+    that it is another one than the head's: its clock is kept there, and the worker ends itself if the head is silent.
     """
 
     fresh: bool = False
@@ -27,3 +34,6 @@ class RunOptions:
     run_dir: str = ""
     record: bool = False
     losses: Mapping[str, int] = field(default_factory=dict)
+    keys: LinkKeys | None = None
+    host: str = ""
+    apart: bool = False

@@ -22,15 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from omnistream.clock import SystemClock
+from omnistream.engine.host_clock import host_clock
+from omnistream.engine.hosts import Host, Hosts
+from omnistream.engine.keeper import HostKeeper
 from omnistream.engine.options import RunOptions
 from omnistream.errors import OmniStreamError
+from omnistream.graph import host as graph_host
 from omnistream.graph.graph import Plan, WorkerPlan
 
-__all__ = ["RayCrew"]
+__all__ = ["RayCrew", "cluster_host"]
 
 _log = logging.getLogger("omnistream")
 _ANSWER_S = 10.0
 _POLLED = ("snapshot", "probe")
+_QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
 class Said(io.TextIOBase):
@@ -60,16 +65,38 @@ class RayWorker:
         self._said = Said()
         sys.stdout = self._said
 
-    def pid(self) -> int:
-        return os.getpid()
+        self._calls = 0
+        self._heard = 0.0
+        self._alone: asyncio.Task[None] | None = None
+
+    def where(self) -> tuple[int, str]:
+        """The process, and Ray's name of its host."""
+        import ray
+
+        return os.getpid(), ray.get_runtime_context().get_node_id()
+
+    def _make_post(self, plan: Plan, name: str, options: RunOptions) -> Any:
+        if options.keys is None:
+            from omnistream.link.unix import UnixPost
+
+            return UnixPost(options.run_dir, name, options.incarnation)
+        import ray.util
+
+        from omnistream.link.ways import ClusterPost
+
+        mine = next(w for w in plan.workers if w.name == name)
+        return ClusterPost(
+            options.run_dir, name, options.incarnation, host=options.host, keys=options.keys,
+            address=mine.advertise or ray.util.get_node_ip_address(), ports=mine.ports, broken=self._broken,
+        )  # fmt: skip
 
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.worker import Worker
-        from omnistream.link.unix import UnixPost
 
-        self._post = UnixPost(options.run_dir, name, options.incarnation)
-        worker = Worker(plan, name, SystemClock(options.offset_ns), options, self._post)
+        self._post = self._make_post(plan, name, options)
+        clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
+        worker = Worker(plan, name, clock, options, self._post)
         if options.record:
             from omnistream.record.part import PartRecorder
 
@@ -90,12 +117,39 @@ class RayWorker:
             raise type(error)(str(error)) from None
         return self._post.address
 
+    def _broken(self, text: str) -> None:
+        asyncio.get_running_loop().create_task(self._give_up(text))
+
+    async def _give_up(self, why: str) -> None:
+        """Robots to rest, then the end of this life, which whoever leads the run will see."""
+        _log.error("worker %s ends itself: %s", self._worker.name, why)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._worker.close(), 5)
+        os._exit(1)
+
+    async def _watch_head(self) -> None:
+        """A worker that its head does not reach is taken for dead there, and made again elsewhere: it must not go on."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_ANSWER_S / 10)
+            if not self._calls and loop.time() - self._heard > _ANSWER_S:
+                await self._give_up(f"its head has been silent for {_ANSWER_S:g} s")
+
     async def call(self, method: str, *args: Any) -> Any:
-        result = getattr(self._worker, method)(*args)
-        result = await result if inspect.isawaitable(result) else result
+        self._calls += 1
+        try:
+            result = getattr(self._worker, method)(*args)
+            result = await result if inspect.isawaitable(result) else result
+        finally:
+            self._calls -= 1
+            self._heard = asyncio.get_running_loop().time()
+        if method in _POLLED and self._alone is None and self._worker.options.apart:
+            self._alone = asyncio.get_running_loop().create_task(self._watch_head())
         if method == "snapshot":
             result["said"] = self._said.take()
         if method == "close":
+            if self._alone is not None:
+                self._alone.cancel()
             if self._worker.recorder is not None:
                 self._worker.recorder.close()
             await self._post.close()
@@ -115,6 +169,11 @@ class RayCrew:
         self._pidfds: dict[str, int] = {}
         self._death: Callable[[str, str], None] = lambda *_: None
         self._ray: Any = None
+        self._ours = False
+        self._here = ""
+        self._hosts: Hosts | None = None
+        self._apart: dict[str, Host] = {}
+        self._watches: set[asyncio.Task[None]] = set()
         self._ending = False
         self._starting: asyncio.Future[None] | None = None
 
@@ -126,10 +185,13 @@ class RayCrew:
             os.environ.setdefault(name, "1")
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves a token in the user's home
+        if self.address is None:  # else Ray leaves a token in the user's home; a cluster has one of its own, or none
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._start_ray))
         await asyncio.shield(self._starting)
         _restore_signals()
+        if self.address is not None:
+            self._meet_cluster(self.address)
         self._check_placement()
         self._check_labels()
         results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
@@ -145,14 +207,36 @@ class RayCrew:
         private: Any = sys.modules.get("ray._private.worker")
         if hasattr(private, "print_to_stdstream"):  # Ray would tell of deaths that are told here already
             private.print_to_stdstream = lambda *_, **__: None
-        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if self.address is not None:
-            ray.init(address=self.address, **quiet)
+            self._ours = _join(ray, self.address)
             return
+        self._ours = True
         ray.init(
             address="local", include_dashboard=False, _temp_dir=str(Path(self.options.run_dir, "ray")),
-            object_store_memory=100 << 20, **quiet,
+            object_store_memory=100 << 20, **_QUIET,
         )  # fmt: skip
+
+    def _meet_cluster(self, address: str) -> None:
+        """Workers may be on other hosts: they need keys, a clock, and somebody who knows when they end."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from omnistream.link.tcp import LinkKeys
+
+        self._here = self._ray.get_runtime_context().get_node_id()
+        if not self._here:
+            raise OmniStreamError(f"there is no node of the cluster {address} on this host; start one here, and run then")
+        self.options = dataclasses.replace(self.options, keys=LinkKeys.make())
+        errors = self._ray.exceptions
+
+        def make_keeper(kind: type[HostKeeper], node: str) -> Any:
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            wanted: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1000}
+            return self._ray.remote(kind).options(scheduling_strategy=there, **wanted).remote()
+
+        def is_gone(error: BaseException) -> bool:
+            return isinstance(error, errors.RayActorError) and not isinstance(error, errors.ActorUnavailableError)
+
+        self._hosts = Hosts(SystemClock(self.options.offset_ns), make_keeper, is_gone)
 
     def _check_placement(self) -> None:
         """Say before launch what no host can hold; Ray would wait for ever without a word."""
@@ -188,11 +272,20 @@ class RayCrew:
         actor = self._ray.remote(RayWorker).options(**wanted).remote(str(Path.cwd()), [p for p in sys.path if p])
         self.actors[worker.name] = actor
         try:
-            pid = await actor.pid.remote()
+            pid, node = await actor.where.remote()
         except self._ray.exceptions.RayActorError as error:
             raise OmniStreamError(f"worker {worker.name} died while it was made: {type(error).__name__}") from None
         self.pids[worker.name] = pid
-        self._watch(worker.name, pid)
+        self._apart.pop(worker.name, None)
+        if self._hosts is not None:
+            options = dataclasses.replace(options, host=node)
+        if self._hosts is not None and node != self._here:
+            host = self._apart[worker.name] = await self._hosts.at(node)
+            host.lives.add((worker.name, options.incarnation))
+            options = dataclasses.replace(options, run_dir=host.run_dir, apart=True)
+            self._watch_there(self._hosts, worker.name, pid, host)
+        else:
+            self._watch(worker.name, pid)
         try:
             self._addresses[worker.name] = await self._guard(worker.name, actor.begin.remote(self.plan, worker.name, options))
         except self._ray.exceptions.RayTaskError as error:
@@ -211,12 +304,28 @@ class RayCrew:
         if self._pidfds.get(name) != fd:  # of an earlier life
             return
         del self._pidfds[name]
+        self._ended(name, "its process ended", f"process {self.pids[name]} ended")
+
+    def _ended(self, name: str, short: str, why: str) -> None:
         self._addresses.pop(name, None)
         death = self._deaths[name]
         if not death.done():
-            death.set_result("its process ended")
+            death.set_result(short)
         if not self._ending:
-            self._death(name, f"process {self.pids[name]} ended")
+            self._death(name, why)
+
+    def _watch_there(self, hosts: Hosts, name: str, pid: int, host: Host) -> None:
+        """The same for a process on another host, of whose end its keeper tells."""
+        death = self._deaths[name] = asyncio.get_running_loop().create_future()
+
+        async def watch() -> None:
+            await hosts.ended(host, pid)
+            if self._deaths[name] is death and not death.done():
+                self._ended(name, "its process ended", f"process {pid} on host {host.node[:8]} ended")
+
+        task = asyncio.get_running_loop().create_task(watch())
+        self._watches.add(task)
+        task.add_done_callback(self._watches.discard)
 
     async def _guard(self, name: str, reference: Any, timeout_s: float | None = None) -> Any:
         """An actor's answer; an error at once if its process dies before it."""
@@ -249,6 +358,15 @@ class RayCrew:
         return {name: (self.incarnations[name], address) for name, address in self._addresses.items()}
 
     def kill(self, worker: str) -> None:
+        """End a worker's process. One on another host is taken for dead at once, since that host may be out of reach."""
+        host = self._apart.get(worker)
+        if host is not None and self._hosts is not None:
+            self._hosts.kill(host, self.pids[worker])
+            with contextlib.suppress(Exception):
+                self._ray.kill(self.actors[worker], no_restart=True)
+            if not self._deaths[worker].done():
+                self._ended(worker, "it was ended", f"process {self.pids[worker]} on host {host.node[:8]} was ended")
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pids[worker], signal.SIGKILL)
 
@@ -264,11 +382,38 @@ class RayCrew:
             await asyncio.gather(self._starting, return_exceptions=True)
         if self._ray is None:
             return
+        for task in self._watches:
+            task.cancel()
+        if self._hosts is not None:
+            if self.options.record:
+                await self._hosts.bring_home(self.options.run_dir)
+            await self._hosts.end()
         for actor in self.actors.values():
             with contextlib.suppress(Exception):
                 self._ray.kill(actor, no_restart=True)
-        if self.address is None:
+        if self._ours:
             await asyncio.to_thread(self._ray.shutdown)
+
+
+def _join(ray: Any, address: str) -> bool:
+    """Be a client of a cluster. False if this process is one already. Raises OmniStreamError if there is none."""
+    if ray.is_initialized():
+        return False
+    try:
+        ray.init(address=address, **_QUIET)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise OmniStreamError(f"there is no Ray cluster at {address}: {str(error).splitlines()[0][:200]}") from None
+    return True
+
+
+def cluster_host(address: str) -> graph_host.Host:
+    """CPU cores and GPUs of a cluster, of which this process is a client from now on."""
+    import ray
+
+    _join(ray, address)
+    _restore_signals()
+    have = ray.cluster_resources()
+    return graph_host.Host(have.get("CPU", 0.0), int(have.get("GPU", 0)))
 
 
 def _restore_signals() -> None:
