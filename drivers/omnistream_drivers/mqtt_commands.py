@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -63,7 +64,6 @@ class MqttCommands(Source):
         self._desk = CommandDesk()
         self._reports = Reports(ctx.report)
         self._waiting: asyncio.Queue[tuple[aiomqtt.Message, _Owed]] = asyncio.Queue(MAX_WAITING)
-        self._number = 0
         self._owed: deque[_Owed] = deque()
         self._link = MqttLink(
             self._broker,
@@ -108,9 +108,8 @@ class MqttCommands(Source):
         now, payload = self._ctx.clock.now(), bytes(message.payload).strip()
         named = payload[:1] == b"{"
         if not named:
-            self._number += 1
-            try:
-                payload = encode(CommandFrame(text=payload.decode(), id=f"text-{self._number}"), "json")
+            try:  # under an id that no client has
+                payload = encode(CommandFrame(text=payload.decode(), id=uuid.uuid4().hex), "json")
             except (UnicodeDecodeError, PayloadError) as error:
                 self._reports.add("garbage", f"on {self.topic}: {error}", now)
                 self._acknowledge(owed)

@@ -92,6 +92,16 @@ async def test_a_repeated_command_is_taken_once(port):
         assert len(driver.got) == 1
 
 
+async def test_no_id_of_a_client_is_taken_for_a_bare_text(port):
+    async with source(port) as driver, aiomqtt.Client("127.0.0.1", port) as client:
+        named = json.dumps({"v": 1, "id": "text-1", "text": "go forward"})
+        for payload in (named, "stop", "stop", named):
+            await client.publish("robot/say", payload, qos=1)
+        await until(lambda: len(driver.got) == 3)
+        await asyncio.sleep(0.1)
+        assert texts(driver) == ["go forward", "stop", "stop"]
+
+
 async def test_a_retained_message_is_no_command(port):
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.publish("robot/kept", "go forward", qos=1, retain=True)
