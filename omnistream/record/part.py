@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import msgpack
 
+from omnistream.errors import RecordingError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Graph

@@ -15,6 +15,7 @@ from omnistream.clock import SystemClock
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
+from omnistream.errors import RecordingError
 
 
 class SlowCrew(LocalCrew):
@@ -114,3 +115,9 @@ async def test_a_disk_that_is_full_when_a_worker_is_made_again_ends_the_recordin
     outcome = await asyncio.wait_for(run, 20)
     assert outcome.restarts == {"a": 1}
     assert len({origin for origin, _, _ in LOGS.pop(("full", "collected"))}) == 200
+
+
+async def test_a_run_that_cannot_be_recorded_is_told_before_it_begins(tmp_path: Path) -> None:
+    crew, clock = crew_of("nowhere", LocalCrew, run_dir=str(tmp_path / "nowhere"), record=True)
+    with pytest.raises(RecordingError, match="nothing can be recorded there"):
+        await Conductor(crew.plan, crew, clock, fresh=False).run()
