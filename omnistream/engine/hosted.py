@@ -92,6 +92,8 @@ class Hosted:
         for edge in cell.out_edges:
             for t in edge.asks:
                 cell.need(t)
+        if cell.histories:
+            cell.trim()
         if not self.is_done and cell.done:
             self.is_done = True
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omnistream.flow.edge import Edge
+from omnistream.flow.history import HistoryPort
 from omnistream.flow.port import InEdge, Item, Port
 from omnistream.flow.token import Ack, Token
 from omnistream.message import INFINITY, Message, Origin
@@ -94,6 +95,7 @@ class Cell:
         self.outs = outs
         self.budget = budget_ns
         self.triggers = [p for p in ports if p.triggers]
+        self.histories = [p for p in ports if isinstance(p, HistoryPort)]
         self.urgent = [p for p in ports if p.config.urgent]
         self.simple = len(ports) == 1 and ports[0].config.take == "each" and len(ports[0].edges) == 1
         self.out_edges: list[Edge] = []
@@ -277,6 +279,13 @@ class Cell:
             for edge in port.edges:
                 if edge.clear <= above and not (edge.items and port.config.take == "each"):
                     edge.need(above)
+
+    def trim(self) -> None:
+        """Keep the histories of a node that seldom fires from growing: its triggers are asked how far they are."""
+        for port in self.histories:
+            passed = port.trim(self.frontier())
+            if passed is not None:
+                self.need(passed)
 
     def ask(self, lagging: list[tuple[Port, list[InEdge]]], t: int) -> None:
         """Ask upstream for the bounds that the firing at t waits for."""

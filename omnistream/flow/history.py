@@ -11,6 +11,12 @@ from omnistream.node import Recent
 
 __all__ = ["HistoryPort"]
 
+#: Messages of a port, with all that Python needs for them, come to a megabyte each thousand: so many are no more than the
+#: usual `max_bytes`, whatever their arrays hold.
+MOST = 1 << 18
+#: From so many on, what can be read no more is looked for between firings, too.
+MANY = 256
+
 
 class HistoryPort(Port):
     """`latest` reads the newest message of [t-lag-hold, t-lag], `recent` all of them. Neither triggers."""
@@ -19,6 +25,7 @@ class HistoryPort(Port):
         super().__init__(config, edges, form)
         self.all = config.take == "recent"
         self.bytes = 0
+        self.ask_at = MANY
 
     def enter(self, edge: InEdge, item: Item) -> None:
         items = edge.items
@@ -30,7 +37,7 @@ class HistoryPort(Port):
             item.ack("done")
             item.ack = None
         self.bytes += nbytes(item.message.payload)
-        while self.bytes > self.config.max_bytes and len(items) > 1:
+        while (self.bytes > self.config.max_bytes or len(items) > MOST) and len(items) > 1:
             self._forget(edge, items.popleft(), "overflow")
         edge.back.credit(1)  # type: ignore[union-attr]
 
@@ -58,6 +65,25 @@ class HistoryPort(Port):
             while e.items and self._useless(e, low, high):
                 self._forget(e, e.items.popleft(), "superseded")
         return found
+
+    def trim(self, frontier: int) -> int | None:
+        """Forget what no firing at `frontier` or later can read, if much is here.
+
+        Where much is left: the t that the frontier must have passed for more to go. Asked for once for each doubling, so that
+        who does not know is not asked for ever.
+        """
+        if sum(len(e.items) for e in self.edges) < MANY:
+            return None
+        high = frontier - self.config.lag_ns
+        for e in self.edges:
+            while e.items and self._useless(e, high - self.config.hold_ns, high):
+                self._forget(e, e.items.popleft(), "superseded")
+        left = sum(len(e.items) for e in self.edges)
+        if left < self.ask_at:
+            self.ask_at = max(MANY, 2 * left) if left < self.ask_at // 4 else self.ask_at
+            return None
+        self.ask_at = 2 * left
+        return max(e.items[-1].stamp for e in self.edges if e.items) + self.config.lag_ns
 
     def _useless(self, edge: InEdge, low: int, high: int) -> bool:
         """Whether the oldest message can be read by no later firing."""

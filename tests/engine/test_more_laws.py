@@ -85,6 +85,31 @@ async def test_a_join_never_waits_for_a_dropped_message() -> None:
     LOGS.pop(("join", "collected"), None)
 
 
+@pytest.mark.parametrize("each", [True, False])
+async def test_a_node_whose_trigger_is_idle_keeps_little_of_what_it_is_shown(each: bool) -> None:
+    """A robot's state at 50 Hz beside a person who says nothing all night: only the newest can ever be read."""
+    shown = Input(PortConfig("slow", "latest", Queue("block", 64)), ("state.out",), "one", True)
+    pair = NodeInfo("pair", "", "test_more_laws:Pair", "node", {}, (_in("fast", "t.out", Queue("block", 4)), shown), ("out",))
+    nodes = {"t": _source("t", 0, 1), "state": _source("state", 1500, 0.5), "pair": pair, "k": _collect("pair.out", "night")}
+    clock = SystemClock()
+    crew = LocalCrew(_plan(nodes, each=each), clock, RunOptions(offset_ns=clock.offset_ns))
+    conductor = Conductor(crew.plan, crew, clock, fresh=False)
+    task = asyncio.create_task(conductor.run())
+    try:
+        async with asyncio.timeout(20):
+            while not (edges := [w.in_edges.get("state.out->pair.slow") for w in crew.workers.values()]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            edge = next(e for e in edges if e is not None)
+            while edge.received < 1500:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert len(edge.items) < 600
+    finally:
+        conductor.stop()
+        outcome = await task
+    check_accounts(outcome)
+
+
 async def test_an_idle_graph_is_silent() -> None:
     """Law 16: nothing crosses between workers while no source brings anything and nobody waits."""
     plan = _plan({"s": _source("s", 0, 1), "a": _relay("a", "s.out", 0, Queue("block", 4)), "k": _collect("a.out", "idle")})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from flow_parts import Rig, deliveries, laws, streams
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omnistream.flow import history
+from omnistream.flow.history import HistoryPort
 from omnistream.message import INFINITY, Features
 from omnistream.node import Recent
 
@@ -46,6 +50,53 @@ def test_a_firing_reads_what_all_that_arrived_would_give(data: st.DataObject, ta
     for later in (t, t + 1, t + 5, t + 30, t + 200):
         assert read(rig.fire(later)) == expected(take, seen, later, lag, hold)
     assert rig.lost == []
+
+
+@given(st.data(), st.sampled_from(["latest", "recent"]), st.sampled_from([0, 0, 3, 10]), st.sampled_from([0, 4, 15, INFINITY]))
+@laws(300)
+def test_what_is_forgotten_between_firings_could_not_be_read(data: st.DataObject, take: str, lag: int, hold: int) -> None:
+    per_stream = data.draw(streams(longest=6))
+    rig = Rig(take, len(per_stream), lag_ns=lag, hold_ns=hold)
+    port = rig.port
+    assert isinstance(port, HistoryPort)
+    seen: Seen = []
+    t = 0
+    with mock.patch.object(history, "MANY", 1):
+        for i, stamp, bound in data.draw(deliveries(per_stream)):
+            seen.append((stamp, i, rig.give(i, stamp, bound)))
+            t += data.draw(st.sampled_from([0, 0, 1, 2, 7, 20]))
+            port.trim(t)
+            if data.draw(st.booleans()):
+                rig.force(t)
+                assert read(rig.fire(t)) == expected(take, seen, t, lag, hold)
+            assert rig.accounted()
+    assert rig.lost == []
+
+
+@pytest.mark.parametrize(("take", "left"), [("latest", 1), ("recent", 11)])
+def test_a_node_that_seldom_fires_asks_how_far_its_triggers_are_and_keeps_little(take: str, left: int) -> None:
+    rig = Rig(take, hold_ns=INFINITY if take == "latest" else 10)
+    port = rig.port
+    assert isinstance(port, HistoryPort)
+    asked = []
+    for stamp in range(1, 100_000):
+        rig.give(0, stamp)
+        if (passed := port.trim(0)) is not None:
+            asked.append(passed)
+    assert asked == [history.MANY << n for n in range(9)], "who does not know is not asked for ever"
+    port.trim(100_000 - 1)
+    assert len(rig.edges[0].items) == left
+    assert rig.accounted()
+    assert rig.lost == []
+
+
+def test_small_messages_are_bounded_too() -> None:
+    rig = Rig("latest")
+    with mock.patch.object(history, "MOST", 100):
+        for stamp in range(1, 1000):
+            rig.give(0, stamp)
+    assert len(rig.edges[0].items) == 100
+    assert rig.edges[0].fates["overflow"] == 899
 
 
 @given(st.data(), st.sampled_from(["latest", "recent"]), st.sampled_from([0, 5]))
