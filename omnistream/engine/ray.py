@@ -402,7 +402,10 @@ def _join(ray: Any, address: str) -> bool:
     try:
         ray.init(address=address, **_QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise OmniStreamError(f"there is no Ray cluster at {address}: {str(error).splitlines()[0][:200]}") from None
+        raise OmniStreamError(
+            f"there is no Ray cluster at {address} for this run ({str(error).splitlines()[0][:200]}); if it asks for a token, "
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        ) from None
     return True
 
 

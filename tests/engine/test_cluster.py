@@ -1,0 +1,257 @@
+"""Two hosts, made of network namespaces that a cable joins, each with a Ray node and a monotonic clock of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from running import check_accounts, replayed
+
+from omnistream.flow.config import PortConfig, Queue
+from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
+from omnistream.message import MS
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
+
+HERE = Path(__file__).parent
+RAY = str(Path(sys.executable).with_name("ray"))
+#: How much later the monotonic clock of the other host is.
+AHEAD_S = 100_000
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, timeout=10)
+
+
+def clocks_can_differ() -> bool:
+    return subprocess.run(["unshare", "-T", "--monotonic", "5", "true"], capture_output=True, timeout=10).returncode == 0
+
+
+class Cluster:
+    """Namespaces `head` and `edge`, 10.77.N.1 and .2, and whatever was started in them."""
+
+    def __init__(self, folder: Path) -> None:
+        n = os.getpid() % 250
+        self.names = {"head": f"oshead{os.getpid()}", "edge": f"osedge{os.getpid()}"}
+        self.cable = {"head": f"osh{os.getpid()}", "edge": f"ose{os.getpid()}"}
+        self.ips = {"head": f"10.77.{n}.1", "edge": f"10.77.{n}.2"}
+        self.address = f"{self.ips['head']}:6379"
+        self.folder = folder
+        self.env = os.environ | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.started: list[subprocess.Popen[Any]] = []
+
+    def begin(self) -> None:
+        for name in self.names.values():
+            ip("netns", "add", name)
+        ip("link", "add", self.cable["head"], "type", "veth", "peer", "name", self.cable["edge"])
+        for side, name in self.names.items():
+            ip("link", "set", self.cable[side], "netns", name)
+            ip("-n", name, "addr", "add", f"{self.ips[side]}/24", "dev", self.cable[side])
+            ip("-n", name, "link", "set", "lo", "up")
+            ip("-n", name, "link", "set", self.cable[side], "up")
+        small = ["--object-store-memory", "100000000", "--num-cpus", "4", "--disable-usage-stats", "--block"]
+        small += [
+            "--node-manager-port",
+            "6380",
+            "--object-manager-port",
+            "6381",
+            "--min-worker-port",
+            "6400",
+            "--max-worker-port",
+            "6500",
+        ]
+        head = ["--head", "--port", "6379", "--include-dashboard", "false", "--temp-dir", str(self.folder / "ray")]
+        self.start("head", [RAY, "start", *head, "--node-ip-address", self.ips["head"], "--labels", "site=head", *small])
+        self.until_answers()
+        later = ["unshare", "-T", "--monotonic", str(AHEAD_S)] if clocks_can_differ() else []
+        there = [RAY, "start", "--address", self.address, "--node-ip-address", self.ips["edge"], "--labels", "site=edge"]
+        self.start("edge", [*later, *there, *small])
+        until = time.monotonic() + 60
+        while "runtime started" not in (self.folder / "edge.log").read_text():
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.2)
+
+    def until_answers(self) -> None:
+        until = time.monotonic() + 60
+        probe = f"import socket; socket.create_connection(('{self.ips['head']}', 6379), 1)"
+        while self.inside("head", [sys.executable, "-c", probe], timeout=10).returncode:
+            assert time.monotonic() < until, (self.folder / "head.log").read_text()
+            time.sleep(0.3)
+
+    def inside(self, side: str, command: list[str], **more: Any) -> subprocess.CompletedProcess[Any]:
+        return subprocess.run(["ip", "netns", "exec", self.names[side], *command], env=self.env, capture_output=True, **more)
+
+    def start(self, side: str, command: list[str], **more: Any) -> subprocess.Popen[Any]:
+        with (self.folder / f"{side}.log").open("a") as log:
+            words: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log} | more
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", self.names[side], *command],
+                env=self.env,
+                start_new_session=True,
+                cwd=self.folder,
+                **words,
+            )
+        self.started.append(process)
+        return process
+
+    def cut(self, seconds: float) -> None:
+        ip("-n", self.names["edge"], "link", "set", self.cable["edge"], "down")
+        try:
+            time.sleep(seconds)
+        finally:
+            ip("-n", self.names["edge"], "link", "set", self.cable["edge"], "up")
+
+    def log(self) -> str:
+        return "\n".join(p.read_text()[-3000:] for p in sorted(self.folder.glob("*.log")))
+
+    def end(self) -> None:
+        """Every process in the namespaces, then they themselves."""
+        mine: list[psutil.Process] = []
+        for process in reversed(self.started):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                mine += [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for name in self.names.values():
+            found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, timeout=10)
+            for pid in found.stdout.split():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    mine.append(psutil.Process(int(pid)))
+        for process in mine:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(mine, timeout=10)
+        for process in self.started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+        for name in self.names.values():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    if os.geteuid() != 0 or subprocess.run(["ip", "netns", "list"], capture_output=True).returncode:
+        pytest.skip("network namespaces can be made by root only, with iproute2")
+    with tempfile.TemporaryDirectory(prefix="osc-") as folder:
+        made = Cluster(Path(folder))
+        try:
+            made.begin()
+            yield made
+        finally:
+            made.end()
+
+
+def across(path: Path, count: int, every_ms: float) -> Plan:
+    """Two streams from the head to the edge and back: commands, of which none may be lost, and frames: the newest count."""
+
+    def reads(port: str, stream: str, queue: Queue, form: Any = "one") -> tuple[Input, ...]:
+        return (Input(PortConfig(port, "each", queue), (stream,), form),)
+
+    block, newest = Queue("block", 4), Queue("newest")
+    stamps = [int(i * every_ms * MS) for i in range(1, count + 1)]
+    script = {"stamps": stamps, "pace": True}
+    nodes = [
+        NodeInfo("s", "", "law_nodes:Script", "source", script, (), ("out",)),
+        NodeInfo("a", "", "law_nodes:Relay", "node", {"busy_ms": 1}, reads("item", "s.out", block), ("out",)),
+        NodeInfo("k", "", "law_nodes:Append", "sink", {"path": str(path)}, reads("item", "a.out", block, "message"), ()),
+        NodeInfo("f", "", "law_nodes:Script", "source", script, (), ("out",)),
+        NodeInfo("g", "", "law_nodes:Relay", "node", {"busy_ms": 15}, reads("item", "f.out", newest), ("out",)),
+        NodeInfo(
+            "m", "", "law_nodes:Append", "sink", {"path": f"{path}.frames"}, reads("item", "g.out", newest, "message"), ()
+        ),
+    ]
+    workers = (
+        WorkerPlan("here", ("s", "f", "k", "m"), labels={"site": "head"}),
+        WorkerPlan("there", ("a", "g"), labels={"site": "edge"}, ports=(5600, 5609)),
+    )
+    return Plan(Graph("across", 200 * MS, {n.name: n for n in nodes}), workers)
+
+
+class Run:
+    """`cluster_run.py` in the head's namespace."""
+
+    def __init__(self, cluster: Cluster, plan: Plan, folder: Path, recording: Path | None = None) -> None:
+        (folder / "plan").write_bytes(pickle.dumps(plan))
+        self.outcome_file = folder / "outcome"
+        words = [str(HERE / "cluster_run.py"), cluster.address, str(folder / "plan"), str(self.outcome_file)]
+        words += [str(recording)] if recording is not None else []
+        with (cluster.folder / "run.log").open("a") as log:
+            self.process = cluster.start(
+                "head", [sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.cluster = cluster
+        assert self.process.stdout.readline() == "start\n", cluster.log()
+
+    def kill(self, worker: str) -> None:
+        self.process.stdin.write(f"kill {worker}\n")
+        self.process.stdin.flush()
+
+    def end(self) -> tuple[Any, Any, Any]:
+        assert self.process.wait(100) == 0, self.cluster.log()
+        return pickle.loads(self.outcome_file.read_bytes())
+
+
+def effects(path: Path) -> Counter[str]:
+    return Counter(line.split()[-1] for line in path.read_text().splitlines())
+
+
+def in_order(path: Path) -> bool:
+    seqs = [int(line.split()[0]) for line in path.read_text().splitlines()]
+    return seqs == sorted(seqs)
+
+
+def test_a_run_goes_on_after_a_partition(cluster: Cluster, tmp_path: Path) -> None:
+    """The cable is out for 2 s, twice: every command has its effect once and in its order; each frame has one fate."""
+    run = Run(cluster, across(tmp_path / "effects", 400, 20), tmp_path)
+    time.sleep(1)
+    cluster.cut(2)
+    time.sleep(1)
+    cluster.cut(2)
+    outcome, hosts, events = run.end()
+    assert not outcome.restarts, events
+    assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(400)}, outcome.ledger
+    assert in_order(tmp_path / "effects")
+    frames = effects(tmp_path / "effects.frames")
+    assert set(frames.values()) == {1}
+    assert 20 < len(frames) < 400
+    check_accounts(outcome)
+    assert hosts["there"][0] != ""
+    offset, error = hosts["there"][1:]
+    assert 0 < error < 50 * MS
+    if clocks_can_differ():
+        here = time.time_ns() - time.monotonic_ns()
+        assert abs(offset - (here - AHEAD_S * 1_000_000_000)) < error + 50 * MS
+
+
+def test_a_killed_worker_of_another_host_is_made_again_and_its_recording_comes_home(cluster: Cluster, tmp_path: Path) -> None:
+    import asyncio
+
+    plan = across(tmp_path / "effects", 200, 20)
+    run = Run(cluster, plan, tmp_path, tmp_path / "run.mcap")
+    time.sleep(1)
+    run.kill("there")
+    outcome, _, events = run.end()
+    assert outcome.restarts == {"there": 1}, events
+    assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(200)}, outcome.ledger
+    check_accounts(outcome)
+    assert outcome.digest is not None
+    for line in ("effects", "effects.frames"):
+        (tmp_path / line).unlink()
+    again, cut = asyncio.run(replayed(plan, tmp_path / "run.mcap"))
+    assert not cut
+    assert again.digest == outcome.digest
