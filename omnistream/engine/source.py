@@ -44,6 +44,7 @@ class SourceHost:
         self.was_ended = False  # an earlier life of it has told receivers of its end
         self.room_event = asyncio.Event()
         self.timer: asyncio.TimerHandle | None = None
+        self.timer_for = 0
         self.emitted = self.raised = self.skewed = 0
         self.waiting_for: int | None = None
         self.held_ns = 0  # how long we made it wait since its stamps were last near their arrival
@@ -153,16 +154,27 @@ class SourceHost:
             if promise > t:
                 self.out.raise_bound(promise)
                 return True
-            if self.timer is None:
-                self.timer = self.worker.loop.call_later((t + 1 - promise) / 1e9, self._promise)
+            self._promise_at(t, promise)
         return False
+
+    def _promise_at(self, t: int, promise: int) -> None:
+        """Promise again when that will be above t, or sooner where somebody waits for less."""
+        if self.timer is not None:
+            if self.timer_for <= t:
+                return
+            self.timer.cancel()
+        self.timer_for = t
+        self.timer = self.worker.loop.call_later((t + 1 - promise) / 1e9, self._promise)
 
     def _promise(self) -> None:
         self.timer = None
-        self.out.raise_bound(self.worker.clock.now() - self.node.delay_ns)
-        waiting = [t for e in self.out.edges for t in e.asks]
-        if waiting:
-            self.need(self.out.edges[0], min(waiting))
+        if self.exact:  # since then it says itself what it promises
+            return
+        promise = self.worker.clock.now() - self.node.delay_ns
+        self.out.raise_bound(promise)
+        waiting = [t for e in self.out.edges for t in e.asks if t >= promise]
+        if waiting and not self.is_done:
+            self._promise_at(min(waiting), promise)
 
     def passed(self) -> int:
         return INFINITY

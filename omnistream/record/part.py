@@ -87,7 +87,7 @@ class PartRecorder:
             path = _path(self._dir, self._worker, incarnation)
             if path.exists():
                 with path.open("rb") as file:
-                    for row in firings([d[1:] for _, d in read_frames(file) if d[:1] == b"J"], incarnation):
+                    for row in firings((d[1:] for _, d in read_frames(file, b"J")), incarnation):
                         if isinstance(row, Fired) and row.node == sink and row.chain:
                             last = bytes.fromhex(row.chain)
             if last:

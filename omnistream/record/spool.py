@@ -44,14 +44,24 @@ class Spool:
             self._fd = -1
 
 
-def read_frames(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """(place in the file, bytes) of each whole frame, up to the first that is damaged or was not written to its end."""
+def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]]:
+    """(place in the file, bytes) of each whole frame, up to the first that is damaged or was not written to its end.
+
+    With `only`, one byte, those that begin with it; the others are passed over unread, and so is what is damaged in them.
+    """
     at = 0
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, crc = _HEAD.unpack(head)
         if length > _MAX_FRAME:
             return
-        data = file.read(length)
+        data = b""
+        if only:
+            data = file.read(min(1, length))
+            if data != only:
+                file.seek(length - len(data), os.SEEK_CUR)
+                at += _HEAD.size + length
+                continue
+        data += file.read(length - len(data))
         if len(data) != length or crc32(data) != crc:
             return
         yield at, data

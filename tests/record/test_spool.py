@@ -34,6 +34,16 @@ def test_what_was_appended_is_read(tmp_path_factory: pytest.TempPathFactory, con
     assert [frame for _, frame in read_frames(io.BytesIO(data))] == [b"".join(parts) for parts in content]
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([b"", b"M", b"J"]), st.binary(max_size=9)), min_size=1, max_size=8), st.integers(0, 9)
+)
+def test_of_a_kind_only_those_are_read(tmp_path_factory: pytest.TempPathFactory, content: list[tuple[bytes, bytes]], cut: int):
+    data = spooled(tmp_path_factory.mktemp("s") / "x.part", [list(parts) for parts in content])
+    data = data[: len(data) - cut]
+    every = list(read_frames(io.BytesIO(data)))
+    assert list(read_frames(io.BytesIO(data), b"J")) == [(at, frame) for at, frame in every if frame[:1] == b"J"]
+
+
 @given(frames, st.data())
 def test_a_cut_or_a_flipped_byte_leaves_the_frames_before_it(
     tmp_path_factory: pytest.TempPathFactory, content: list[list[bytes]], draw: st.DataObject
