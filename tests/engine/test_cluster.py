@@ -22,6 +22,7 @@ from running import check_accounts, replayed
 from omnistream.flow.config import PortConfig, Queue
 from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import MS
+from omnistream.record.reader import Recording
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -255,3 +256,49 @@ def test_a_killed_worker_of_another_host_is_made_again_and_its_recording_comes_h
     again, cut = asyncio.run(replayed(plan, tmp_path / "run.mcap"))
     assert not cut
     assert again.digest == outcome.digest
+
+
+def test_a_host_out_of_reach_for_long_is_done_without_until_it_is_back(cluster: Cluster, tmp_path: Path) -> None:
+    """Its worker ends itself, since it is taken for dead; a new life goes on where the old one was, nothing is done twice."""
+    run = Run(cluster, across(tmp_path / "effects", 1000, 20), tmp_path)
+    time.sleep(1)
+    cluster.cut(13)
+    outcome, _, events = run.end()
+    assert outcome.restarts["there"] >= 1, events
+    assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(1000)}, outcome.ledger
+    assert set(effects(tmp_path / "effects.frames").values()) == {1}
+    check_accounts(outcome)
+
+
+def test_the_command_plans_with_what_the_cluster_has(cluster: Cluster, tmp_path: Path) -> None:
+    """More cores than any one host has, by the command line, and a recording with what was captured on the other host."""
+    graph, recording = tmp_path / "g.yaml", tmp_path / "run.mcap"
+    graph.write_text(
+        """
+graph: across
+workers:
+  here: {cpu: 4, labels: {site: head}}
+  there: {cpu: 3, labels: {site: edge}, ports: 5610-5619}
+nodes:
+  beat: {use: tick, with: {rate_hz: 20}, on: there}
+  show: {use: console, inputs: {message: beat}, on: here}
+"""
+    )
+    command = [
+        str(Path(sys.executable).with_name("omnistream")),
+        "run",
+        str(graph),
+        "--address",
+        cluster.address,
+        "--for",
+        "2s",
+    ]
+    found = cluster.inside("head", [*command, "--record", str(recording)], timeout=60, cwd=tmp_path)
+    said = found.stdout.decode() + found.stderr.decode()
+    assert found.returncode == 0, said
+    with Recording(str(recording)) as file:
+        assert sum(1 for _ in file.messages("beat.out")) >= 20, said
+    graph.write_text(graph.read_text().replace("cpu: 3", "cpu: 5"))
+    refused = cluster.inside("head", command, timeout=60, cwd=tmp_path)
+    assert refused.returncode != 0
+    assert "there are 8" in " ".join(refused.stderr.decode().split() + refused.stdout.decode().split())
