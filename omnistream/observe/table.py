@@ -54,7 +54,7 @@ class LiveTable:
 
     def __call__(self, run: Watched) -> None:
         for event in run.events[self._events :]:
-            self._console.print(f"[yellow]{event}[/]", highlight=False)
+            self._console.print(event, style="yellow", markup=False, highlight=False)
         self._events = len(run.events)
         for line in run.said:
             self._console.print(line, markup=False, highlight=False)
@@ -67,8 +67,9 @@ class LiveTable:
             lost[key.split("->")[1].split(".")[0]] += sum(n for f, n in edge["fates"].items() if f not in _ENDINGS)
         restarts = {n: run.outcome.restarts[w.name] for w in run.plan.workers for n in w.nodes if run.outcome.restarts[w.name]}
         table = node_table(nodes, self._rates(nodes), lost, restarts)
-        down = f"   [red]down: {', '.join(run.down)}[/]" if run.down else ""
-        head = Text.from_markup(f"[bold]{self._title}[/]   {(perf_ns() - self._began) / 1e9:.0f} s{down}")
+        head = Text.assemble((self._title, "bold"), f"   {(perf_ns() - self._began) / 1e9:.0f} s")
+        if run.down:
+            head.append(f"   down: {', '.join(run.down)}", "red")
         counts = run.ledger()
         foot = Text("ledger: " + (", ".join(f"{k} {v}" for k, v in sorted(counts.items())) or "nothing lost"))
         self._live.update(Group(head, table, foot))
