@@ -165,7 +165,7 @@ async def test_what_was_read_is_no_longer_kept(make: Callable[..., End]) -> None
 
 
 def keyed(kind: str, context: zmq.Context[Any], end: End) -> Any:
-    """A stranger's socket: without keys, with keys of its own, or with all but the secret one."""
+    """A socket without keys, with keys of its own, with all but the secret one, or with all: that of a friend."""
     s = context.socket(zmq.DEALER)
     s.setsockopt(zmq.LINGER, 0)
     s.setsockopt(zmq.HANDSHAKE_IVL, 500)
@@ -174,6 +174,9 @@ def keyed(kind: str, context: zmq.Context[Any], end: End) -> Any:
         s.curve_publickey, s.curve_secretkey = zmq.curve_keypair()
         if kind == "the public one":
             s.curve_publickey = KEYS.client_public
+        elif kind == "friend":
+            s.curve_publickey, s.curve_secretkey = KEYS.client_public, KEYS.client_secret
+            s.setsockopt(zmq.ROUTING_ID, b"Lfriendly")
     s.connect(end.transport.address)
     return s
 
@@ -214,11 +217,7 @@ async def test_garbage_and_what_is_too_large_harm_nobody(make: Callable[..., End
         with socket.create_connection(("127.0.0.1", b.port)) as raw, contextlib.suppress(OSError):
             raw.sendall(start + r.randbytes(5000))
     with zmq.Context() as context:
-        friend = context.socket(zmq.DEALER)
-        friend.setsockopt(zmq.LINGER, 0)
-        friend.curve_serverkey = KEYS.server_public
-        friend.curve_publickey, friend.curve_secretkey = KEYS.client_public, KEYS.client_secret
-        friend.connect(b.transport.address)
+        friend = keyed("friend", context, b)
         for parts in ([b""], [b"x"], [b"x", b"y", b"z"], [b"", b"", b""], [bytes(15), b"a"], [bytes(16)]):
             friend.send_multipart(parts)
         await b.until(lambda: len(b.garbage) == 6)
@@ -271,6 +270,43 @@ async def test_nothing_is_lost_twice_or_out_of_order(make: Callable[..., End], i
     assert b.numbers() == list(range(count))
     assert all(parts[1] == bytes([n % 256]) * len(parts[1]) for n, parts in enumerate(b.got))
     assert a.garbage == b.garbage == []
+
+
+async def test_the_last_batch_before_a_break_comes_with_the_new_connection(make: Callable[..., End]) -> None:
+    """Though nothing follows it that would show the gap, and long before anything is thought late."""
+    a, b = make(timing=Timing(again_s=0.01)), make(timing=Timing())
+    async with Relay(b.port) as relay:
+        line = a.transport.dial(relay.address)
+        line.send(numbered(0))
+        await b.until(lambda: bool(b.got))
+        relay.passing.clear()
+        for n in range(1, 4):
+            line.send(numbered(n))
+        await asyncio.sleep(0.1)
+        relay.cut(reset=True)
+        relay.passing.set()
+        await b.until(lambda: len(b.got) == 4, seconds=3)
+    assert b.numbers() == [0, 1, 2, 3]
+
+
+async def test_a_gap_is_asked_for_and_not_jumped(make: Callable[..., End]) -> None:
+    b = make()
+    with zmq.Context() as context:
+        friend = keyed("friend", context, b)
+        for n in (0, 1, 3, 4, 1):
+            friend.send_multipart([struct.pack("<8sQ", b"friendly", n), *numbered(n)])
+        said: list[tuple[Any, ...]] = []
+        async with asyncio.timeout(5):
+            while not said or not said[-1][2]:
+                if friend.poll(0):
+                    said.append(struct.unpack("<8sQ?", friend.recv()))
+                await asyncio.sleep(0.01)
+        assert said[-1] == (b"friendly", 2, True)
+        for n in (2, 3, 4):
+            friend.send_multipart([struct.pack("<8sQ", b"friendly", n), *numbered(n)])
+        await b.until(lambda: len(b.got) == 5)
+        friend.close()
+    assert b.numbers() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.slow
