@@ -20,8 +20,9 @@ class RunOptions:
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
     and parts of the recording. `losses` tells a restarted worker what its edges had already put in the ledger.
 
-    On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host. `apart` says
-    that it is another one than the head's: its clock is kept there, and the worker ends itself if the head is silent.
+    On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host and `address`
+    is where it is reached. `apart` says that it is another one than the head's: its clock is kept there, and the worker ends
+    itself if the head is silent.
     """
 
     fresh: bool = False
@@ -36,4 +37,5 @@ class RunOptions:
     losses: Mapping[str, int] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""
+    address: str = ""
     apart: bool = False

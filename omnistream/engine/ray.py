@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import inspect
-import io
 import logging
 import os
 import secrets
@@ -22,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from omnistream.clock import SystemClock
-from omnistream.engine.host_clock import host_clock
+from omnistream.engine.actor import ANSWER_S, POLLED, WorkerActor
 from omnistream.engine.hosts import Host, Hosts
 from omnistream.engine.keeper import HostKeeper
 from omnistream.engine.options import RunOptions
@@ -33,127 +31,18 @@ from omnistream.graph.graph import Plan, WorkerPlan
 __all__ = ["RayCrew", "cluster_host"]
 
 _log = logging.getLogger("omnistream")
-_ANSWER_S = 10.0
-_POLLED = ("snapshot", "probe")
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
-class Said(io.TextIOBase):
-    """What a worker prints (a console sink, a node being debugged): kept, and shown by whoever leads the run."""
+class RayWorker(WorkerActor):
+    """The actor."""
 
-    def __init__(self) -> None:
-        self._text = ""
-
-    def write(self, text: str) -> int:
-        self._text = (self._text + text)[-100_000:]
-        return len(text)
-
-    def take(self) -> list[str]:
-        lines, self._text = self._text.splitlines(), ""
-        return lines
-
-
-class RayWorker:
-    """The actor: a worker, its post, and the way to call it."""
-
-    def __init__(self, cwd: str, path: list[str]) -> None:
-        os.chdir(cwd)
-        sys.path[:0] = [p for p in path if p not in sys.path]
-        self._worker: Any = None
-        self._post: Any = None
-
-        self._said = Said()
-        sys.stdout = self._said
-
-        self._calls = 0
-        self._heard = 0.0
-        self._alone: asyncio.Task[None] | None = None
-
-    def where(self) -> tuple[int, str]:
-        """The process, and Ray's name of its host."""
+    def where(self) -> tuple[int, str, str]:
+        """The process, Ray's name of its host, and the host's address."""
         import ray
-
-        return os.getpid(), ray.get_runtime_context().get_node_id()
-
-    def _make_post(self, plan: Plan, name: str, options: RunOptions) -> Any:
-        if options.keys is None:
-            from omnistream.link.unix import UnixPost
-
-            return UnixPost(options.run_dir, name, options.incarnation)
         import ray.util
 
-        from omnistream.link.ways import ClusterPost
-
-        mine = next(w for w in plan.workers if w.name == name)
-        return ClusterPost(
-            options.run_dir, name, options.incarnation, host=options.host, keys=options.keys,
-            address=mine.advertise or ray.util.get_node_ip_address(), ports=mine.ports, broken=self._broken,
-        )  # fmt: skip
-
-    async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
-        """Build and open the worker; the address for its peers."""
-        from omnistream.engine.worker import Worker
-
-        self._post = self._make_post(plan, name, options)
-        clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
-        worker = Worker(plan, name, clock, options, self._post)
-        if options.record:
-            from omnistream.record.part import PartRecorder
-
-            worker.recorder = PartRecorder(options.run_dir, name, options.incarnation)
-        worker.build()
-        self._worker = worker
-        for wire in worker.exchange.outbound.values():  # what they emit is to leave the worker
-            wire.owner.ctx.alloc = self._post.alloc
-        self._post.open(
-            worker.exchange.receive,
-            lambda text: worker.report(name, "garbage", text),
-            lambda text: worker.report(name, "no_shared_memory", text),
-        )
-        try:
-            await worker.open()
-        except OmniStreamError as error:
-            await worker.close()
-            raise type(error)(str(error)) from None
-        return self._post.address
-
-    def _broken(self, text: str) -> None:
-        asyncio.get_running_loop().create_task(self._give_up(text))
-
-    async def _give_up(self, why: str) -> None:
-        """Robots to rest, then the end of this life, which whoever leads the run will see."""
-        _log.error("worker %s ends itself: %s", self._worker.name, why)
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._worker.close(), 5)
-        os._exit(1)
-
-    async def _watch_head(self) -> None:
-        """A worker that its head does not reach is taken for dead there, and made again elsewhere: it must not go on."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(_ANSWER_S / 10)
-            if not self._calls and loop.time() - self._heard > _ANSWER_S:
-                await self._give_up(f"its head has been silent for {_ANSWER_S:g} s")
-
-    async def call(self, method: str, *args: Any) -> Any:
-        self._calls += 1
-        try:
-            result = getattr(self._worker, method)(*args)
-            result = await result if inspect.isawaitable(result) else result
-        finally:
-            self._calls -= 1
-            self._heard = asyncio.get_running_loop().time()
-        if method in _POLLED and self._alone is None and self._worker.options.apart:
-            self._alone = asyncio.get_running_loop().create_task(self._watch_head())
-        if method == "snapshot":
-            result["said"] = self._said.take()
-        if method == "close":
-            if self._alone is not None:
-                self._alone.cancel()
-            if self._worker.recorder is not None:
-                self._worker.recorder.close()
-            await self._post.close()
-        return result
+        return os.getpid(), ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
 
 
 class RayCrew:
@@ -272,13 +161,13 @@ class RayCrew:
         actor = self._ray.remote(RayWorker).options(**wanted).remote(str(Path.cwd()), [p for p in sys.path if p])
         self.actors[worker.name] = actor
         try:
-            pid, node = await actor.where.remote()
+            pid, node, address = await actor.where.remote()
         except self._ray.exceptions.RayActorError as error:
             raise OmniStreamError(f"worker {worker.name} died while it was made: {type(error).__name__}") from None
         self.pids[worker.name] = pid
         self._apart.pop(worker.name, None)
         if self._hosts is not None:
-            options = dataclasses.replace(options, host=node)
+            options = dataclasses.replace(options, host=node, address=address)
         if self._hosts is not None and node != self._here:
             host = self._apart[worker.name] = await self._hosts.at(node)
             host.lives.add((worker.name, options.incarnation))
@@ -346,11 +235,11 @@ class RayCrew:
         raise OmniStreamError(f"worker {name} died: {self._deaths[name].result()}")
 
     async def call(self, worker: str, method: str, *args: Any) -> Any:
-        timeout = _ANSWER_S if method in _POLLED else None
+        timeout = ANSWER_S if method in POLLED else None
         try:
             return await self._guard(worker, self.actors[worker].call.remote(method, *args), timeout)
         except TimeoutError:
-            _log.error("worker %s has not answered for %g s and is ended", worker, _ANSWER_S)
+            _log.error("worker %s has not answered for %g s and is ended", worker, ANSWER_S)
             self.kill(worker)
             raise OmniStreamError(f"worker {worker} stopped answering") from None
 
@@ -397,6 +286,10 @@ class RayCrew:
 
 def _join(ray: Any, address: str) -> bool:
     """Be a client of a cluster. False if this process is one already. Raises OmniStreamError if there is none."""
+    if address.startswith("ray://"):
+        raise OmniStreamError(
+            f"a run is led from a host of the cluster; start it there, with its address in the place of {address}"
+        )
     if ray.is_initialized():
         return False
     try:
