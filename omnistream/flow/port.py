@@ -165,6 +165,7 @@ class Port:
         for edge in edges:
             edge.floor = above + 1
             edge.raise_bound(above + 1)
+            edge.asks = {t for t in edge.asks if t >= edge.bound}
 
     def take(self, t: int) -> list[Item] | None:
         """What the firing at t gets from this port; None if nothing is due."""

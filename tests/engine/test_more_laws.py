@@ -251,3 +251,40 @@ async def test_acknowledging_after_the_step_loses_commands(monkeypatch: pytest.M
     assert await missing("cascade") == 0
     monkeypatch.setattr(Token, "hold", lambda self: lambda fate: None)
     assert sum([await missing(f"eager{i}") for i in range(3)]) > 0
+
+
+@dataclass(kw_only=True)
+class Hangs(Node):
+    async def step(self, item: Event) -> Event | None:
+        await asyncio.sleep(3600)
+        return item
+
+
+@pytest.mark.parametrize("each", [True, False])
+async def test_a_node_that_hangs_is_not_asked_more_and_more(each: bool) -> None:
+    """A join beside it is forced at each firing; what it asked for is of no use to it then."""
+    ports = {t: Input(PortConfig(t, "latest" if t == "slow" else "each", Queue("newest"), wait_ns=0), (s,), "one", True)
+             for t, s in (("fast", "f.out"), ("slow", "h.out"))}  # fmt: skip
+    hangs = NodeInfo("h", "", "test_more_laws:Hangs", "node", {}, (_in("item", "s.out", Queue("newest")),), ("out",))
+    pair = NodeInfo("pair", "", "test_more_laws:Pair", "node", {}, tuple(ports.values()), ("out",))
+    nodes = {
+        "f": _source("f", 2000, 0.5),
+        "s": _source("s", 3, 1),
+        "h": hangs,
+        "pair": pair,
+        "k": _collect("pair.out", "hangs"),
+    }
+    clock = SystemClock()
+    crew = LocalCrew(_plan(nodes, each=each), clock, RunOptions(offset_ns=clock.offset_ns))
+    conductor = Conductor(crew.plan, crew, clock, fresh=False)
+    task = asyncio.create_task(conductor.run(drain_s=0))
+    key = "h.out->pair.slow"
+    while conductor.outcome.nodes.get("pair", {"firings": 0})["firings"] < 1000:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    asked = [len(w.edges[key].asks) for w in crew.workers.values() if key in w.edges]
+    asked += [len(w.in_edges[key].asks) for w in crew.workers.values() if key in w.in_edges]
+    conductor.stop()
+    await task
+    LOGS.pop(("hangs", "collected"))
+    assert len(asked) == 2
+    assert max(asked) <= 300
