@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ __all__ = ["external_notices", "play_external", "refuse_external"]
 def play_external(graph: Graph, path: str, streams: Collection[str]) -> list[str]:
     """Overrides that put what an external node said, as recorded at `path`, in its place."""
     return [
-        f"nodes.{node.name}={{use: recording, with: {{path: {path!r}, stream: {node.name}.out}}}}"
+        f"nodes.{node.name}={{use: recording, with: {{path: {json.dumps(path, ensure_ascii=False)}, stream: {node.name}.out}}}}"
         for node in graph.nodes.values()
         if node.external and f"{node.name}.out" in streams
     ]
