@@ -14,7 +14,8 @@ __all__ = ["CLOCK_NAME", "SlewFile", "host_clock"]
 #: In the host's directory of the run.
 CLOCK_NAME = "clock"
 _SLEW = struct.Struct("<qqqq")
-#: The number of the place that counts, then two places: one is written while the other is read.
+#: How many were written; then two places, for those of even and of odd numbers: one is read while the other is written.
+_COUNT = struct.Struct("@Q")
 _PLACES = (8, 8 + _SLEW.size)
 _SIZE = 8 + 2 * _SLEW.size
 
@@ -37,15 +38,15 @@ class SlewFile:
         return file
 
     def set(self, slew: Slew) -> None:
-        place = 1 - self._map[0]
-        _SLEW.pack_into(self._map, _PLACES[place], slew.since_ns, slew.offset_ns, slew.target_ns, slew.error_ns)
-        self._map[0] = place
+        count = _COUNT.unpack_from(self._map)[0] + 1
+        _SLEW.pack_into(self._map, _PLACES[count % 2], slew.since_ns, slew.offset_ns, slew.target_ns, slew.error_ns)
+        _COUNT.pack_into(self._map, 0, count)
 
     def get(self) -> Slew:
         while True:
-            place = self._map[0]
-            slew = Slew(*_SLEW.unpack_from(self._map, _PLACES[place]))
-            if self._map[0] == place:
+            count = _COUNT.unpack_from(self._map)[0]
+            slew = Slew(*_SLEW.unpack_from(self._map, _PLACES[count % 2]))
+            if _COUNT.unpack_from(self._map)[0] == count:
                 return slew
 
 

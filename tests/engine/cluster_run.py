@@ -47,7 +47,7 @@ async def main(address: str, plan_file: str, outcome_file: str, recording: str =
             outcome = await asyncio.wait_for(conductor.run(), 90)
         finally:
             task.cancel()
-            hosts = {name: (host.node, host.offset_ns, host.error_ns) for name, host in crew._apart.items()}
+            hosts = {name: (host.offset_ns - clock.offset_ns, host.error_ns) for name, host in crew._apart.items()}
         if recording:
             keep(plan, home.path, Path(recording), outcome)
         Path(outcome_file).write_bytes(pickle.dumps((outcome, hosts, conductor.events)))
