@@ -18,8 +18,8 @@ from omnistream.flow.config import PortConfig, Queue
 from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import MS, Event
 from omnistream.node import Context, Node
+from omnistream.record.join import JOURNAL
 from omnistream.record.journal import firings
-from omnistream.record.part import JOURNAL
 from omnistream.record.reader import Recording
 
 
@@ -138,7 +138,7 @@ def test_a_damaged_row_is_told(row: Any) -> None:
 async def test_a_journal_that_is_no_list_is_told(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of("Stray")
     path, _ = await recorded(plan, tmp_path)
-    monkeypatch.setattr(Recording, "attachments", {JOURNAL + "n.0": msgpack.packb(rows)})
+    monkeypatch.setattr(Recording, "attachments", {"journal/n.0": msgpack.packb(rows)})
     with pytest.raises(RecordingError, match=r"the journal of n\.0 is damaged"):
         await replayed(plan, path)
 
@@ -147,6 +147,6 @@ async def test_a_sink_with_a_port_that_the_graph_has_not_is_told(tmp_path: Path,
     plan = plan_of("Stray")
     path, _ = await recorded(plan, tmp_path)
     row = msgpack.packb(["s", "k", 1, [], "consumed", b"", [5]])
-    monkeypatch.setattr(Recording, "attachments", {JOURNAL + "k.0": msgpack.packb([row])})
+    monkeypatch.setattr(Recording, "attachments", {"journal/k.0": msgpack.packb([row])})
     with pytest.raises(RecordingError, match="has no input 5"):
         await replayed(plan, path)
