@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from omnistream.cli import check, draw, models_cmd, new, nodes, run
+from omnistream.cli import check, draw, models_cmd, new, nodes, record, run
 from omnistream.cli.devices import list_devices
 
 __all__ = ["app"]
@@ -27,6 +27,11 @@ _models = typer.Typer(no_args_is_help=True, help="Model files: what there is, an
 _models.command("list")(models_cmd.list_models)
 _models.command("pull")(models_cmd.pull_models)
 app.add_typer(_models, name="models")
+
+_record = typer.Typer(no_args_is_help=True, help="Recordings: what is in one, and making one of what a killed run left.")
+_record.command("info")(record.info)
+_record.command("recover")(record.recover)
+app.add_typer(_record, name="record")
 
 _new = typer.Typer(no_args_is_help=True, help="Skeletons to begin with.")
 _new.command("node")(new.new_node)

@@ -168,24 +168,28 @@ def _execute(
         console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     _undo_on_signals()
-    home = RunDir()
+    home, about = RunDir(), None
     try:
         options = RunOptions(
             fresh=fresh, start_ns=span[0] if fresh else clock.now(), end_ns=span[1] if fresh else 1 << 62,
             offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=record is not None,
         )  # fmt: skip
+        if record is not None:
+            from omnistream.record.join import About
+
+            about = About.of(graph, record, options.seed)
+            about.leave(home.path)
         crew = _crew(plan, engine, options, address)
         try:
             outcome = asyncio.run(_conduct(plan, crew, clock, options, console, engine, for_s))
         finally:
             _undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome) if not fresh else ())
-        if record is not None:
-            from omnistream.record.part import join_parts
+        if about is not None:
+            from omnistream.record.join import join_parts
 
-            run_words = {"seed": options.seed, "digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
-            run_words["start_ns"] = outcome.started_ns
-            count = join_parts(home.path, record, graph, outcome.started_ns, outcome.rows, run_words)
+            words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
+            count = join_parts(home.path, about, outcome.started_ns, outcome.rows, words)
             console.print(f"recorded {count} messages in {record}", highlight=False)
     finally:
         home.remove()

@@ -11,14 +11,19 @@ import tempfile
 from pathlib import Path
 
 from omnistream.link.segment import LINK_NAME
+from omnistream.record.part import ABOUT
 
-__all__ = ["RunDir"]
+__all__ = ["RunDir", "dead"]
 
 _log = logging.getLogger("omnistream")
 _PREFIX = "omnistream-"
 _MEMORY = "/dev/shm"  # noqa: S108  a directory of our own is made in it
 #: With less than this free, a few large arrays are all that will fit.
 _SCARCE = 128 << 20
+#: Ray's longest path below it has 93 bytes.
+_LONGEST = 14
+#: What a recording is made of.
+_KEPT = (".part", ".hole")
 
 
 class RunDir:
@@ -30,7 +35,7 @@ class RunDir:
     def __init__(self) -> None:
         sweep()
         self._locks: list[int] = []
-        self.path = self._make(tempfile.gettempdir())
+        self.path = self._make(_parent())
         self.memory: str | None = None
         try:
             there = os.statvfs(_MEMORY)
@@ -62,12 +67,30 @@ class RunDir:
             os.close(self._locks.pop())
 
 
+def _parent() -> str:
+    """Where directories of runs lie: TMPDIR, or /tmp where its name leaves too little for Ray's sockets (107 bytes in all)."""
+    there = tempfile.gettempdir()
+    return there if len(there) <= _LONGEST else "/tmp"  # noqa: S108  a directory of our own is made in it
+
+
 def sweep() -> None:
-    """Remove what runs that were killed outright have left."""
-    for parent in {tempfile.gettempdir(), _MEMORY}:
-        for path in Path(parent).glob(f"{_PREFIX}*"):
-            if _is_dead(path):
-                shutil.rmtree(path, ignore_errors=True)
+    """Remove what runs that were killed outright have left, but for what they had recorded."""
+    for path in dead():
+        if not (path / ABOUT).exists():
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        _log.warning("a run that was killed left a recording: 'omnistream record recover' makes the file, or 'rm -r %s'", path)
+        for other in path.iterdir():
+            if other.is_dir() and not other.is_symlink():
+                shutil.rmtree(other, ignore_errors=True)
+            elif other.suffix not in _KEPT and other.name not in (ABOUT, "owner"):
+                other.unlink(missing_ok=True)
+
+
+def dead() -> list[Path]:
+    """The directories of runs that were killed outright."""
+    found = [path for parent in {_parent(), _MEMORY} for path in Path(parent).glob(f"{_PREFIX}*")]
+    return sorted(path for path in found if _is_dead(path))
 
 
 def _is_dead(path: Path) -> bool:

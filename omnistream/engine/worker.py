@@ -41,6 +41,8 @@ class Recorder(Protocol):
 
     def message(self, message: Message[Any], bound_ns: int | None, clock_source: str) -> None: ...
 
+    def began(self, start_ns: int) -> None: ...
+
     def opened(self, node: str) -> None: ...
 
     def fired(self, cell: Cell, firing: Firing, outs: Sequence[tuple[str, int, int]], fate: str) -> None: ...
@@ -193,6 +195,8 @@ class Worker:
         """
         for hosted in (*self.sources.values(), *self.nodes.values()):
             hosted.ctx.start_ns = start_ns
+        if self.recorder is not None:
+            self.recorder.began(start_ns)
         if self.exchange.peers():
             await self.exchange.all_greeted.wait()
         self.started = True

@@ -12,8 +12,8 @@ import msgpack
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import Message
 from omnistream.record.codec import RecordedMessage, decode_record
+from omnistream.record.join import JOURNAL, REPEATED, RUN
 from omnistream.record.journal import Fired, Opened, firings
-from omnistream.record.part import JOURNAL, REPEATED, RUN
 from omnistream.record.reader import Recording
 from omnistream.record.writer import HEAD
 

@@ -65,6 +65,8 @@ def firings(rows: Iterable[bytes], incarnation: int) -> Iterator[Opened | Fired]
         try:
             row = msgpack.unpackb(data, use_list=False, strict_map_key=True)
             match row:
+                case ("b", int()):  # the run begins
+                    pass
                 case ("o", str() as node):
                     yield Opened(node, incarnation)
                 case ("f", str() as node, int() as t, tuple() as reads, tuple() as outs, str() as fate):

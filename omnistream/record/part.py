@@ -1,39 +1,31 @@
 """Recording a live run: each life of a worker keeps what its sources brought and what its nodes did in a part of its own.
 
 A frame of a part is a tag and a body: ``M`` a message (a msgpack [stream, stamp], then the record), ``J`` a journal row.
-At the end the parts become one file.
+At the end the parts become one file (record/join.py).
 """
 
 from __future__ import annotations
 
-import heapq
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgpack
 
 from omnistream.errors import RecordingError
 from omnistream.flow.cell import Cell, Firing
-from omnistream.flow.ledger import Row
-from omnistream.graph.graph import Graph
 from omnistream.message import Message
-from omnistream.record.codec import RecordedMessage, decode_record, encode_record
+from omnistream.record.codec import RecordedMessage, encode_record
 from omnistream.record.journal import Fired, Out, firings, reads_of
 from omnistream.record.spool import Spool, read_frames
-from omnistream.record.writer import RecordingWriter
 
-__all__ = ["JOURNAL", "REPEATED", "RUN", "PartRecorder", "join_parts"]
+__all__ = ["ABOUT", "PartRecorder"]
 
-#: Attachments that hold journals are called "journal/WORKER.INCARNATION".
-JOURNAL = "journal/"
-#: The attachment of what does not rise: a source that was killed may begin again at stamps that it had given already.
-REPEATED = "repeated"
-#: The metadata of the run as a whole.
-RUN = "run"
+#: In the run's directory while it is recorded: what the run is, for whoever has to make the file without it.
+ABOUT = "record.json"
+
 _log = logging.getLogger("omnistream.record")
 
 
@@ -62,6 +54,10 @@ class PartRecorder:
             m.stamp_ns, m.start_ns, m.payload, bound_ns, m.epoch, m.seq, clock_source, m.origin, cause, lineage
         )
         self._append(b"M", _packed((m.stream, m.stamp_ns)), encode_record(record))
+
+    def began(self, start_ns: int) -> None:
+        """The run has begun."""
+        self._row("b", start_ns)
 
     def opened(self, node: str) -> None:
         self._row("o", node)
@@ -124,60 +120,3 @@ def _packed(value: Any) -> bytes:
 
 def _path(run_dir: Path, worker: str, incarnation: int) -> Path:
     return run_dir / f"{worker}.{incarnation}.part"
-
-
-def _messages(file: BinaryIO, places: Sequence[tuple[int, int]], stream: str) -> Iterator[tuple[int, str, RecordedMessage]]:
-    for stamp, at in places:
-        file.seek(at)
-        _, data = next(read_frames(file))
-        unpacker = msgpack.Unpacker()
-        unpacker.feed(data[1:])
-        unpacker.unpack()
-        yield stamp, stream, decode_record(data[1 + unpacker.tell() :], stamp)
-
-
-def join_parts(
-    run_dir: str, path: str, graph: Graph, start_ns: int, rows: Sequence[Row], run: Mapping[str, Any] | None = None
-) -> int:
-    """All parts of a run as one file, with the graph, the journal and the ledger inside; the number of messages.
-
-    `run` is said of the run as a whole: its seed and its digest. Raises RecordingError where the file cannot be written.
-    """
-    count = 0
-    metadata = {"graph": graph.name, "file": graph.file, "sets": json.dumps(graph.sets), "sources": json.dumps(graph.sources)}
-    holes = sorted(p.stem for p in Path(run_dir).glob("*.hole"))
-    with ExitStack() as stack:
-        writer = stack.enter_context(RecordingWriter(path, start_ns=start_ns, metadata=metadata))
-        streams: list[Iterator[tuple[int, str, RecordedMessage]]] = []
-        journals: dict[str, bytes] = {}
-        for part in sorted(Path(run_dir).glob("*.part")):
-            file = stack.enter_context(part.open("rb"))
-            places: dict[str, list[tuple[int, int]]] = {}
-            journal: list[bytes] = []
-            for at, data in read_frames(file):
-                if data[:1] == b"M":
-                    unpacker = msgpack.Unpacker()
-                    unpacker.feed(data[1:1025])
-                    stream, stamp = unpacker.unpack()
-                    places.setdefault(stream, []).append((stamp, at))
-                else:
-                    journal.append(data[1:])
-            journals[part.stem] = _packed(journal)
-            streams += [_messages(file, found, stream) for stream, found in places.items()]
-        last: dict[str, int] = {}
-        repeated: list[Any] = []
-        for stamp, stream, message in heapq.merge(*streams, key=lambda entry: entry[:2]):
-            if stamp > last.get(stream, -1):
-                writer.write(stream, message)
-                last[stream] = stamp
-            else:
-                repeated.append((stream, stamp, encode_record(message)))
-            count += 1
-        writer.attach("graph.yaml", graph.text.encode(), "application/yaml")
-        writer.attach("ledger.json", json.dumps([r.as_dict() for r in rows]).encode(), "application/json")
-        if repeated:
-            writer.attach(REPEATED, _packed(repeated), "application/msgpack")
-        for name, journal_bytes in journals.items():
-            writer.attach(JOURNAL + name, journal_bytes, "application/msgpack")
-        writer.metadata(RUN, {k: str(v) for k, v in (run or {}).items()} | ({"holes": ", ".join(holes)} if holes else {}))
-    return count

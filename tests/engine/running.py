@@ -15,7 +15,7 @@ from omnistream.engine.options import RunOptions
 from omnistream.graph.graph import Plan
 from omnistream.observe.outcome import Outcome
 from omnistream.record.evidence import RunEvidence
-from omnistream.record.part import join_parts
+from omnistream.record.join import About, join_parts
 from omnistream.record.reader import Recording
 
 
@@ -49,8 +49,8 @@ async def run_live(
 
 def keep(plan: Plan, run_dir: str, path: Path, outcome: Outcome) -> None:
     """The parts of a run as one recording."""
-    words = {"seed": 0, "digest": outcome.digest or "", "start_ns": outcome.started_ns}
-    join_parts(run_dir, str(path), plan.graph, outcome.started_ns, outcome.rows, words)
+    about = About.of(plan.graph, str(path), 0)
+    join_parts(run_dir, about, outcome.started_ns, outcome.rows, {"digest": outcome.digest or ""})
 
 
 async def replayed(plan: Plan, path: Path) -> tuple[Outcome, dict[str, int]]:

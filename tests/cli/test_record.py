@@ -1,0 +1,93 @@
+"""Recordings of runs that were killed outright, and what `omnistream record` says of a recording."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import graph, omnistream, start
+
+TICKS = """graph: beat
+nodes:
+  t: {use: tick, with: {rate_hz: 200}}
+  same: {use: passthrough, inputs: {message: t}}
+  shown: {use: console, inputs: {message: same}}
+"""
+
+
+@pytest.fixture
+def own_temp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Directories of runs here, and of nobody else's; a short name, for paths of sockets are bounded."""
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_run_that_was_killed_leaves_a_recording(
+    tmp_path: Path, own_temp: Path, engine: str, caplog: pytest.LogCaptureFixture
+):
+    file, recording = graph(tmp_path, TICKS), tmp_path / "r.mcap"
+    run = start("run", file, "--engine", engine, "--layout", "each", "--record", recording)
+    while len(_parts_of(own_temp, 10_000)) < 3:
+        assert run.poll() is None
+        time.sleep(0.02)
+    kill(run)
+    assert not recording.exists()
+    until = time.monotonic() + 90
+    while _actors(own_temp) and time.monotonic() < until:  # Ray's processes see their driver's end
+        time.sleep(0.2)
+
+    assert omnistream("run", file, "--engine", "local", "--for", "100ms").code == 0
+    assert "a run that was killed left a recording" in caplog.text
+    said = omnistream("record", "recover")
+    assert said.code == 0, said.err
+    assert f"messages in {recording}" in said.out
+    assert not list(own_temp.glob("omnistream-*"))
+    assert "no killed run" in omnistream("record", "recover").out
+
+    info = omnistream("record", "info", recording)
+    assert "t.out" in info.out
+    assert "as received" in info.out
+    assert "journal of" in info.out
+    again = omnistream("replay", recording, file, "--as-recorded")
+    assert again.code == 0, again.err
+    assert again.summary["outputs"]["shown"] >= 4
+
+
+def kill(run: subprocess.Popen[str]) -> None:
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+
+
+def _parts_of(folder: Path, size: int) -> list[Path]:
+    return [p for p in folder.glob("omnistream-*/*.part") if p.stat().st_size > size]
+
+
+def _actors(folder: Path) -> bool:
+    import psutil
+
+    return any(str(folder) in " ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"]))
+
+
+def test_a_file_that_is_there_is_not_overwritten_by_a_recovery(tmp_path: Path, own_temp: Path):
+    file, recording = graph(tmp_path, TICKS), tmp_path / "r.mcap"
+    run = start("run", file, "--engine", "local", "--record", recording)
+    while not _parts_of(own_temp, 1_000):
+        assert run.poll() is None
+        time.sleep(0.02)
+    kill(run)
+    recording.write_bytes(b"mine")
+    said = omnistream("record", "recover")
+    assert said.code == 2
+    assert "is there already" in said.err
+    assert recording.read_bytes() == b"mine"
+    recording.unlink()
+    assert omnistream("record", "recover").code == 0
