@@ -18,7 +18,6 @@ from omnistream.flow.config import PortConfig, Queue
 from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import MS, Event
 from omnistream.node import Context, Node
-from omnistream.record.join import JOURNAL
 from omnistream.record.journal import firings
 from omnistream.record.reader import Recording
 
