@@ -20,6 +20,8 @@ _AT_FIRST, _EACH_TIME = 8, 3
 _EVERY_S = 2.0
 _ANSWER_S = 10.0
 _PIECE = 4 << 20
+#: What is known no better than this of a clock is said aloud.
+_VAGUE_NS = 20_000_000
 
 
 class Host:
@@ -56,7 +58,8 @@ class Hosts:
         keeper = self._make_keeper(HostKeeper, node)
         host = Host(node, keeper, await _answer(keeper.run_dir.remote(), 60))
         await self._ask_clock(host, _AT_FIRST)
-        _log.info("host %s: its clock is known to %.2f ms", node[:8], host.error_ns / 1e6)
+        level = logging.WARNING if host.error_ns > _VAGUE_NS else logging.INFO
+        _log.log(level, "the clock of the host %s is known to %.1f ms", node[:8], host.error_ns / 1e6)
         self._spawn(self._keep_clock(host))
         return host
 

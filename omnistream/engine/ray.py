@@ -206,10 +206,13 @@ class RayCrew:
     def _watch_there(self, hosts: Hosts, name: str, pid: int, host: Host) -> None:
         """The same for a process on another host, of whose end its keeper tells."""
         death = self._deaths[name] = asyncio.get_running_loop().create_future()
+        actor = self.actors[name]
 
         async def watch() -> None:
             await hosts.ended(host, pid)
             if self._deaths[name] is death and not death.done():
+                with contextlib.suppress(Exception):
+                    self._ray.kill(actor, no_restart=True)  # it was the keeper, perhaps
                 self._ended(name, "its process ended", f"process {pid} on host {host.node[:8]} ended")
 
         task = asyncio.get_running_loop().create_task(watch())

@@ -1,4 +1,4 @@
-"""Two hosts, made of network namespaces that a cable joins, each with a Ray node and a monotonic clock of its own."""
+"""Three hosts, made of network namespaces that a switch joins, each with a Ray node; two have monotonic clocks of their own."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 
 HERE = Path(__file__).parent
 RAY = str(Path(sys.executable).with_name("ray"))
-#: How much later the monotonic clock of the other host is.
-AHEAD_S = 100_000
+SIDES = ("head", "edge", "far")
+#: How much later the monotonic clocks of the other hosts are.
+AHEAD_S = {"edge": 100_000, "far": 50_000}
 
 
 def ip(*words: str) -> None:
@@ -41,13 +42,12 @@ def clocks_can_differ() -> bool:
 
 
 class Cluster:
-    """Namespaces `head` and `edge`, 10.77.N.1 and .2, and whatever was started in them."""
+    """A namespace for each side, 10.77.N.1 to .3, and whatever was started in them."""
 
     def __init__(self, folder: Path) -> None:
-        n = os.getpid() % 250
-        self.names = {"head": f"oshead{os.getpid()}", "edge": f"osedge{os.getpid()}"}
-        self.cable = {"head": f"osh{os.getpid()}", "edge": f"ose{os.getpid()}"}
-        self.ips = {"head": f"10.77.{n}.1", "edge": f"10.77.{n}.2"}
+        pid, net = os.getpid(), os.getpid() % 250
+        self.names = {side: f"os{side}{pid}" for side in SIDES}
+        self.ips = {side: f"10.77.{net}.{n}" for n, side in enumerate(SIDES, 1)}
         self.address = f"{self.ips['head']}:6379"
         self.folder = folder
         self.env = os.environ | {
@@ -61,33 +61,31 @@ class Cluster:
     def begin(self) -> None:
         for name in self.names.values():
             ip("netns", "add", name)
-        ip("link", "add", self.cable["head"], "type", "veth", "peer", "name", self.cable["edge"])
-        for side, name in self.names.items():
-            ip("link", "set", self.cable[side], "netns", name)
-            ip("-n", name, "addr", "add", f"{self.ips[side]}/24", "dev", self.cable[side])
             ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "link", "set", self.cable[side], "up")
+        head = self.names["head"]
+        ip("-n", head, "link", "add", "switch", "type", "bridge")
+        ip("-n", head, "addr", "add", f"{self.ips['head']}/24", "dev", "switch")
+        ip("-n", head, "link", "set", "switch", "up")
+        for side in AHEAD_S:
+            ip("-n", head, "link", "add", f"to-{side}", "type", "veth", "peer", "name", "cable", "netns", self.names[side])
+            ip("-n", head, "link", "set", f"to-{side}", "master", "switch", "up")
+            ip("-n", self.names[side], "addr", "add", f"{self.ips[side]}/24", "dev", "cable")
+            ip("-n", self.names[side], "link", "set", "cable", "up")
         small = ["--object-store-memory", "100000000", "--num-cpus", "4", "--disable-usage-stats", "--block"]
-        small += [
-            "--node-manager-port",
-            "6380",
-            "--object-manager-port",
-            "6381",
-            "--min-worker-port",
-            "6400",
-            "--max-worker-port",
-            "6500",
-        ]
-        head = ["--head", "--port", "6379", "--include-dashboard", "false", "--temp-dir", str(self.folder / "ray")]
-        self.start("head", [RAY, "start", *head, "--node-ip-address", self.ips["head"], "--labels", "site=head", *small])
+        for kind, port in (("node-manager", 6380), ("object-manager", 6381), ("min-worker", 6400), ("max-worker", 6500)):
+            small += [f"--{kind}-port", str(port)]
+        first = ["--head", "--port", "6379", "--include-dashboard", "false", "--temp-dir", str(self.folder / "ray")]
+        self.start("head", [RAY, "start", *first, "--node-ip-address", self.ips["head"], "--labels", "site=head", *small])
         self.until_answers()
-        later = ["unshare", "-T", "--monotonic", str(AHEAD_S)] if clocks_can_differ() else []
-        there = [RAY, "start", "--address", self.address, "--node-ip-address", self.ips["edge"], "--labels", "site=edge"]
-        self.start("edge", [*later, *there, *small])
+        for side, ahead in AHEAD_S.items():
+            later = ["unshare", "-T", "--monotonic", str(ahead)] if clocks_can_differ() else []
+            there = ["--address", self.address, "--node-ip-address", self.ips[side], "--labels", f"site={side}"]
+            self.start(side, [*later, RAY, "start", *there, *small])
         until = time.monotonic() + 60
-        while "runtime started" not in (self.folder / "edge.log").read_text():
-            assert time.monotonic() < until, self.log()
-            time.sleep(0.2)
+        for side in AHEAD_S:
+            while "runtime started" not in (self.folder / f"{side}.log").read_text():
+                assert time.monotonic() < until, self.log()
+                time.sleep(0.2)
 
     def until_answers(self) -> None:
         until = time.monotonic() + 60
@@ -113,11 +111,12 @@ class Cluster:
         return process
 
     def cut(self, seconds: float) -> None:
-        ip("-n", self.names["edge"], "link", "set", self.cable["edge"], "down")
+        """The edge is out of everybody's reach for a while."""
+        ip("-n", self.names["edge"], "link", "set", "cable", "down")
         try:
             time.sleep(seconds)
         finally:
-            ip("-n", self.names["edge"], "link", "set", self.cable["edge"], "up")
+            ip("-n", self.names["edge"], "link", "set", "cable", "up")
 
     def log(self) -> str:
         return "\n".join(p.read_text()[-3000:] for p in sorted(self.folder.glob("*.log")))
@@ -157,7 +156,7 @@ def cluster() -> Iterator[Cluster]:
             made.end()
 
 
-def across(path: Path, count: int, every_ms: float) -> Plan:
+def across(path: Path, count: int, every_ms: float, beside: str = "edge") -> Plan:
     """Two streams from the head to the edge and back: commands, of which none may be lost, and frames: the newest count."""
 
     def reads(port: str, stream: str, queue: Queue, form: Any = "one") -> tuple[Input, ...]:
@@ -180,7 +179,7 @@ def across(path: Path, count: int, every_ms: float) -> Plan:
     workers = (
         WorkerPlan("here", ("s", "f", "k", "m"), labels={"site": "head"}),
         WorkerPlan("there", ("a", "g"), labels={"site": "edge"}, ports=(5600, 5609)),
-        WorkerPlan("beside", ("b",), labels={"site": "edge"}, ports=(5600, 5609)),
+        WorkerPlan("beside", ("b",), labels={"site": beside}, ports=(5600, 5609)),
     )
     return Plan(Graph("across", 200 * MS, {n.name: n for n in nodes}), workers)
 
@@ -220,7 +219,7 @@ def in_order(path: Path) -> bool:
 
 def test_a_run_goes_on_after_a_partition(cluster: Cluster, tmp_path: Path) -> None:
     """The cable is out for 2 s, twice: every command has its effect once and in its order; each frame has one fate."""
-    run = Run(cluster, across(tmp_path / "effects", 400, 20), tmp_path)
+    run = Run(cluster, across(tmp_path / "effects", 400, 20, beside="far"), tmp_path)
     time.sleep(1)
     cluster.cut(2)
     time.sleep(1)
@@ -233,9 +232,10 @@ def test_a_run_goes_on_after_a_partition(cluster: Cluster, tmp_path: Path) -> No
     assert set(frames.values()) == {1}
     assert 20 < len(frames) < 400
     check_accounts(outcome)
-    offset, error = hosts["there"]
-    assert 0 < error < 50 * MS
-    assert abs(offset + (AHEAD_S * SECOND if clocks_can_differ() else 0)) <= error
+    for worker, side in (("there", "edge"), ("beside", "far")):
+        offset, error = hosts[worker]
+        assert 0 < error < 50 * MS
+        assert abs(offset + (AHEAD_S[side] * SECOND if clocks_can_differ() else 0)) <= error
 
 
 def test_a_killed_worker_of_another_host_is_made_again_and_its_recording_comes_home(cluster: Cluster, tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ nodes:
     assert found.returncode == 0, said
     with Recording(str(recording)) as file:
         assert sum(1 for _ in file.messages("beat.out")) >= 20, said
-    graph.write_text(graph.read_text().replace("cpu: 3", "cpu: 5"))
+    graph.write_text(graph.read_text().replace("cpu: 3", "cpu: 9"))
     refused = cluster.inside("head", command, timeout=60, cwd=tmp_path)
     assert refused.returncode != 0
-    assert "there are 8" in " ".join(refused.stderr.decode().split() + refused.stdout.decode().split())
+    assert "there are 12" in " ".join(refused.stderr.decode().split() + refused.stdout.decode().split())
