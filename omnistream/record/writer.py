@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -150,7 +151,8 @@ class RecordingWriter:
         except OSError as e:
             raise RecordingError(f"{self.path} could not be finished ({e.strerror}); what is in it can be read") from e
         finally:
-            self._file.close()
+            with suppress(OSError):  # the disk is still full, and that has been said
+                self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,18 +54,6 @@ def test_a_cut_or_a_flipped_byte_leaves_the_frames_before_it(
     before = whole[: sum(end <= at for end in ends)]
     for damaged in (data[:at], flipped):
         assert [frame for _, frame in read_frames(io.BytesIO(damaged))] == before
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KiB."""
-    there = tmp_path / "disk"
-    there.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(there)], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield there
-    subprocess.run(["umount", str(there)], check=True)
 
 
 def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk: Path, caplog: pytest.LogCaptureFixture):
