@@ -300,7 +300,7 @@ class Conductor:
                 if self._deaths[worker] == deaths:
                     break
                 why = "it died while it was made again"
-            except Exception as error:  # noqa: BLE001  whatever it is, nobody else would try again, or end the run
+            except Exception as error:  # whatever it is, nobody else would try again, or end the run
                 why = str(error) if isinstance(error, OmniStreamError) else _last_line(error)
                 _log.warning("worker %s did not come back: %s", worker, why)
                 await asyncio.sleep(0.2)
