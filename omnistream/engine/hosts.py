@@ -42,6 +42,7 @@ class Hosts:
     ) -> None:
         self._clock, self._make_keeper, self._is_gone = clock, make_keeper, is_gone
         self._hosts: dict[str, asyncio.Task[Host]] = {}
+        self._gone: list[Host] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def at(self, node: str) -> Host:
@@ -97,7 +98,9 @@ class Hosts:
                 await host.keeper.ended.remote(pid)
             except Exception as error:
                 if self._is_gone(error):
-                    self._hosts.pop(host.node, None)
+                    if host not in self._gone:
+                        self._gone.append(host)
+                        self._hosts.pop(host.node, None)
                     return
                 await asyncio.sleep(0.5)  # the network is away
             else:
@@ -111,7 +114,9 @@ class Hosts:
     # -- the end -----------------------------------------------------------------------------------
 
     async def bring_home(self, run_dir: str) -> None:
-        """What was recorded on every host, into the run's directory here; a hole for each life whose host is silent."""
+        """What was recorded on every host, into the run's directory here; a hole for each life whose host is gone or silent."""
+        for host in self._gone:
+            _leave_holes(run_dir, host)
         for task in self._hosts.values():
             if not task.done() or task.exception() is not None:
                 continue

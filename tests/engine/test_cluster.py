@@ -81,8 +81,7 @@ class Cluster:
             later = ["unshare", "-T", "--monotonic", str(ahead)] if clocks_can_differ() else []
             there = ["--address", self.address, "--node-ip-address", self.ips[side], "--labels", f"site={side}"]
             self.start(side, [*later, RAY, "start", *there, *small])
-        until = time.monotonic() + 60
-        for side in AHEAD_S:
+            until = time.monotonic() + 60  # one after the other: they share Ray's directory, and its names
             while "runtime started" not in (self.folder / f"{side}.log").read_text():
                 assert time.monotonic() < until, self.log()
                 time.sleep(0.2)
@@ -255,6 +254,22 @@ def test_a_killed_worker_of_another_host_is_made_again_and_its_recording_comes_h
     again, cut = asyncio.run(replayed(plan, tmp_path / "run.mcap"))
     assert not cut
     assert again.digest == outcome.digest
+
+
+def test_a_host_whose_keeper_is_gone_is_begun_anew(cluster: Cluster, tmp_path: Path) -> None:
+    """As after the end of a host: its workers are made again with another keeper, and the recording says what it lacks."""
+    run = Run(cluster, across(tmp_path / "effects", 200, 20), tmp_path, tmp_path / "run.mcap")
+    time.sleep(1)
+    found = subprocess.run(["ip", "netns", "pids", cluster.names["edge"]], capture_output=True, text=True, timeout=10)
+    keepers = [p for p in map(psutil.Process, map(int, found.stdout.split())) if "HostKeeper" in p.name()]
+    assert len(keepers) == 1
+    keepers[0].kill()
+    outcome, _, events = run.end()
+    assert outcome.restarts == {"there": 1, "beside": 1}, events
+    assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(200)}, outcome.ledger
+    check_accounts(outcome)
+    with Recording(str(tmp_path / "run.mcap")) as file:
+        assert file.metadata["run"]["holes"] == "beside.0, there.0"
 
 
 def test_a_host_out_of_reach_for_long_is_done_without_until_it_is_back(cluster: Cluster, tmp_path: Path) -> None:
