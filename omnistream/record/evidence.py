@@ -37,7 +37,7 @@ class RunEvidence:
             )
         if run.get("holes"):
             raise RecordingError(
-                f"{file.path} has a hole (of worker {run['holes']}): a disk was full or a host lost; replay it without --as-recorded"
+                f"{file.path} has a hole (of worker {run['holes']}; full disk, lost host): replay it without --as-recorded"
             )
         lossy = [t for t in file.streams() if not file.is_lossless(t)]
         if lossy:
