@@ -49,16 +49,21 @@ def info(file: Annotated[str, typer.Argument(metavar="FILE.mcap", help="A record
 
 
 @sentences
-def recover() -> None:
-    """Make the recordings of runs that were killed before they could: each in the file that its --record named."""
+def recover(
+    to: Annotated[str | None, typer.Option(metavar="FILE.mcap", help="Another file than the run was to make.")] = None,
+) -> None:
+    """Make the recordings of runs that were killed or failed: each in the file that its --record named."""
     from omnistream.engine.rundir import dead
+    from omnistream.errors import RecordingError
     from omnistream.record.join import recover as join
     from omnistream.record.part import ABOUT
 
     left = [path for path in dead() if (path / ABOUT).exists()]
     if not left:
-        typer.echo("no killed run has left a recording")
+        typer.echo("no run has left a recording unfinished")
+    if to is not None and len(left) > 1:
+        raise RecordingError(f"{len(left)} runs have left recordings; leave --to out, and move what is in the way")
     for path in left:
-        file, count = join(path)
+        file, count = join(path, to)
         shutil.rmtree(path, ignore_errors=True)
         typer.echo(f"recorded {count} messages in {file}")

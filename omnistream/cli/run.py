@@ -168,7 +168,7 @@ def _execute(
         console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     _undo_on_signals()
-    home, about = RunDir(), None
+    home, about, joined = RunDir(), None, False
     try:
         options = RunOptions(
             fresh=fresh, start_ns=span[0] if fresh else clock.now(), end_ns=span[1] if fresh else 1 << 62,
@@ -190,9 +190,10 @@ def _execute(
 
             words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
             count = join_parts(home.path, about, outcome.started_ns, outcome.rows, words)
+            joined = True
             console.print(f"recorded {count} messages in {record}", highlight=False)
     finally:
-        home.remove()
+        home.remove(keep_recording=not joined)
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
@@ -208,8 +209,15 @@ def _host(engine: Engine, address: str | None) -> Host | None:
 
 
 def _undo_on_signals() -> None:
-    """While no event loop listens to SIGTERM, it is as Ctrl-C: an exception, so that what was begun is undone."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """While no event loop listens to them, signals of an end are as Ctrl-C: an exception, so that what was begun is undone."""
+    for number in _endings():
+        signal.signal(number, signal.default_int_handler)
+
+
+def _endings() -> list[signal.Signals]:
+    """SIGTERM, and the end of the terminal unless it is to be survived (nohup)."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, *hung_up]
 
 
 def _crew(plan: Plan, engine: Engine, options: RunOptions, address: str | None) -> Crew:
@@ -234,7 +242,7 @@ async def _conduct(
     with LiveTable(console, f"{what} {plan.graph.name} on {engine.value}") as table:
         conductor = Conductor(plan, crew, clock, fresh=options.fresh, start_ns=options.start_ns, watch=table)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *_endings()):
             loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)
         until: Sequence[str] = plan.graph.replaced
         return await conductor.run(until, for_s)

@@ -121,8 +121,9 @@ class Conductor:
                 await self._look()
             finally:
                 self._ending = True
-                if self._opened:  # whatever ended the run, what was opened is brought to rest
-                    await self._all("close", missing_ok=True)
+                if not self._opened:  # stopped on the way: those that were
+                    self.workers = [w for w in self.workers if w in self.crew.addresses()]
+                await self._all("close", missing_ok=True)  # whatever ended the run, what was opened is brought to rest
             await self._look()
             if self._failure is not None:
                 raise self._failure

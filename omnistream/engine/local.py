@@ -40,6 +40,7 @@ class LocalCrew:
                 await worker.open()
         except BaseException:  # what was opened already is not left behind
             await asyncio.gather(*(w.close() for w in self.workers.values()))
+            self.workers.clear()
             raise
 
     def _make(self, name: str, options: RunOptions) -> Worker:

@@ -86,7 +86,6 @@ class RayCrew:
         results = await asyncio.gather(*(self._spawn(w, self.options) for w in self.plan.workers), return_exceptions=True)
         for error in results:
             if isinstance(error, BaseException):
-                await asyncio.gather(*(self.call(name, "close") for name in self._addresses), return_exceptions=True)
                 raise error
 
     def _start_ray(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from omnistream.link.segment import LINK_NAME
 from omnistream.record.part import ABOUT
+from omnistream.record.spool import read_frames
 
 __all__ = ["RunDir", "dead"]
 
@@ -60,9 +61,13 @@ class RunDir:
         self._locks.append(lock)
         return path
 
-    def remove(self) -> None:
+    def remove(self, *, keep_recording: bool = False) -> None:
+        """`keep_recording`: what was recorded did not come to be a file, and is left for `omnistream record recover`."""
         for path in filter(None, (self.path, self.memory)):
-            shutil.rmtree(path, ignore_errors=True)
+            if keep_recording and _holds_recording(Path(path)):
+                _keep(Path(path))
+            else:
+                shutil.rmtree(path, ignore_errors=True)
         while self._locks:
             os.close(self._locks.pop())
 
@@ -76,15 +81,30 @@ def _parent() -> str:
 def sweep() -> None:
     """Remove what runs that were killed outright have left, but for what they had recorded."""
     for path in dead():
-        if not (path / ABOUT).exists():
+        if _holds_recording(path):
+            _keep(path)
+        else:
             shutil.rmtree(path, ignore_errors=True)
-            continue
-        _log.warning("a run that was killed left a recording: 'omnistream record recover' makes the file, or 'rm -r %s'", path)
-        for other in path.iterdir():
-            if other.is_dir() and not other.is_symlink():
-                shutil.rmtree(other, ignore_errors=True)
-            elif other.suffix not in _KEPT and other.name not in (ABOUT, "owner"):
-                other.unlink(missing_ok=True)
+
+
+def _holds_recording(path: Path) -> bool:
+    """Whether any message has been recorded there."""
+    if (path / ABOUT).exists():
+        for part in path.glob("*.part"):
+            with part.open("rb") as file:
+                if next(read_frames(file, b"M"), None) is not None:
+                    return True
+    return False
+
+
+def _keep(path: Path) -> None:
+    """Leave only what was recorded, and say so."""
+    _log.warning("a run left its recording unfinished: 'omnistream record recover' makes the file, or 'rm -r %s'", path)
+    for other in path.iterdir():
+        if other.is_dir() and not other.is_symlink():
+            shutil.rmtree(other, ignore_errors=True)
+        elif other.suffix not in _KEPT and other.name not in (ABOUT, "owner"):
+            other.unlink(missing_ok=True)
 
 
 def dead() -> list[Path]:

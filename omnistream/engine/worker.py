@@ -123,6 +123,8 @@ class Worker:
             self.sources[info.name] = SourceHost(self, info, outs["out"], node, ctx, self.plan.graph.budget_ns)
             return
         ports = [make_port(p.config, into[info.name, i], p.form) for i, p in enumerate(info.inputs)]
+        for port in ports:
+            port.bounded = not self.options.fresh
         cell = Cell(info.name, ports, outs, self.plan.graph.budget_ns)
         kind = SinkHost if info.role == "sink" else Hosted
         self.nodes[info.name] = kind(self, info, cell, node, ctx)

@@ -105,6 +105,7 @@ class Port:
         self.edges = edges
         self.form = form
         self.triggers = config.triggers
+        self.bounded = True  # whether what is too much is lost; never in a fresh replay (rule 29)
         self.ended = False  # whether the input of the window that was taken last had ended
 
     def receive(self, edge: InEdge, message: Message[Any], bound: int, ack: Ack | None, arrival: int) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from omnistream.flow.config import PortConfig
+from omnistream.flow.edge import nbytes
 from omnistream.flow.port import InEdge, Item, Port
 from omnistream.flow.token import Ack, Token
 from omnistream.flow.window import cut_audio, first_end, last_end_at, window_ends
@@ -14,7 +15,34 @@ from omnistream.message import INFINITY, SECOND, AudioChunk, Window
 __all__ = ["SessionPort", "WindowPort"]
 
 
-class WindowPort(Port):
+#: Messages of a port, with all that Python needs for them, come to a megabyte each thousand.
+MOST = 1 << 18
+
+
+class BufferPort(Port):
+    """What a window and a session have in common: a buffer, which holds at most `max_bytes` of arrays (rule 16)."""
+
+    def __init__(self, config: PortConfig, edges: list[InEdge], form: str) -> None:
+        super().__init__(config, edges, form)
+        self.added = self.entered = 0
+
+    def bound_buffer(self, item: Item) -> None:
+        """Lose the oldest, if there is too much now that `item` is in. What is here is summed up only where it may be."""
+        self.added += nbytes(item.message.payload)
+        self.entered += 1
+        if not self.bounded or (self.added <= self.config.max_bytes and self.entered <= MOST):
+            return
+        self.added = sum(nbytes(i.message.payload) for e in self.edges for i in e.items)
+        self.entered = sum(len(e.items) for e in self.edges)
+        while self.entered > 1 and (self.added > self.config.max_bytes or self.entered > MOST):
+            edge = min((e for e in self.edges if e.items), key=lambda e: e.items[0].stamp)
+            oldest = edge.items.popleft()
+            self.added -= nbytes(oldest.message.payload)
+            self.entered -= 1
+            edge.end(oldest, "overflow")
+
+
+class WindowPort(BufferPort):
     """Windows [a, b) at multiples of the hop; one with content fires at b-1 (rule 8)."""
 
     def __init__(self, config: PortConfig, edges: list[InEdge], form: str) -> None:
@@ -53,6 +81,7 @@ class WindowPort(Port):
                 item.ack("done")
         else:
             edge.items.append(item)
+            self.bound_buffer(item)
         edge.back.credit(1)  # type: ignore[union-attr]
 
     def _end(self, edges: list[InEdge]) -> int:
@@ -134,7 +163,7 @@ class WindowPort(Port):
         return newest.arrival + max(0, t + 1 - newest.stamp)
 
 
-class SessionPort(Port):
+class SessionPort(BufferPort):
     """Runs of messages less than `gap` apart; one fires at last + gap - 1, or at the message that ends it (rule 8)."""
 
     def __init__(self, config: PortConfig, edges: list[InEdge], form: str) -> None:
@@ -156,6 +185,7 @@ class SessionPort(Port):
             while at and edge.items[at - 1].stamp > item.stamp:
                 at -= 1
             edge.items.insert(at, item)
+            self.bound_buffer(item)
         edge.back.credit(1)  # type: ignore[union-attr]
 
     def _session(self) -> tuple[list[Item], int]:

@@ -6,7 +6,7 @@ import heapq
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -67,6 +67,14 @@ def join_parts(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], r
 
     `run` is said of the run as a whole, such as its digest. Raises RecordingError where the file cannot be written.
     """
+    try:
+        return _join(run_dir, about, start_ns, rows, run or {})
+    except BaseException:
+        Path(about.path).unlink(missing_ok=True)  # half a file would pass for all of it
+        raise
+
+
+def _join(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], run: Mapping[str, Any]) -> int:
     count = 0
     metadata = {"graph": about.graph, "file": about.file, "sets": json.dumps(about.sets), "sources": json.dumps(about.sources)}
     holes = sorted(p.stem for p in Path(run_dir).glob("*.hole"))
@@ -94,19 +102,21 @@ def join_parts(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], r
             writer.attach(REPEATED, msgpack.packb(repeated), "application/msgpack")  # type: ignore[arg-type]
         for name, journal_bytes in journals.items():
             writer.attach(JOURNAL + name, journal_bytes, "application/msgpack")
-        words = {k: str(v) for k, v in (run or {}).items()} | {"seed": str(about.seed), "start_ns": str(start_ns)}
+        words = {k: str(v) for k, v in run.items()} | {"seed": str(about.seed), "start_ns": str(start_ns)}
         writer.metadata(RUN, words | ({"holes": ", ".join(holes)} if holes else {}))
     return count
 
 
-def recover(run_dir: Path) -> tuple[str, int]:
-    """The file of a run that was killed, from the parts in its directory: its path, and the number of messages.
+def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
+    """The file of a run that could not make it, from the parts in its directory: its path, and the number of messages.
 
     Raises RecordingError where there is nothing to make it of, or a file is there already.
     """
     about = About.found(run_dir)
+    if to is not None:
+        about = replace(about, path=str(Path(to).absolute()))
     if Path(about.path).exists() and Path(about.path).stat().st_size:
-        raise RecordingError(f"{about.path} is there already; move it, and what the killed run had will not overwrite it")
+        raise RecordingError(f"{about.path} is there already; move it, or name another file with --to")
     start_ns = 0
     for part in sorted(run_dir.glob("*.part")):
         with part.open("rb") as file:

@@ -46,12 +46,12 @@ def test_a_run_that_was_killed_leaves_a_recording(
         time.sleep(0.2)
 
     assert omnistream("run", file, "--engine", "local", "--for", "100ms").code == 0
-    assert "a run that was killed left a recording" in caplog.text
+    assert "a run left its recording unfinished" in caplog.text
     said = omnistream("record", "recover")
     assert said.code == 0, said.err
     assert f"messages in {recording}" in said.out
     assert not list(own_temp.glob("omnistream-*"))
-    assert "no killed run" in omnistream("record", "recover").out
+    assert "no run has left" in omnistream("record", "recover").out
 
     info = omnistream("record", "info", recording)
     assert "t.out" in info.out
@@ -91,3 +91,37 @@ def test_a_file_that_is_there_is_not_overwritten_by_a_recovery(tmp_path: Path, o
     assert recording.read_bytes() == b"mine"
     recording.unlink()
     assert omnistream("record", "recover").code == 0
+
+
+def test_a_run_that_failed_or_could_not_begin(tmp_path: Path, own_temp: Path, caplog: pytest.LogCaptureFixture):
+    """A run that ends in an error keeps what it recorded; one that never began leaves nothing."""
+    recording = tmp_path / "r.mcap"
+    absent = graph(tmp_path, TICKS.replace("{use: tick, with: {rate_hz: 200}}", "{use: camera, with: {device: /dev/none}}"))
+    assert omnistream("run", absent, "--engine", "local", "--record", recording).code == 2
+    assert not list(own_temp.glob("omnistream-*"))
+
+    file = graph(tmp_path, TICKS)
+    small = own_temp / "disk"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(small)], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        full = omnistream("run", file, "--engine", "local", "--for", "2s", "--record", small / "r.mcap")
+        assert full.code == 2
+        assert "No space left" in full.err
+        assert "record recover" in caplog.text
+        assert omnistream("record", "recover", "--to", recording).code == 0
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert omnistream("replay", recording, file, "--as-recorded").summary["outputs"]["shown"] > 300
+
+
+def test_the_end_of_the_terminal_is_an_end_like_any_other(tmp_path: Path, own_temp: Path):
+    file, summary = graph(tmp_path, TICKS), tmp_path / "s.json"
+    run = start("run", file, "--engine", "local", "--summary", summary)
+    assert run.stdout is not None
+    run.stdout.readline()
+    os.kill(run.pid, signal.SIGHUP)
+    run.communicate(timeout=20)
+    assert '"stopped_by": "SIGHUP"' in summary.read_text()
+    assert not list(own_temp.glob("omnistream-*"))

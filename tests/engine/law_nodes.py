@@ -101,3 +101,29 @@ class Append(Sink):
     async def write(self, item: Message[Event]) -> None:
         with open(self.path, "a") as file:  # noqa: ASYNC230, PTH123
             file.write(f"{item.seq} {item.payload.data['v']}\n")
+
+
+@dataclass(kw_only=True)
+class Rests(Sink):
+    """Writes down that it was opened and brought to rest."""
+
+    path: str
+
+    async def open(self, ctx: Context) -> None:
+        await self.safe("open")
+
+    async def safe(self, reason: str) -> None:
+        with open(self.path, "a") as file:  # noqa: ASYNC230, PTH123
+            file.write(f"{reason}\n")
+
+    async def write(self, item: Event) -> None:
+        pass
+
+
+@dataclass(kw_only=True)
+class SlowToOpen(Node):
+    async def open(self, ctx: Context) -> None:
+        await asyncio.sleep(60)
+
+    async def step(self, item: Event) -> Event:
+        return item

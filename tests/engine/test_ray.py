@@ -116,6 +116,29 @@ async def test_a_run_through_killed_processes_can_be_had_again(nothing_left: Non
     assert again.digest == outcome.digest
 
 
+async def test_a_stop_while_workers_are_opened_brings_to_rest_what_was(nothing_left: None, tmp_path: Path) -> None:
+    import dataclasses
+
+    said = tmp_path / "said"
+    plan = relay_chain("early", 10, 10, 1)
+    nodes = dict(plan.graph.nodes)
+    nodes["b"] = dataclasses.replace(nodes["b"], target="law_nodes:SlowToOpen", options={})
+    nodes["k"] = dataclasses.replace(nodes["k"], target="law_nodes:Rests", options={"path": str(said)})
+    plan = dataclasses.replace(plan, graph=dataclasses.replace(plan.graph, nodes=nodes))
+    clock, home = SystemClock(), RunDir()
+    try:
+        crew = RayCrew(plan, RunOptions(offset_ns=clock.offset_ns, run_dir=home.path))
+        conductor = Conductor(plan, crew, clock, fresh=False)
+        run = asyncio.ensure_future(conductor.run())
+        while not said.exists() or len(crew.addresses()) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        conductor.stop()
+        await asyncio.wait_for(run, 20)
+    finally:
+        home.remove()
+    assert said.read_text().splitlines() == ["open", "the run has ended"]
+
+
 def _to_file(plan: Plan, path: Path) -> Plan:
     """The same plan with a sink that writes to a file, since its process is another one."""
     import dataclasses

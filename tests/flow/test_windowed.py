@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import pytest
 from flow_parts import Rig, deliveries, laws, streams
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnistream.flow.config import WindowConfig
-from omnistream.message import INFINITY, Transcript, Window
+from omnistream.message import INFINITY, Features, Transcript, Window
 
 sizes = st.integers(1, 25)
 #: effective stamp, place, seq
@@ -336,3 +338,17 @@ def test_a_session_with_its_end_event_is_complete() -> None:
     rig.give(0, 9, payload=Transcript("go on", True))
     rig.end()
     assert [(t, w.complete) for t, w in rig.due()] == [(9, True)]
+
+
+@pytest.mark.parametrize("window", [WindowConfig(1000, 1000), WindowConfig(gap_ns=1000)], ids=["window", "session"])
+def test_what_a_buffer_cannot_hold_is_lost_oldest_first_but_never_in_a_fresh_replay(window: WindowConfig) -> None:
+    """Rules 16 and 29. A session whose gap never comes does not grow for ever."""
+    for bounded in (True, False):
+        rig = Rig("window", window=window, form="window", max_bytes=8000)
+        rig.port.bounded = bounded
+        for stamp in range(30):
+            rig.give(0, stamp, stamp + 1, payload=Features(np.zeros((10, 25), np.float32)))
+            assert rig.accounted()
+        assert rig.lost == ([(seq, "overflow") for seq in range(22)] if bounded else [])
+        assert rig.port.held() == (8 if bounded else 30)
+        assert rig.backs[0].credits == 30
