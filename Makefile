@@ -19,7 +19,7 @@ bench: ; $(setup) --for test
 	@.venv/bin/python launch/bench.py && .venv/bin/python launch/bench_link.py
 
 soak: ; $(setup) --for test
-	@.venv/bin/python launch/soak.py
+	@.venv/bin/python launch/soak.py && .venv/bin/python launch/soak_link.py
 
 setup: ; $(setup) --for test
 

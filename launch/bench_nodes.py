@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from omnistream.message import SECOND, AudioChunk, Text, VideoFrame
 from omnistream.node import Context, Emit, Sink, Source
 
@@ -30,3 +32,30 @@ class Discard(Sink):
 
     async def write(self, item: Text | AudioChunk | VideoFrame) -> None:
         pass
+
+
+@dataclass(kw_only=True)
+class Patterns(Source):
+    """Images of `shape`, each filled with its own number, `rate_hz` a second until the run ends."""
+
+    shape: tuple[int, int, int]
+    rate_hz: float
+
+    async def run(self, ctx: Context) -> AsyncIterator[VideoFrame]:
+        i = 0
+        while True:
+            i += 1
+            await ctx.clock.sleep_until(ctx.start_ns + int(i / self.rate_hz * SECOND))
+            image = ctx.alloc(tuple(self.shape), np.uint8)
+            image[:] = i % 251
+            yield VideoFrame(image)
+
+
+@dataclass(kw_only=True)
+class Uniform(Sink):
+    """Refuses an image that is not of one number throughout: torn, or of another."""
+
+    async def write(self, item: VideoFrame) -> None:
+        image = item.image.reshape(-1)
+        if len(image) and not (image == image[0]).all():
+            raise ValueError("a torn image")

@@ -68,6 +68,7 @@ class Conductor:
         fresh: bool,
         start_ns: int = 0,
         watch: Callable[[Conductor], None] | None = None,
+        restarts_per_minute: int = _RESTARTS_PER_MINUTE,
     ) -> None:
         self.plan = plan
         self.crew = crew
@@ -76,6 +77,7 @@ class Conductor:
         self.start_ns = start_ns
         self._start_ns = start_ns
         self.watch = watch
+        self.restarts_per_minute = restarts_per_minute
         self.outcome = Outcome()
         self.workers = [w.name for w in plan.workers]
         self.down: dict[str, str] = {}
@@ -288,8 +290,8 @@ class Conductor:
         while True:
             now = self.clock.now()
             self._restart_times = [t for t in self._restart_times if now - t < 60 * SECOND] + [now]
-            if len(self._restart_times) > _RESTARTS_PER_MINUTE:
-                limit = f"{_RESTARTS_PER_MINUTE} restarts a minute is the limit"
+            if len(self._restart_times) > self.restarts_per_minute:
+                limit = f"{self.restarts_per_minute} restarts a minute is the limit"
                 self._failure = OmniStreamError(f"worker {worker} died again ({why}); {limit}")
                 return
             self.outcome.rows.append(Row(now, worker, "restart", detail=f"its state is lost: {why}"))
