@@ -1,0 +1,112 @@
+"""What workers cost that have little to do, and what a second to an eighth reader of the same large frame costs.
+
+python launch/bench_load.py [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import psutil  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+#: From when to when the processor's time is counted, in seconds after the start.
+FROM_S, TO_S = 3.0, 13.0
+
+IDLE = """graph: idle
+nodes:
+  never: {use: "bench_nodes:Numbers", with: {count: 1, rate_hz: 0.001}, on: a}
+  end: {use: "bench_nodes:Discard", inputs: {item: never}, on: b}
+"""
+VGA = """graph: vga
+nodes:
+  camera: {use: "bench_nodes:Patterns", with: {shape: [480, 640, 3], rate_hz: 50}, on: a}
+  end: {use: "bench_nodes:Discard", inputs: {item: camera}, on: b}
+"""
+
+
+def fan_out(readers: int) -> str:
+    """A 1080p frame ten times a second to so many readers, each a worker."""
+    ends = "".join(f'  k{i}: {{use: "bench_nodes:Discard", inputs: {{item: camera}}, on: k{i}}}\n' for i in range(readers))
+    camera = 'camera: {use: "bench_nodes:Patterns", with: {shape: [1080, 1920, 3], rate_hz: 10}, on: a}'
+    return f"graph: fan\nnodes:\n  {camera}\n{ends}"
+
+
+async def run(text: str) -> tuple[Any, float]:
+    """The outcome, and how much of one core the workers took."""
+    from omnistream.clock import SystemClock
+    from omnistream.engine.conductor import Conductor
+    from omnistream.engine.options import RunOptions
+    from omnistream.engine.ray import RayCrew
+    from omnistream.engine.rundir import RunDir
+    from omnistream.graph.load import parse_graph
+    from omnistream.graph.plan import make_plan
+
+    plan = make_plan(parse_graph(text, str(HERE / "load.yaml")), "planned")
+    clock, home = SystemClock(), RunDir()
+    crew = RayCrew(plan, RunOptions(offset_ns=clock.offset_ns, run_dir=home.path))
+    conductor = Conductor(plan, crew, clock, fresh=False)
+    share = 0.0
+
+    async def watch() -> None:
+        nonlocal share
+        while not conductor.outcome.started_ns:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(FROM_S)
+        before = used(crew)
+        await asyncio.sleep(TO_S - FROM_S)
+        share = (used(crew) - before) / (TO_S - FROM_S)
+
+    task = asyncio.create_task(watch())
+    try:
+        return await conductor.run(for_s=TO_S + 0.5), share
+    finally:
+        task.cancel()
+        home.remove()
+
+
+def used(crew: Any) -> float:
+    """Seconds of processor time that the workers have taken."""
+    times = [psutil.Process(pid).cpu_times() for pid in crew.pids.values()]
+    return sum(t.user + t.system for t in times)
+
+
+def last_reader_ms(outcome: Any) -> float:
+    """Median time from a frame's stamp until the last of its readers has it."""
+    last: dict[int, int] = defaultdict(int)
+    for records in outcome.records.values():
+        for record in records:
+            last[record[1]] = max(last[record[1]], record[0])
+    return statistics.median(at - stamp for stamp, at in last.items()) / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    print(f"load at start: {os.getloadavg()[0]:.2f}; medians of {options.rounds} interleaved rounds\n")
+    found: dict[str, list[float]] = defaultdict(list)
+    for _ in range(options.rounds):
+        found["two idle workers, % of a core"].append(100 * asyncio.run(run(IDLE))[1])
+        found["VGA at 50 Hz between two, % of a core"].append(100 * asyncio.run(run(VGA))[1])
+        found["1080p to one reader, ms"].append(last_reader_ms(asyncio.run(run(fan_out(1)))[0]))
+        found["1080p to the last of eight, ms"].append(last_reader_ms(asyncio.run(run(fan_out(8)))[0]))
+    for name, values in found.items():
+        print(f"{name:40s} {statistics.median(values):8.2f}   ({min(values):.2f} to {max(values):.2f})")
+    one, eight = (statistics.median(found[n]) for n in ("1080p to one reader, ms", "1080p to the last of eight, ms"))
+    print(f"{'eight readers / one':40s} {eight / one:8.2f} x")
+
+
+if __name__ == "__main__":
+    main()
