@@ -29,6 +29,7 @@ PACKAGES = {
     "test": {
         "mosquitto": "tests against a real MQTT broker",
         "mosquitto-clients": "tests against an MQTT client that is not ours",
+        "iproute2": "tests between hosts, which are network namespaces",
         "flite": "synthesized voices for recordings and tests",
         "espeak-ng": "synthesized voices for recordings and tests",
         "pocketsphinx-testdata": "a person's recorded voice, for recordings and tests",

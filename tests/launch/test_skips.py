@@ -24,7 +24,7 @@ def test_every_package_that_a_skip_names_is_installed_for_tests() -> None:
 def test_every_program_that_a_test_looks_for_is_in_a_package_that_is_installed_for_tests() -> None:
     holders = {
         "mosquitto_sub": "mosquitto-clients", "mosquitto_pub": "mosquitto-clients", "pactl": "pulseaudio-utils",
-        "parec": "pulseaudio-utils", "aplay": "alsa-utils", "arecord": "alsa-utils",
+        "parec": "pulseaudio-utils", "aplay": "alsa-utils", "arecord": "alsa-utils", "ip": "iproute2",
     }  # fmt: skip
     always = {"make", "apt-get", "dpkg-deb", "git"}  # make has called us; the next two are Debian's own
     sought = {
