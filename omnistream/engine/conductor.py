@@ -27,7 +27,7 @@ _POLL_S = 0.25
 _RESTARTS_PER_MINUTE = 10
 _STUCK_POLLS = 400
 #: What a summary is made of: the newest so many outputs of each sink.
-_RECORDS = 100_000
+_RECORDS = 20_000
 
 
 class Crew(Protocol):

@@ -11,7 +11,7 @@ from omnistream.clock import perf_ns
 from omnistream.engine.hosted import Hosted
 from omnistream.flow.cell import Cell, Firing
 from omnistream.graph.graph import NodeInfo
-from omnistream.link.wire import encode_payload
+from omnistream.link.wire import buffers_of
 from omnistream.message import INFINITY
 from omnistream.node import Context
 
@@ -136,7 +136,8 @@ def chained(chain: bytes, firing: Firing) -> bytes:
             continue
         for item in items:
             digest.update(port.config.name.encode() + item.message.stamp_ns.to_bytes(8, "big", signed=True))
-            digest.update(encode_payload(item.message.payload))
+            for buffer in buffers_of(item.message.payload):
+                digest.update(buffer)
     return digest.digest()
 
 

@@ -56,20 +56,9 @@ class Firing:
     """
 
     __slots__ = (
-        "acks",
-        "answer",
-        "args",
-        "cause",
-        "deadline",
-        "droppable",
-        "each",
-        "items",
-        "lineage",
-        "number",
-        "origin",
-        "t",
-        "token",
-    )
+        "acks", "answer", "args", "cause", "deadline", "droppable", "each",
+        "items", "lineage", "number", "origin", "t", "token",
+    )  # fmt: skip
 
     def __init__(self, t: int) -> None:
         self.t = t

@@ -116,9 +116,7 @@ class Port:
         item = Item(edge, stamp, message, ack, arrival)
         if stamp < edge.bound:
             edge.choices += 1
-            if (
-                edge.bound >= INFINITY and self.triggers
-            ):  # another life of a sender that had ended; nothing can fire after the end
+            if edge.bound >= INFINITY and self.triggers:  # another life of a sender that had ended: nothing fires after that
                 edge.end(item, "late")
                 edge.back.credit(1)  # type: ignore[union-attr]
                 return

@@ -19,7 +19,7 @@ import numpy as np
 from omnistream.errors import PayloadError
 from omnistream.message import PAYLOADS, Message, Payload
 
-__all__ = ["decode_message", "decode_payload", "encode_message", "encode_payload", "loads", "pack", "unpack"]
+__all__ = ["buffers_of", "decode_message", "decode_payload", "encode_message", "encode_payload", "loads", "pack", "unpack"]
 
 _ARRAY = "\0nd"
 #: dtypes and number of dimensions that each array field may have.
@@ -217,6 +217,12 @@ def encode_payload(payload: Payload) -> bytes:
     """Canonical bytes of a payload: equal payloads give equal bytes. For files, digests and comparisons."""
     header, buffers = pack(payload)
     return cast(bytes, msgpack.packb([header, [bytes(b) for b in buffers]]))
+
+
+def buffers_of(payload: Payload) -> list[Any]:
+    """A payload's canonical bytes in pieces, of which none is a copy of an array: for digests."""
+    header, arrays = pack(payload)
+    return [msgpack.packb(header), *(np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in arrays)]
 
 
 def loads(data: Any, *, text_keys: bool = True) -> Any:

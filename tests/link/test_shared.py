@@ -22,7 +22,6 @@ from omnistream.link.batch import encode_batch
 from omnistream.link.post import HostPost
 from omnistream.link.segment import LINK_NAME
 from omnistream.link.unix import Frames, UnixPost, frame
-from omnistream.link.zmq import ZmqPost
 from omnistream.message import Event, Features, Message, VideoFrame
 
 # -- frames ---------------------------------------------------------------------------------------
@@ -95,7 +94,7 @@ async def until(done: Callable[[], bool]) -> None:
 Make = Callable[..., Box]
 
 
-@pytest.fixture(params=[ZmqPost, UnixPost])
+@pytest.fixture(params=[UnixPost])
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     boxes: list[Box] = []
     with tempfile.TemporaryDirectory(prefix="os-") as folder, tempfile.TemporaryDirectory(dir="/dev/shm") as memory:

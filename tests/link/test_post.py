@@ -14,14 +14,13 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from link_parts import messages, same, texts
 
 from omnistream.errors import LinkError, PayloadError
 from omnistream.link.batch import decode_batch, encode_batch
-from omnistream.link.zmq import ZmqPost
+from omnistream.link.unix import UnixPost, frame
 from omnistream.message import Event, Features, Message
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -165,7 +164,7 @@ class Box:
     """One post and what has come to it."""
 
     def __init__(self, folder: str, name: str, incarnation: int = 0) -> None:
-        self.post = ZmqPost(folder, name, incarnation)
+        self.post = UnixPost(folder, name, incarnation)
         self.got: list[tuple[str, list[tuple[Any, ...]]]] = []
         self.garbage: list[str] = []
         self.news = asyncio.Event()
@@ -188,6 +187,13 @@ class Box:
     def numbers(self) -> list[int]:
         """The needs that have come, which tests use as bare numbers."""
         return [item[2] for _, batch in self.got for item in batch if item[0] == "n"]
+
+
+def stranger_to(box: Box) -> socket.socket:
+    """A connection of nobody's."""
+    made = socket.socket(socket.AF_UNIX)
+    made.connect(box.post.address.removeprefix("unix://"))
+    return made
 
 
 Make = Callable[..., Box]
@@ -242,12 +248,10 @@ async def test_a_large_array_arrives_whole(make: Make) -> None:
 async def test_a_batch_for_another_life_of_the_receiver_is_ignored(make: Make) -> None:
     a, b = make("a"), make("b", 1)
     b.post.connect("a", 0, a.post.address)
-    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-        push.setsockopt(zmq.LINGER, 0)
-        push.connect(b.post.address)
+    with stranger_to(b) as push:
         for number, life in enumerate([0, 1, 2, 1, 0]):
-            push.send_multipart(encode_batch("a", 0, life, [("n", 1, number)]))
-        push.send_multipart(encode_batch("a", 0, 1, [("n", 1, 9)]))
+            push.sendall(b"".join(frame(encode_batch("a", 0, life, [("n", 1, number)]))))
+        push.sendall(b"".join(frame(encode_batch("a", 0, 1, [("n", 1, 9)]))))
         await b.until(lambda: 9 in b.numbers())
     assert b.numbers() == [1, 3, 9]
     assert b.garbage == []
@@ -336,28 +340,24 @@ async def test_garbage_from_a_stranger_is_reported_and_the_next_good_batch_arriv
     a, b = make("a"), make("b")
     join(a, b)
     r = random.Random(5)
-    context = zmq.Context()
-    stranger = context.socket(zmq.PUSH)
-    stranger.setsockopt(zmq.LINGER, 0)
-    stranger.connect(b.post.address)
+    stranger = stranger_to(b)
     sent: list[list[Any]] = [[b""], [b"", b""], [b"\x93"], [bytes(100_000)], [msgpack.packb(("a", 0, 0, [("m",)]))]]
     sent += [[r.randbytes(r.randrange(1, 60)) for _ in range(r.randint(1, 4))] for _ in range(60)]
     for parts in sent:
-        stranger.send_multipart(parts)
+        stranger.sendall(b"".join(frame(parts)))
     await b.until(lambda: len(b.garbage) == len(sent))
     a.post.send("b", [("n", 1, 7)])
     await b.until(lambda: bool(b.got))
     assert b.got == [("a", [("n", 1, 7)])]
     assert all(0 < len(sentence) < 250 for sentence in b.garbage)
     stranger.close()
-    context.term()
 
 
-async def test_bytes_that_are_not_even_zeromq_harm_nobody(make: Make) -> None:
+async def test_bytes_that_are_not_even_frames_harm_nobody(make: Make) -> None:
     a, b = make("a"), make("b")
     join(a, b)
     r = random.Random(6)
-    path = b.post.address.removeprefix("ipc://")
+    path = b.post.address.removeprefix("unix://")
     for start in (
         b"",
         b"GET / HTTP/1.1\r\n\r\n",
@@ -378,7 +378,7 @@ async def test_a_new_life_takes_the_place_of_the_old(make: Make) -> None:
     a.post.send("b", [("n", 1, 1)])
     await b.until(lambda: bool(b.got))
     await b.post.close()
-    assert not Path(b.post.address.removeprefix("ipc://")).exists()
+    assert not Path(b.post.address.removeprefix("unix://")).exists()
     for n in range(50):
         a.post.send("b", [("n", 1, n)])  # to nobody; it neither waits nor raises
     again = make("b", 1)
@@ -390,7 +390,7 @@ async def test_a_new_life_takes_the_place_of_the_old(make: Make) -> None:
 
 async def test_a_post_can_be_closed_before_it_is_open_and_twice() -> None:
     with tempfile.TemporaryDirectory(prefix="os-") as folder:
-        post = ZmqPost(folder, "a", 0)
+        post = UnixPost(folder, "a", 0)
         await post.close()
         box = Box(folder, "b")
         assert [p.name for p in Path(folder).iterdir()] == ["b.0.sock"]
@@ -401,4 +401,4 @@ async def test_a_post_can_be_closed_before_it_is_open_and_twice() -> None:
 
 async def test_a_path_that_is_too_long_for_the_system_is_refused_with_a_way_out() -> None:
     with pytest.raises(LinkError, match="TMPDIR"):
-        ZmqPost("/tmp/" + "x" * 100, "a", 0)
+        UnixPost("/tmp/" + "x" * 100, "a", 0)
