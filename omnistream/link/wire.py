@@ -19,7 +19,18 @@ import numpy as np
 from omnistream.errors import PayloadError
 from omnistream.message import PAYLOADS, Message, Payload
 
-__all__ = ["buffers_of", "decode_message", "decode_payload", "encode_message", "encode_payload", "loads", "pack", "unpack"]
+__all__ = [
+    "bin_header",
+    "buffers_of",
+    "decode_message",
+    "decode_payload",
+    "encode_message",
+    "encode_payload",
+    "loads",
+    "pack",
+    "payload_buffers",
+    "unpack",
+]
 
 _ARRAY = "\0nd"
 #: dtypes and number of dimensions that each array field may have.
@@ -215,8 +226,24 @@ def _fields(kind: type) -> dict[str, _Field]:
 
 def encode_payload(payload: Payload) -> bytes:
     """Canonical bytes of a payload: equal payloads give equal bytes. For files, digests and comparisons."""
-    header, buffers = pack(payload)
-    return cast(bytes, msgpack.packb([header, [bytes(b) for b in buffers]]))
+    return b"".join(payload_buffers(payload))
+
+
+def payload_buffers(payload: Payload) -> list[bytes | memoryview]:
+    """The bytes of `encode_payload` in pieces, of which none is a copy of an array: for files."""
+    header, arrays = pack(payload)
+    out: list[bytes | memoryview] = [b"\x92" + cast(bytes, msgpack.packb(header)) + bytes((0x90 | len(arrays),))]
+    for array in arrays:
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        out += (bin_header(flat.nbytes), flat.data)
+    return out
+
+
+def bin_header(size: int) -> bytes:
+    """What msgpack puts before so many raw bytes."""
+    if size < 1 << 8:
+        return b"\xc4" + size.to_bytes(1, "big")
+    return b"\xc5" + size.to_bytes(2, "big") if size < 1 << 16 else b"\xc6" + size.to_bytes(4, "big")
 
 
 def buffers_of(payload: Payload) -> list[Any]:

@@ -14,10 +14,10 @@ from typing import Any
 import msgpack
 
 from omnistream.errors import PayloadError
-from omnistream.link.wire import decode_payload, encode_payload
+from omnistream.link.wire import bin_header, decode_payload, payload_buffers
 from omnistream.message import Origin, Payload
 
-__all__ = ["RecordedMessage", "decode_record", "encode_record"]
+__all__ = ["RecordedMessage", "decode_record", "encode_record", "record_buffers"]
 
 VERSION = 1
 
@@ -43,6 +43,11 @@ class RecordedMessage:
 
 def encode_record(message: RecordedMessage) -> bytes:
     """The map, without the stamp."""
+    return b"".join(record_buffers(message))
+
+
+def record_buffers(message: RecordedMessage) -> list[bytes | memoryview]:
+    """The bytes of `encode_record` in pieces, of which none is a copy of an array."""
     fields: dict[str, Any] = {
         "v": VERSION,
         "seq": message.seq,
@@ -51,13 +56,19 @@ def encode_record(message: RecordedMessage) -> bytes:
         "bound_ns": message.bound_ns,
         "clock": message.clock_source,
         "origin": message.origin,
-        "payload": encode_payload(message.payload),
     }
     if message.cause_ns is not None:
         fields["cause_ns"] = message.cause_ns
     if message.lineage is not None:
         fields["lineage"] = dict(message.lineage)
-    return msgpack.packb(fields)  # type: ignore[return-value]
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_map_header(len(fields) + 1)
+    for name, value in fields.items():
+        packer.pack(name)
+        packer.pack(value)
+    packer.pack("payload")
+    payload = payload_buffers(message.payload)
+    return [packer.bytes(), bin_header(sum(len(b) for b in payload)), *payload]
 
 
 def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:

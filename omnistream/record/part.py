@@ -17,7 +17,7 @@ import msgpack
 from omnistream.errors import RecordingError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.message import Message
-from omnistream.record.codec import RecordedMessage, encode_record
+from omnistream.record.codec import RecordedMessage, record_buffers
 from omnistream.record.journal import Fired, Out, firings, reads_of
 from omnistream.record.spool import Spool, read_frames
 
@@ -53,7 +53,7 @@ class PartRecorder:
         record = RecordedMessage(
             m.stamp_ns, m.start_ns, m.payload, bound_ns, m.epoch, m.seq, clock_source, m.origin, cause, lineage
         )
-        self._append(b"M", _packed((m.stream, m.stamp_ns)), encode_record(record))
+        self._append(b"M", _packed((m.stream, m.stamp_ns)), *record_buffers(record))
 
     def began(self, start_ns: int) -> None:
         """The run has begun."""
@@ -93,7 +93,7 @@ class PartRecorder:
     def _row(self, *row: Any) -> None:
         self._append(b"J", _packed(row))
 
-    def _append(self, *parts: bytes) -> None:
+    def _append(self, *parts: bytes | memoryview) -> None:
         if self._spool is None:
             return
         try:

@@ -26,8 +26,8 @@ class Spool:
     def __init__(self, path: str | Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def append(self, *parts: bytes) -> None:
-        """One frame, of all `parts` together."""
+    def append(self, *parts: bytes | memoryview) -> None:
+        """One frame, of all `parts` together: none is copied but by the system."""
         crc, length = 0, 0
         for part in parts:
             crc = crc32(part, crc)

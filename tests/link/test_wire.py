@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from link_parts import BY_TYPE, messages, payloads, same
 
 from omnistream.errors import PayloadError
-from omnistream.link.wire import decode_message, decode_payload, encode_message, encode_payload, unpack
+from omnistream.link.wire import decode_message, decode_payload, encode_message, encode_payload, pack, unpack
 from omnistream.message import (
     INFINITY,
     PAYLOADS,
@@ -57,6 +57,13 @@ def test_a_payload_comes_back_as_it_was(kind: type) -> None:
         assert encode_payload(decode_payload(data)) == data
 
     there_and_back()
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 65_535, 65_536, 921_600])
+def test_canonical_bytes_are_plain_msgpack(size: int) -> None:
+    payload = AudioChunk(np.arange(size // 2, dtype=np.int16)[::-1])
+    header, arrays = pack(payload)
+    assert encode_payload(payload) == msgpack.packb([header, [a.tobytes() for a in arrays]])
 
 
 @given(messages)
