@@ -12,6 +12,7 @@ import msgpack
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import Message
 from omnistream.record.codec import RecordedMessage, decode_record
+from omnistream.record.cut import CUT
 from omnistream.record.join import JOURNAL, REPEATED, RUN
 from omnistream.record.journal import Fired, Opened, firings
 from omnistream.record.reader import Recording
@@ -31,6 +32,11 @@ class RunEvidence:
         self._attachments = file.attachments
         self._journals = {n.removeprefix(JOURNAL): d for n, d in self._attachments.items() if n.startswith(JOURNAL)}
         run = file.metadata.get(RUN, {})
+        if not self._journals and (part := file.metadata.get(CUT)):
+            raise RecordingError(
+                f"{file.path} is a part of {part.get('file', 'a recording')}, without the journal of its run: "
+                "replay it without --as-recorded, or cut one from the very beginning with all streams"
+            )
         if not self._journals:
             raise RecordingError(
                 f"{file.path} holds no journal: record a live run with --record, or replay it without --as-recorded"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,6 +96,23 @@ class Recording:
         """How many of the topic's messages are stamped before that time."""
         return sum(r.log_time < before_ns for r in self._records(topic))
 
+    def records(self, topics: Collection[str] | None = None) -> Iterator[tuple[Channel, Message]]:
+        """Every record of the topics (None: of all, also those that hold no payload), as it is and in the file's order."""
+        channels = {c.id: c for c in self._index.channels.values() if topics is None or c.topic in topics}
+        for chunk in self._index.chunks:
+            if channels.keys() & chunk.channels:
+                for record in self._chunk(chunk.offset):
+                    if record.channel_id in channels:
+                        yield channels[record.channel_id], record
+
+    def channels(self) -> list[Channel]:
+        """All channels, also those that hold no payload."""
+        return list(self._index.channels.values())
+
+    def schema_of(self, channel: Channel) -> Schema | None:
+        """What the file says of a channel's messages."""
+        return self._index.schemas.get(channel.schema_id)
+
     def truth(self) -> list[dict[str, Any]]:
         """What really happened, in the order recorded: maps with "start_ns" and "end_ns". Empty where nobody wrote it down."""
         entries: list[dict[str, Any]] = []
@@ -174,11 +191,13 @@ class Recording:
         for chunk in self._index.chunks:
             if not wanted & chunk.channels:
                 continue
-            try:
-                records = [r for r in records_of(self._file, chunk.offset, self._size) if isinstance(r, Message)]
-            except BROKEN as e:
-                raise RecordingError(f"{self.path} is damaged at byte {chunk.offset} ({_say(e)})") from None
-            yield from (r for r in records if r.channel_id in wanted)
+            yield from (r for r in self._chunk(chunk.offset) if r.channel_id in wanted)
+
+    def _chunk(self, offset: int) -> list[Message]:
+        try:
+            return [r for r in records_of(self._file, offset, self._size) if isinstance(r, Message)]
+        except BROKEN as e:
+            raise RecordingError(f"{self.path} is damaged at byte {offset} ({_say(e)})") from None
 
 
 def _payload_type(channel: Channel, schema: Schema | None) -> type | None:

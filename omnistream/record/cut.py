@@ -1,0 +1,196 @@
+"""A part of a recording as a recording of its own, which replays as that part did in the whole.
+
+Messages are copied as they lie in the file, whatever they are. Video that is kept as H.264 may begin between two key frames:
+what comes before the next one is encoded anew, without loss, so that each frame has the pixels it had (record/key_frames.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from mcap.records import Channel, Message
+from mcap.writer import CompressionType, Writer
+
+from omnistream.errors import PayloadError, RecordingError
+from omnistream.message import SECOND
+from omnistream.record import foxglove
+from omnistream.record.h264 import is_key_frame
+from omnistream.record.join import JOURNAL, REPEATED, RUN
+from omnistream.record.key_frames import begun_anew
+from omnistream.record.reader import Recording
+from omnistream.record.writer import CHUNK_BYTES, HEAD, TRUTH
+
+__all__ = ["CUT", "cut"]
+
+#: The metadata that says which part of which recording a file is.
+CUT = "cut"
+
+
+def cut(file: Recording, out: str | Path, from_ns: int = 0, to_ns: int | None = None, only: Sequence[str] = ()) -> int:
+    """Write [from_ns, to_ns) of a recording, counted from its start, into a file; `only` names streams. The number of messages.
+
+    A part from the very beginning with all its streams keeps the journal of its firings, for a replay as recorded; any
+    other has none. Raises RecordingError where there is nothing in it, and where `out` is there already.
+    """
+    path = Path(out)
+    start = file.start_ns + from_ns
+    end = 1 << 62 if to_ns is None else file.start_ns + to_ns
+    if from_ns < 0 or end <= start:
+        raise RecordingError(f"from {from_ns / SECOND:g} s to {(end - file.start_ns) / SECOND:g} s is no part of a recording")
+    if start > file.end_ns:
+        raise RecordingError(
+            f"{file.path} ends {(file.end_ns - file.start_ns) / SECOND:.3f} s after its start; cut before that, "
+            f"not from {from_ns / SECOND:g} s"
+        )
+    topics = _topics(file, only)
+    if path.exists():
+        raise RecordingError(f"{path} is there already; move it, or name another file")
+    from_the_start = from_ns == 0 and not only
+    try:
+        with path.open("xb") as target:
+            count = _write(target, file, start, end, topics, keep_journal=from_the_start)
+    except OSError as e:
+        path.unlink(missing_ok=True)
+        raise RecordingError(f"{path} cannot be written ({e.strerror}); name a file in a folder with room") from None
+    except BaseException:
+        path.unlink(missing_ok=True)  # half a cut would pass for all of it
+        raise
+    return count
+
+
+def _topics(file: Recording, only: Sequence[str]) -> frozenset[str] | None:
+    """The topics to keep; None is all, also those that hold nothing for a graph."""
+    if not only:
+        return None
+    there = file.streams()
+    found = {TRUTH}
+    for name in only:
+        topic = next((t for t in (name, f"{name}.out") if t in there), None)
+        if topic is None:
+            raise RecordingError(f"{file.path} has no stream '{name}'; it has {', '.join(sorted(there)) or 'none'}")
+        found.add(topic)
+    return frozenset(found)
+
+
+def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset[str] | None, *, keep_journal: bool) -> int:
+    writer = Writer(target, chunk_size=CHUNK_BYTES, compression=CompressionType.LZ4)
+    writer.start(profile="", library="omnistream")
+    head = {"version": "1"} | dict(file.metadata.get(HEAD, {})) | {"start_ns": str(start)}
+    writer.add_metadata(HEAD, head)
+    ids: dict[tuple[str, int], int] = {}
+    count = 0
+    for channel, message in _kept(file, start, end, topics):
+        schema = file.schema_of(channel)
+        schema_key = ("schema", channel.schema_id)
+        if schema is not None and schema_key not in ids:
+            ids[schema_key] = writer.register_schema(schema.name, schema.encoding, schema.data)
+        key = ("channel", channel.id)
+        if key not in ids:
+            ids[key] = writer.register_channel(
+                channel.topic, channel.message_encoding, ids.get(schema_key, 0), dict(channel.metadata)
+            )
+        writer.add_message(ids[key], message.log_time, message.data, message.publish_time, message.sequence)
+        count += channel.topic != TRUTH
+    if not count:
+        since = ((start - file.start_ns) / SECOND, (min(end, file.end_ns) - file.start_ns) / SECOND)
+        raise RecordingError(f"{file.path} has no message from {since[0]:g} s to {since[1]:g} s; look at it with record info")
+    attachments = _attachments(file, end, keep_journal=keep_journal)
+    for name, (media, data) in attachments.items():
+        writer.add_attachment(0, 0, name, media, data)
+    if RUN in file.metadata:
+        gone = ("digest", "sinks")  # which are of the whole run
+        writer.add_metadata(RUN, {k: v for k, v in file.metadata[RUN].items() if k not in gone})
+    before = file.metadata.get(CUT, {})
+    said = {
+        "file": before.get("file") or file.path.name,  # a cut of a cut names the whole
+        "from_ns": str(start),
+        "to_ns": str(min(end, file.end_ns + 1)),
+        "start_ns": before.get("start_ns") or str(file.start_ns),
+        "streams": json.dumps(sorted(topics - {TRUTH}) if topics else []),
+    }
+    writer.add_metadata(CUT, said)
+    writer.finish()
+    return count
+
+
+def _kept(file: Recording, start: int, end: int, topics: frozenset[str] | None) -> Iterator[tuple[Channel, Message]]:
+    """The records of the part, in the order of the file."""
+    packets: dict[int, list[Message]] = {}  # of video: since its last key frame, while that lies before the start
+    kept: dict[int, int] = {}
+    begun: set[int] = set()
+    for channel, record in file.records(topics):
+        if record.log_time >= end:
+            continue
+        data = _h264_of(file, channel, record)
+        if data is None or channel.id in begun:
+            if record.log_time >= start:
+                yield channel, record
+            continue
+        if is_key_frame(data):
+            yield from _begun(file, channel, packets.pop(channel.id, []), kept.pop(channel.id, 0))
+            if record.log_time >= start:
+                begun.add(channel.id)
+                yield channel, record
+                continue
+        packets.setdefault(channel.id, []).append(record)
+        kept[channel.id] = kept.get(channel.id, 0) + (record.log_time >= start)
+    for channel in file.channels():
+        yield from _begun(file, channel, packets.get(channel.id, []), kept.get(channel.id, 0))
+
+
+def _begun(file: Recording, channel: Channel, records: Sequence[Message], kept: int) -> Iterator[tuple[Channel, Message]]:
+    """Video that begins between key frames, up to the next one."""
+    if not kept:
+        return
+    where = f"{file.path}: the video of '{channel.topic}' at {records[-kept].log_time} ns"
+    data = begun_anew([foxglove.decode_video(r.data) for r in records], kept, where)
+    for record, packet in zip(records[-kept:], data, strict=True):
+        record.data = foxglove.encode_video(record.log_time, channel.topic, packet)
+        yield channel, record
+
+
+def _h264_of(file: Recording, channel: Channel, record: Message) -> bytes | None:
+    """The packet, of video that is kept as H.264."""
+    schema = file.schema_of(channel)
+    if schema is None or schema.name != foxglove.VIDEO or channel.message_encoding != "protobuf":
+        return None
+    try:
+        return foxglove.decode_video(record.data)
+    except PayloadError:  # of another kind: it is copied as it is
+        return None
+
+
+def _attachments(file: Recording, end: int, *, keep_journal: bool) -> Mapping[str, tuple[str, bytes]]:
+    found: dict[str, tuple[str, bytes]] = {}
+    for name, data in file.attachments.items():
+        if name.startswith(JOURNAL):
+            if keep_journal:
+                found[name] = ("application/msgpack", _journal_until(data, end, f"{file.path}: the journal of {name}"))
+        elif name == REPEATED:
+            if keep_journal:
+                rows: Any = [row for row in msgpack.unpackb(data) if row[1] < end]
+                found[name] = ("application/msgpack", msgpack.packb(rows))  # type: ignore[assignment]
+        else:
+            found[name] = ("application/yaml" if name.endswith(".yaml") else "application/json", data)
+    return found
+
+
+def _journal_until(data: bytes, end: int, where: str) -> bytes:
+    """The rows of a journal of all firings before a time: of each node, up to its first one that is not."""
+    kept: list[bytes] = []
+    over: set[str] = set()
+    try:
+        for row in msgpack.unpackb(data):
+            fields = msgpack.unpackb(row, use_list=False)
+            kind, node = fields[0], fields[1]
+            if kind in ("f", "s") and fields[2] >= end:
+                over.add(node)
+            if kind == "b" or node not in over:
+                kept.append(row)
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise RecordingError(f"{where} is damaged ({error})") from None
+    return msgpack.packb(kept)  # type: ignore[return-value]
