@@ -121,6 +121,8 @@ def test_its_commands_exist() -> None:
             if rest[0].startswith("-"):
                 continue
             found = subcommands[rest[0]]
+            if hasattr(found, "commands"):
+                found = found.commands[rest[1]]
             known = {o for p in found.params for o in p.opts}
             assert {w for w in rest if w.startswith("--")} <= known, rest
             seen.add(rest[0])
