@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "DeviceError",
+    "DifferenceError",
     "GraphError",
     "LinkError",
     "ModelError",
@@ -15,6 +16,8 @@ __all__ = [
 
 class OmniStreamError(Exception):
     """One clear sentence for a person. The command line prints it without a traceback and exits with 2."""
+
+    exit_code = 2
 
 
 class GraphError(OmniStreamError):
@@ -35,6 +38,12 @@ class ModelError(OmniStreamError):
 
 class RecordingError(OmniStreamError):
     """A recording that is missing, truncated, corrupt or does not fit the graph."""
+
+
+class DifferenceError(RecordingError):
+    """A replay gave something else than what it was compared with. The command line exits with 1, as `diff` does."""
+
+    exit_code = 1
 
 
 class LinkError(OmniStreamError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omnistream.errors import RecordingError
-from omnistream.message import MS, PAYLOADS, Payload
+from omnistream.message import INFINITY, MS, PAYLOADS, SECOND, Payload
 from omnistream.node import Context, Emit, Source
 
 if TYPE_CHECKING:
@@ -44,16 +45,24 @@ class Recording(Source):
     path: str  # the MCAP file
     stream: str = ""  # its topic; left out: the one called like the node, else the only one
     speed: float = 1.0  # of a live run; 2 is twice as fast
+    from_s: float | None = None  # begin with what is stamped so many seconds after the file's start
+    to_s: float | None = None  # and end before what is stamped so many seconds after it
     is_device: ClassVar[bool] = False
     _file: Any = field(default=None, init=False, repr=False)
     _topic: str = field(default="", init=False, repr=False)
+    _start: int = field(default=0, init=False, repr=False)
+    _end: int = field(default=INFINITY, init=False, repr=False)
 
     async def open(self, ctx: Context) -> None:
         from omnistream.record.reader import Recording as Reader
 
         if not 0.01 <= self.speed <= 100:
             raise RecordingError(f"{ctx.name}: speed {self.speed} is not between 0.01 and 100")
+        if not 0 <= (self.from_s or 0) < (math.inf if self.to_s is None else self.to_s):
+            raise RecordingError(f"{ctx.name}: from_s {self.from_s} to to_s {self.to_s} is no part of a recording")
         self._file = Reader(self.path)
+        self._start = self._file.start_ns + round((self.from_s or 0) * SECOND)
+        self._end = INFINITY if self.to_s is None else self._file.start_ns + round(self.to_s * SECOND)
         if self._file.notice:
             ctx.report("recording_broken", self._file.notice)
         self._topic = self.stream or self._file.stream_for(ctx.name, tuple(PAYLOADS.values()))
@@ -87,13 +96,12 @@ class Recording(Source):
 
     def _first(self, ctx: Context) -> int:
         """The recorded time from which to play."""
-        if not ctx.live:
-            return 0
-        late = ctx.clock.now() - ctx.start_ns - LEAD_NS
+        begin = 0 if self.from_s is None else self._start
+        late = ctx.clock.now() - ctx.start_ns - LEAD_NS if ctx.live else 0
         if late <= 0:
-            return 0
-        first = self._file.start_ns + int(late * self.speed)
-        skipped = self._file.count(self._topic, first)
+            return begin
+        first = self._start + int(late * self.speed)
+        skipped = self._file.count(self._topic, first) - self._file.count(self._topic, begin)
         if skipped:
             ctx.report("recording_skipped", f"{skipped} messages of '{self._topic}' were due before '{ctx.name}' was up")
         return first
@@ -102,11 +110,10 @@ class Recording(Source):
         """A recorded time in run time."""
         if not ctx.live:
             return recorded_ns
-        since = recorded_ns - self._file.start_ns
+        since = recorded_ns - self._start
         return ctx.start_ns + LEAD_NS + (since if self.speed == 1 else int(since / self.speed))
 
     async def _next(self, messages: Iterator[RecordedMessage], live: bool) -> RecordedMessage | None:
         """The next one; live, decoded off the event loop, while the one before waits for its time."""
-        if live:
-            return await asyncio.to_thread(next, messages, None)
-        return next(messages, None)
+        message = await asyncio.to_thread(next, messages, None) if live else next(messages, None)
+        return message if message is not None and message.stamp_ns < self._end else None

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from omnistream.cli import check, draw, models_cmd, new, nodes, record, run
+from omnistream.cli import check, draw, models_cmd, new, nodes, record, replay, run
 from omnistream.cli.devices import list_devices
 
 __all__ = ["app"]
@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Streaming perception and control: graphs of nodes in event time, on time or accounted for.",
 )
 app.command("run")(run.run)
-app.command("replay")(run.replay)
+app.command("replay")(replay.replay)
 app.command("check")(check.check)
 app.command("draw")(draw.draw)
 app.command("nodes")(nodes.nodes)

@@ -1,4 +1,4 @@
-"""A user's mistake ends a command with its sentences and exit code 2, never with a traceback."""
+"""A user's mistake ends a command with its sentences and an exit code, never with a traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 def sentences(command: Callable[P, R]) -> Callable[P, R]:
-    """A command that prints an OmniStreamError to stderr and exits with 2."""
+    """A command that prints an OmniStreamError to stderr and exits with its code: 2, or 1 where a comparison failed."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -25,6 +25,6 @@ def sentences(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except OmniStreamError as error:
             typer.echo(str(error), err=True)
-            raise typer.Exit(2) from None
+            raise typer.Exit(error.exit_code) from None
 
     return wrapped

@@ -5,33 +5,20 @@ Nothing is settled, forced, dropped or skipped here; all of that was decided in 
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
-from zlib import crc32
-
-import numpy as np
 
 from omnistream.clock import SystemClock, perf_ns
-from omnistream.engine.sink import chained
-from omnistream.engine.step import Step, outputs_of
-from omnistream.errors import OmniStreamError, RecordingError
-from omnistream.flow.cell import Cell, Firing, OutPort
-from omnistream.flow.port import InEdge, Item, Port
-from omnistream.flow.ports import make_port
-from omnistream.graph.graph import NodeInfo, Plan
-from omnistream.graph.wiring import wires
-from omnistream.link.wire import pack
-from omnistream.message import Message
-from omnistream.node import Context, Ports, ports_of
-from omnistream.observe.outcome import Outcome, combined_digest, percentiles
-from omnistream.record.journal import Fired, Opened, Out
+from omnistream.engine.rerun import Key, Rerun
+from omnistream.engine.seen import Watch
+from omnistream.errors import RecordingError
+from omnistream.graph.graph import Plan
+from omnistream.message import INFINITY, Message
+from omnistream.observe.outcome import Outcome, combined_digest
+from omnistream.record.journal import Fired, Opened
 
 __all__ = ["AsRecorded", "Evidence"]
-
-#: (stream, epoch, seq): which message it is.
-Key = tuple[str, int, int]
 
 
 class Evidence(Protocol):
@@ -57,40 +44,52 @@ class Evidence(Protocol):
 class AsRecorded:
     """One replay. `run` returns the accounts; `cut` then says what the journal's end left undone, if anything.
 
-    Raises RecordingError at the first difference from the run, and where the recording has a hole.
+    It ends with what fired at `span[1]`, `left` then being the firings that come after; `pace` is how many times real time
+    it goes at most from `span[0]` on. What comes before that is done at once: nodes need their state.
+    Raises DifferenceError at the first difference from the run, and RecordingError where the recording has a hole.
     """
 
-    def __init__(self, plan: Plan, evidence: Evidence) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        evidence: Evidence,
+        span: tuple[int, int] = (-INFINITY, INFINITY),
+        pace: float | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.plan, self.graph, self.evidence = plan, plan.graph, evidence
+        self.span, self.pace, self.watch = span, pace, watch
         rows = evidence.rows()
         strange = sorted(set(rows) - set(self.graph.nodes))
         if strange:
             raise RecordingError(f"the recording is of another graph: it has a node '{strange[0]}', which this one has not")
         held = set(evidence.streams())
         self._bringing: dict[str, Iterator[Message[Any]]] = {}
-        self.nodes: dict[str, _Node] = {}
+        self.nodes: dict[str, Rerun] = {}
         threads = {n: w.threads for w in plan.workers for n in w.nodes}
         for name, info in self.graph.nodes.items():
             for stream in (f"{name}.{out}" for out in info.outputs):
                 if stream in held:
                     self._bringing[stream] = evidence.messages(stream, self.graph.budget_ns)
             if info.role != "source":
-                self.nodes[name] = _Node(self, info, deque(rows.get(name, ())), threads[name])
+                self.nodes[name] = Rerun(self, info, deque(rows.get(name, ())), threads[name])
         self._wanted = Counter(k for node in self.nodes.values() for k in node.wants())
         self._store: dict[Key, Message[Any]] = {}
         self.cut: dict[str, int] = {}
+        self.left = 0
 
     async def run(self) -> Outcome:
         """Fire every row, always the one with the least t of those whose messages are there."""
         outcome = Outcome(started_ns=self.evidence.start_ns)
         started = perf_ns()
         try:
-            while ready := [n for n in self.nodes.values() if n.is_ready()]:
-                await min(ready, key=_Node.due).fire()
+            if not await self._fire_all():
+                self.left = sum(len(node.rows) for node in self.nodes.values())
         finally:
             for node in self.nodes.values():
                 await node.close()
-        self.cut = {name: len(node.rows) for name, node in self.nodes.items() if node.rows}
+        if not self.left:
+            self.cut = {name: len(node.rows) for name, node in self.nodes.items() if node.rows}
         outcome.duration_s = (perf_ns() - started) / 1e9
         outcome.nodes = {name: node.stats() for name, node in self.nodes.items()}
         outcome.sinks = {name: node.chain.hex() for name, node in self.nodes.items() if node.info.role == "sink"}
@@ -98,6 +97,25 @@ class AsRecorded:
         if self.cut:
             outcome.digest_note = f"the journal ends early: {sum(self.cut.values())} firings were not to be had"
         return outcome
+
+    async def _fire_all(self) -> bool:
+        """False if it has ended before the journal did."""
+        clock = SystemClock()
+        begun: int | None = None
+        while ready := [n for n in self.nodes.values() if n.is_ready()]:
+            node = min(ready, key=Rerun.due)
+            due = node.due()
+            if due > self.span[1]:
+                return False
+            if self.pace is not None and due >= self.span[0]:
+                begun = clock.now() if begun is None else begun
+                await clock.sleep_until(begun + int((due - max(self.span[0], self.evidence.start_ns)) / self.pace))
+            seen = await node.fire()
+            if self.watch is not None and seen is not None and due >= self.span[0]:
+                self.watch.fired(seen)
+                if self.watch.over:
+                    return False
+        return True
 
     # -- messages ----------------------------------------------------------------------------------
 
@@ -125,184 +143,3 @@ class AsRecorded:
         self._wanted[key] -= 1
         if not self._wanted[key]:
             self._store.pop(key, None)
-
-
-class _Node:
-    """One node or sink, through all its lives."""
-
-    def __init__(self, replay: AsRecorded, info: NodeInfo, rows: deque[Opened | Fired], threads: int) -> None:
-        self.replay, self.info, self.rows, self.threads = replay, info, rows, threads
-        self.firings = self.emitted = self.received = 0
-        self.durations: list[int] = []
-        self.chain = b""
-        self.node: Any = None
-        self.external = False
-        self.streams: dict[tuple[int, int], str] = {}
-        edges: dict[int, list[InEdge]] = {}
-        for wire in wires(replay.graph):
-            if wire.target == info.name:
-                edges.setdefault(wire.port, []).append(InEdge(wire.key, wire.place, wire.config))
-                self.streams[wire.port, wire.place] = f"{wire.source}.{wire.output}"
-        self.ports: list[Port] = [make_port(p.config, edges[i], p.form) for i, p in enumerate(info.inputs)]
-        self.life = -1
-        self.cell: Cell | None = None
-        self.step: Step | None = None
-
-    def wants(self) -> Iterator[Key]:
-        """Every message that a row names, as often as one does."""
-        for row in self.rows:
-            if isinstance(row, Fired):
-                yield from self._keys(row)
-
-    def _keys(self, row: Fired) -> Iterator[Key]:
-        for port, (_, items) in row.reads.items():
-            for edge, epoch, seq, _ in items:
-                if (port, edge) not in self.streams:
-                    raise RecordingError(f"the recording is of another graph: '{self.info.name}' has no input {port}.{edge}")
-                yield self.streams[port, edge], epoch, seq
-
-    def is_ready(self) -> bool:
-        if not self.rows:
-            return False
-        row = self.rows[0]
-        return isinstance(row, Opened) or all(self.replay.find(key) is not None for key in self._keys(row))
-
-    def due(self) -> int:
-        row = self.rows[0]
-        return -1 if isinstance(row, Opened) else row.t
-
-    # -- firing ------------------------------------------------------------------------------------
-
-    async def fire(self) -> None:
-        row = self.rows.popleft()
-        if isinstance(row, Opened):
-            await self._open(row.incarnation)
-            return
-        if self.cell is None:
-            await self._open(0)
-        cell = self.cell
-        assert cell is not None
-        firing = cell.firing = Firing(row.t)
-        cell.inherit(firing, [self._taken(i, row) for i in range(len(self.ports))])
-        self.firings += 1
-        self.received += sum(len(items) for _, items in firing.items)
-        if self.info.role == "sink":
-            self._consume(row, firing)
-        elif row.fate != "skipped" and not self.external:
-            await self._step(row, firing)
-        cell.firing = None
-        for key in self._keys(row):
-            self.replay.done_with(key)
-
-    def _taken(self, number: int, row: Fired) -> tuple[Port, list[Item] | None]:
-        port = self.ports[number]
-        port.ended, named = row.reads.get(number, (False, ()))
-        items: list[Item] = []
-        for edge, epoch, seq, stamp in named:
-            message = self.replay.find((self.streams[number, edge], epoch, seq))
-            assert message is not None
-            items.append(Item(port.edges[edge], stamp, message, None, 0))
-        return port, items or None
-
-    async def _open(self, incarnation: int) -> None:
-        await self.close()
-        graph, info = self.replay.graph, self.info
-        outs = {o: OutPort(o, f"{info.name}.{o}", incarnation) for o in info.outputs}
-        self.cell = Cell(info.name, self.ports, outs, graph.budget_ns)
-        self.life = incarnation
-        if info.role == "sink":
-            return
-        node = info.make()
-        self.external = bool(getattr(node, "external", False))
-        if self.external:
-            return
-        self.node = node
-        self.output: Ports = ports_of(type(node))
-        self.step = Step(node.step, generator=self.output.generator, blocking=bool(getattr(node, "blocking", False)))
-        rng = np.random.default_rng([self.replay.evidence.seed, crc32(info.name.encode()), incarnation])
-        self.ctx = Context(
-            name=info.name, clock=SystemClock(), rng=rng, report=lambda *_: None, start_ns=self.replay.evidence.start_ns,
-            threads=self.threads, incarnation=incarnation, log=logging.getLogger(f"omnistream.{info.name}"),
-        )  # fmt: skip
-        try:
-            await node.open(self.ctx)
-        except OmniStreamError:
-            raise
-        except Exception as error:
-            what = f"{type(node).__name__} cannot be opened: {type(error).__name__}: {error}"
-            raise RecordingError(f"nodes.{info.name}: {what}") from error
-
-    async def _step(self, row: Fired, firing: Firing) -> None:
-        assert self.step is not None
-        ctx, expected = self.ctx, deque(row.outs)
-        ctx.now, ctx.cause, ctx.deadline = firing.t, firing.cause, firing.deadline
-        started = perf_ns()
-        try:
-            await self.step.wait(firing.args, lambda result: self._put(result, expected, row))
-        except _BrokenOffError:
-            expected.clear()
-        except RecordingError:
-            raise
-        except Exception as error:
-            broken_off = not row.fate and not expected  # before it failed, or before that was written down
-            if row.fate != "error" and not broken_off:
-                raise self._differs(row, f"it raised {type(error).__name__}: {error}") from error
-        else:
-            if row.fate == "error":
-                raise self._differs(row, "it did not raise, as it did in the run")
-        self.durations.append(perf_ns() - started)
-        if expected:
-            raise self._differs(row, f"it gave nothing on '{expected[0][0]}', where the run did")
-
-    async def _put(self, result: Any, expected: deque[Out], row: Fired) -> None:
-        outs = outputs_of(self.output, result) if result is not None else []
-        if outs and not expected and not row.fate:
-            raise _BrokenOffError
-        if row.fate == "error" and not expected:
-            for _, payload, _ in outs:
-                pack(payload)  # which raises for what could not leave the worker, as in the run
-        assert self.cell is not None
-        for out, payload, start in outs:
-            if not expected or expected[0][0] != out:
-                raise self._differs(row, f"it gave a {type(payload).__name__} on '{out}', which the run did not")
-            _, seq, stamp = expected.popleft()
-            port = self.cell.outs[out]
-            port.seq, port.bound = seq, stamp
-            self.emitted += 1
-            self.replay.keep(self.cell.emit(out, payload, start))
-
-    def _consume(self, row: Fired, firing: Firing) -> None:
-        if row.fate != "consumed":
-            return
-        for number in row.void:
-            if not 0 <= number < len(self.ports):
-                raise RecordingError(f"the recording is of another graph: '{self.info.name}' has no input {number}")
-            firing.args[self.ports[number].config.name] = None
-        self.chain = chained(self.chain, firing)
-        self.emitted += sum(len(items) for port, items in firing.items if firing.args[port.config.name] is not None)
-        if self.chain.hex() != row.chain:
-            raise self._differs(row, "what it consumed is not what it consumed in the run")
-
-    def _differs(self, row: Fired, what: str) -> RecordingError:
-        return RecordingError(f"'{self.info.name}' at {row.t} ns (life {self.life}) differs from the run: {what}")
-
-    async def close(self) -> None:
-        if self.node is not None:
-            assert self.step is not None
-            self.step.close()
-            await self.node.close()
-            self.node = None
-
-    def stats(self) -> dict[str, Any]:
-        return {
-            "in": self.received,
-            "out": self.emitted,
-            "step_ms": percentiles(self.durations),
-            "queue": 0,
-            "queue_max": 0,
-            "role": self.info.role,
-        }
-
-
-class _BrokenOffError(Exception):
-    """The run broke off in this firing, after what it had emitted."""

@@ -26,6 +26,8 @@ _log = logging.getLogger("omnistream")
 _POLL_S = 0.25
 _RESTARTS_PER_MINUTE = 10
 _STUCK_POLLS = 400
+#: How often a replay at a pace is let go on.
+_PACING_S = 0.005
 #: What a summary is made of: the newest so many outputs of each sink.
 _RECORDS = 20_000
 
@@ -57,7 +59,10 @@ class Crew(Protocol):
 
 
 class Conductor:
-    """One run. `watch` is called with every snapshot round, for a live table."""
+    """One run. `watch` is called with every snapshot round, for a live table.
+
+    `pace` is how many times real time a fresh replay goes at most; without it, as fast as it can.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Conductor:
         start_ns: int = 0,
         watch: Callable[[Conductor], None] | None = None,
         restarts_per_minute: int = _RESTARTS_PER_MINUTE,
+        pace: float | None = None,
     ) -> None:
         self.plan = plan
         self.crew = crew
@@ -78,6 +84,7 @@ class Conductor:
         self._start_ns = start_ns
         self.watch = watch
         self.restarts_per_minute = restarts_per_minute
+        self.pace = pace
         self.outcome = Outcome()
         self.workers = [w.name for w in plan.workers]
         self.down: dict[str, str] = {}
@@ -186,13 +193,15 @@ class Conductor:
             oldest = min(p["oldest"] for p in probes)
             waiting = min(p["waiting"] for p in probes)
             ahead = (oldest if oldest < INFINITY else waiting) + lead
+            paced = self._paced()
+            held, ahead = paced < ahead, min(paced, ahead)
             seen = [(p["sent"], p["received"], p["turns"], p["waiting"]) for p in probes]
             quiet = seen == last and not any(p["busy"] for p in probes) and sum(p["sent"] - p["received"] for p in probes) == 0
             last = seen
             if ahead > limit and ahead < INFINITY:
                 limit = ahead
                 await self._all("set_lead", limit)
-            elif quiet:
+            elif quiet and not held:
                 full = [(size, key, w) for p, w in zip(probes, self.workers, strict=True) for size, key in p["full"]]
                 still += 1
                 if full:
@@ -201,11 +210,17 @@ class Conductor:
                     still = 0
                 elif still > _STUCK_POLLS:
                     raise OmniStreamError(f"the replay stopped moving at {oldest} ns; this is a fault of the runtime: {probes}")
-            if not quiet:
+            if not quiet or held:
                 still = 0
             if self.watch is not None:
                 await self._look()
-            await asyncio.sleep(0.001 if still < 4 else 0.01)
+            await asyncio.sleep(_PACING_S if held else 0.001 if still < 4 else 0.01)
+
+    def _paced(self) -> int:
+        """How far sources may be by now, where the replay is not to be faster than so many times real time."""
+        if self.pace is None:
+            return INFINITY
+        return self.start_ns + int((self.clock.now() - self.outcome.started_ns) * self.pace)
 
     def _longest_window(self) -> int:
         sizes = [0]

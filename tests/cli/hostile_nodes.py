@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from omnistream.message import Action, Caption, Event, Payload
-from omnistream.node import Context, Node, Sink, Source
+from omnistream.message import SECOND, Action, Caption, Event, Imu, Payload
+from omnistream.node import Context, Emit, Node, Sink, Source
 
 
 @dataclass(kw_only=True)
@@ -100,3 +100,35 @@ class Sleeps(Node):
         if message.data["i"] > 0:
             await asyncio.sleep(1)
         return message
+
+
+@dataclass(kw_only=True)
+class Fickle(Node):
+    """Says something else each time that it is run."""
+
+    async def step(self, message: Event) -> Event:
+        return Event(message.kind, {"i": uuid.uuid4().hex})
+
+
+@dataclass(kw_only=True)
+class Beat(Source):
+    """A clock that no recording can stand in for."""
+
+    rate_hz: float = 1.0
+    is_device: ClassVar[bool] = False
+
+    async def run(self, ctx: Context) -> AsyncIterator[Imu]:
+        every = int(SECOND / self.rate_hz)
+        at = -(-ctx.start_ns // every) * every
+        while at <= ctx.end_ns:
+            yield Emit(Imu((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), stamp_ns=at)
+            at += every
+
+
+@dataclass(kw_only=True)
+class Knob(Source):
+    """A device that is not here."""
+
+    async def run(self, ctx: Context) -> AsyncIterator[Event]:
+        raise OSError("no knob")
+        yield Event("never")

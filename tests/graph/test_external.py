@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omnistream.cli.external import play_external
+from omnistream.graph.external import play_external
 from omnistream.graph.problems import Problems
 from omnistream.graph.tree import parse_tree
 

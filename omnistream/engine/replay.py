@@ -1,0 +1,104 @@
+"""A recording through a graph, without a clock (rule 29): what the command line and `omnistream.testing` have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnistream.clock import SystemClock
+from omnistream.engine.conductor import Conductor, Crew
+from omnistream.engine.options import RunOptions
+from omnistream.errors import GraphError, RecordingError
+from omnistream.graph.external import play_external, refuse_external
+from omnistream.graph.graph import Graph, NodeInfo, Plan
+from omnistream.graph.load import load_graph
+from omnistream.graph.units import show_duration
+from omnistream.message import PAYLOADS, SECOND
+from omnistream.record.reader import Recording
+
+__all__ = ["Part", "Prepared", "fresh_conductor", "fresh_options", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """[from_ns, to_ns) of a recording, counted from its start."""
+
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.to_ns is not None and self.to_ns <= (self.from_ns or 0):
+            first, last = show_duration(self.from_ns or 0), show_duration(self.to_ns)
+            raise GraphError(f"from {first} to {last} is no part of a recording; the end must come after the beginning")
+
+    def span(self, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """First and last stamp of this part of what was recorded from `start_ns` to `end_ns`. Raises RecordingError."""
+        first = start_ns + (self.from_ns or 0)
+        if first > end_ns:
+            asked, length = (self.from_ns or 0) / SECOND, (end_ns - start_ns) / SECOND
+            raise RecordingError(f"the recording ends after {length:.3f} s, so nothing is left from {asked:g} s on")
+        return first, end_ns if self.to_ns is None else min(end_ns, start_ns + self.to_ns - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A graph whose sources play a recording; the recorded span; and what to tell about how they fit."""
+
+    graph: Graph
+    span: tuple[int, int]
+    start_ns: int
+    notices: tuple[str, ...] = ()
+
+
+def prepare(recording: str | Path, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None) -> Prepared:
+    """The graph with a stream of the recording for each source that there is one for, and for each external node.
+
+    Raises GraphError and RecordingError, such as where no stream fits any source.
+    """
+    part = part or Part()
+    with Recording(recording) as file:
+        sets = [*sets, *play_external(load_graph(graph, sets), str(recording), file.streams())]
+        bare = load_graph(graph, sets)
+        refuse_external(bare)
+        streams, lacking = _streams(bare, file)
+        span = part.span(file.start_ns, file.end_ns)
+        start_ns, notices = file.start_ns, [file.notice] if file.notice else []
+    if not streams:
+        raise GraphError(f"{recording} has no stream for any source of {graph}")
+    notices += [f"{why}; so '{name}' is silent" for name, why in lacking.items()]
+    found = load_graph(graph, sets, [f"{n}={recording}" for n in streams])
+    nodes = {n: _played(i, streams[n], part) if n in streams else i for n, i in found.nodes.items()}
+    return Prepared(dataclasses.replace(found, nodes=nodes), span, start_ns, tuple(notices))
+
+
+def _streams(graph: Graph, file: Recording) -> tuple[dict[str, str], dict[str, str]]:
+    """The recorded stream of each source that has one; and the devices that have none, with the reason."""
+    found: dict[str, str] = {}
+    lacking: dict[str, str] = {}
+    for info in graph.nodes.values():
+        if info.role == "source":
+            try:
+                found[info.name] = file.stream_for(info.name, [PAYLOADS[t] for t in info.types.get("out", ())])
+            except RecordingError as error:
+                if info.make().is_device:
+                    lacking[info.name] = str(error)
+    return found, lacking
+
+
+def _played(info: NodeInfo, stream: str, part: Part) -> NodeInfo:
+    times = {"from_s": part.from_ns, "to_s": part.to_ns}
+    given = {k: ns / SECOND for k, ns in times.items() if ns is not None}
+    return dataclasses.replace(info, options={**info.options, "stream": stream, **given})
+
+
+def fresh_options(prepared: Prepared, run_dir: str = "") -> RunOptions:
+    start, end = prepared.span
+    return RunOptions(fresh=True, start_ns=start, end_ns=end, offset_ns=SystemClock().offset_ns, run_dir=run_dir)
+
+
+def fresh_conductor(plan: Plan, crew: Crew, options: RunOptions, pace: float | None = None) -> Conductor:
+    """Leads a replay: as fast as it goes, or `pace` times real time."""
+    clock = SystemClock(options.offset_ns)
+    return Conductor(plan, crew, clock, fresh=True, start_ns=options.start_ns, pace=pace)
