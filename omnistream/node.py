@@ -41,6 +41,7 @@ class Context:
     the world outside.
     `live` is False in a replay, where no device may be opened. `report` adds a row to the ledger: something that was
     refused or went wrong, counted by its reason; the graph goes on.
+    `threads` is how many a model may use; where it is the library's to choose (BLAS, torch), the process keeps to it already.
     `alloc(shape, dtype)` gives an array to fill; where it is to leave the worker it lies in shared memory, if it is large
     and there is any, and emitting it copies nothing. It is read-only once it has been sent: take a new one for each message.
     """
@@ -90,7 +91,7 @@ class Node:
     output; several outputs are a NamedTuple or dataclass of optional payloads; an async generator emits several messages.
     """
 
-    #: True: a step computes for long and is run off the event loop (in a thread).
+    #: True: a step computes for long, as a model does; it is run off the event loop (in a thread), and planned threads for.
     blocking: ClassVar[bool] = False
     #: True: outputs depend on more than inputs, time and rng (a cloud model): a recording keeps them, and a replay plays them.
     external: ClassVar[bool] = False

@@ -15,7 +15,8 @@ from omnistream.cli.sentence import sentences
 
 if TYPE_CHECKING:
     from omnistream.flow.config import PortConfig
-    from omnistream.graph.graph import Graph, Plan, WorkerPlan
+    from omnistream.graph.graph import Graph, Plan
+    from omnistream.graph.host import Host
 
 __all__ = ["GraphArgument", "SetOption", "SourceOption", "check", "edge_words"]
 
@@ -37,25 +38,27 @@ def check(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say whether it is sound.")] = False,
 ) -> None:
     """Check a graph file: every mistake with its line, or the nodes, edges and workers as they will run."""
+    from omnistream.graph.host import Host
     from omnistream.graph.load import load_graph
     from omnistream.graph.plan import label_notices, make_plan
 
     found = find_streams(load_graph(graph, sets or (), sources or ()))
-    plan = make_plan(found)
+    host = Host.here()
+    plan = make_plan(found, host=host)
     console = screen()
     if not quiet:
-        _show(console, found, plan)
+        _show(console, found, plan, host)
     for notice in (*plan.notices, *label_notices(found)):
         console.print(f"[yellow]notice:[/] {escape(notice)}", soft_wrap=True, highlight=False)
     console.print(f"[green]ok[/] {escape(graph)}", soft_wrap=True, highlight=False)
 
 
-def _show(console: Console, graph: Graph, plan: Plan) -> None:
+def _show(console: Console, graph: Graph, plan: Plan, host: Host) -> None:
     from omnistream.graph.units import show_duration
 
     size = f"{len(graph.nodes)} nodes on {len(plan.workers)} workers"
     console.print(f"[bold]{graph.name}[/]: {size}, budget {show_duration(graph.budget_ns)}", highlight=False)
-    console.print(_nodes(graph, plan), _edges(graph), _workers(plan.workers))
+    console.print(_nodes(graph, plan), _edges(graph), _workers(plan, host))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -114,9 +117,12 @@ def edge_words(port: PortConfig, *, alone: bool = False) -> tuple[str, str, str]
     return " ".join(words), queue, "-" if alone and port.take == "each" else show_duration(port.wait_ns)
 
 
-def _workers(workers: tuple[WorkerPlan, ...]) -> Table:
-    table = _table("\nworkers", "worker", "nodes", "cpu", "gpu", "threads", "labels")
-    for w in workers:
-        labels = escape(", ".join(f"{k}={v}" for k, v in w.labels.items()))
-        table.add_row(w.name, ", ".join(w.nodes), f"{w.cpu:g}" if w.cpu else "shared", f"{w.gpu:g}", str(w.threads), labels)
+def _workers(plan: Plan, host: Host) -> Table:
+    labeled = any(w.labels for w in plan.workers)
+    more = ("labels",) if labeled else ()
+    table = _table(f"\nworkers, on this host: {host}", "worker", "nodes", "cpu", "gpu", "threads", "why so many", *more)
+    for w in plan.workers:
+        cpu, gpu = f"{w.cpu:g}" if w.cpu else "shared", f"{w.gpu:g}" if w.gpu else "-"
+        labels = [escape(", ".join(f"{k}={v}" for k, v in w.labels.items()))] if labeled else []
+        table.add_row(w.name, ", ".join(w.nodes), cpu, gpu, str(w.threads), plan.why_threads.get(w.name, ""), *labels)
     return table

@@ -98,7 +98,7 @@ def _execute(
         if record is not None:
             from omnistream.record.join import About
 
-            about = About.of(graph, record, options.seed)
+            about = About.of(graph, record, options.seed, plan.threads())
             about.leave(home.path)
         crew = crew_of(plan, engine, options, address)
         try:

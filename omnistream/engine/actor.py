@@ -74,8 +74,11 @@ class WorkerActor:
 
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
-        from omnistream.engine.worker import Worker
+        from omnistream.engine.threads import keep_to
+        from omnistream.engine.worker import Worker, threads_of
 
+        threads = threads_of(plan, name, options)
+        keep_to(threads)
         self._post = self._make_post(plan, name, options)
         clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
         worker = Worker(plan, name, clock, options, self._post)
@@ -97,6 +100,7 @@ class WorkerActor:
         except OmniStreamError as error:
             await worker.close()
             raise type(error)(str(error)) from None
+        keep_to(threads)  # what has been loaded meanwhile, too: torch takes the cores for its limit
         return self._post.address
 
     def _broken(self, text: str) -> None:

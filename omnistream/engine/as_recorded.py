@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from omnistream.clock import SystemClock, perf_ns
 from omnistream.engine.rerun import Key, Rerun
 from omnistream.engine.seen import Watch
+from omnistream.engine.threads import keep_to
 from omnistream.errors import RecordingError
 from omnistream.graph.graph import Plan
 from omnistream.message import INFINITY, Message
@@ -29,6 +30,11 @@ class Evidence(Protocol):
 
     @property
     def start_ns(self) -> int: ...
+
+    @property
+    def threads(self) -> Mapping[str, int]:
+        """How many each node's model had. What has none here had one."""
+        ...
 
     def rows(self) -> Mapping[str, Sequence[Opened | Fired]]:
         """The journal by node, through all its lives."""
@@ -66,16 +72,16 @@ class AsRecorded:
         held = set(evidence.streams())
         self._bringing: dict[str, Iterator[Message[Any]]] = {}
         self.nodes: dict[str, Rerun] = {}
-        threads = {n: w.threads for w in plan.workers for n in w.nodes}
         for name, info in self.graph.nodes.items():
             for stream in (f"{name}.{out}" for out in info.outputs):
                 if stream in held:
                     self._bringing[stream] = evidence.messages(stream, self.graph.budget_ns)
             if info.role != "source":
-                self.nodes[name] = Rerun(self, info, deque(rows.get(name, ())), threads[name])
+                self.nodes[name] = Rerun(self, info, deque(rows.get(name, ())), evidence.threads.get(name, 1))
         self._wanted = Counter(k for node in self.nodes.values() for k in node.wants())
         self._store: dict[Key, Message[Any]] = {}
         self.cut: dict[str, int] = {}
+        self._threads = 0
         self.left = 0
 
     async def run(self) -> Outcome:
@@ -116,6 +122,12 @@ class AsRecorded:
                 if self.watch.over:
                     return False
         return True
+
+    def keep_to(self, threads: int, *, anew: bool = False) -> None:
+        """The process keeps to what the node that is about to run had; `anew`: libraries may have been loaded since."""
+        if anew or threads != self._threads:
+            self._threads = threads
+            keep_to(threads)
 
     # -- messages ----------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from omnistream.clock import Clock
 from omnistream.engine.options import RunOptions
-from omnistream.engine.worker import Worker
+from omnistream.engine.threads import keep_to
+from omnistream.engine.worker import Worker, threads_of
 from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost
@@ -33,6 +34,8 @@ class LocalCrew:
         self._death = callback
 
     async def begin(self) -> None:
+        threads = max(threads_of(self.plan, w.name, self.options) for w in self.plan.workers)
+        keep_to(threads)
         for worker in self.plan.workers:
             self._make(worker.name, self.options)
         try:
@@ -42,6 +45,7 @@ class LocalCrew:
             await asyncio.gather(*(w.close() for w in self.workers.values()))
             self.workers.clear()
             raise
+        keep_to(threads)
 
     def _make(self, name: str, options: RunOptions) -> Worker:
         post = PipePost(self.hub, name, options.incarnation)

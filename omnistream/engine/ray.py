@@ -311,7 +311,9 @@ def cluster_host(address: str) -> graph_host.Host:
     _join(ray, address)
     _restore_signals()
     have = ray.cluster_resources()
-    return graph_host.Host(have.get("CPU", 0.0), int(have.get("GPU", 0)))
+    living = [n for n in ray.nodes() if n["Alive"]]
+    members = tuple(graph_host.Member(n["Resources"].get("CPU", 0.0), n.get("Labels") or {}) for n in living)
+    return graph_host.Host(have.get("CPU", 0.0), int(have.get("GPU", 0)), members)
 
 
 def _restore_signals() -> None:

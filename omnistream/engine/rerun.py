@@ -136,6 +136,7 @@ class Rerun:
             name=info.name, clock=SystemClock(), rng=rng, report=lambda *_: None, start_ns=self.replay.evidence.start_ns,
             threads=self.threads, incarnation=incarnation, log=logging.getLogger(f"omnistream.{info.name}"),
         )  # fmt: skip
+        self.replay.keep_to(self.threads, anew=True)
         try:
             await node.open(self.ctx)
         except OmniStreamError:
@@ -143,11 +144,13 @@ class Rerun:
         except Exception as error:
             what = f"{type(node).__name__} cannot be opened: {type(error).__name__}: {error}"
             raise RecordingError(f"nodes.{info.name}: {what}") from error
+        self.replay.keep_to(self.threads, anew=True)
 
     async def _step(self, row: Fired, firing: Firing) -> None:
         assert self.step is not None
         ctx, expected = self.ctx, deque(row.outs)
         ctx.now, ctx.cause, ctx.deadline = firing.t, firing.cause, firing.deadline
+        self.replay.keep_to(self.threads)
         started = perf_ns()
         try:
             await self.step.wait(firing.args, lambda result: self._put(result, expected, row))

@@ -30,10 +30,15 @@ from omnistream.graph.wiring import Wire, upstream_of, wires
 from omnistream.message import INFINITY, Message
 from omnistream.node import Context
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "threads_of"]
 
 _TURN = 256
 _log = logging.getLogger("omnistream")
+
+
+def threads_of(plan: Plan, name: str, options: RunOptions) -> int:
+    """How many threads a worker's models get. In a fresh replay one, whatever the host: on more, sums may round differently."""
+    return 1 if options.fresh else next(w.threads for w in plan.workers if w.name == name)
 
 
 class Recorder(Protocol):
@@ -104,7 +109,7 @@ class Worker:
                 into.setdefault((wire.target, wire.port), []).append(edge)
                 self.in_edges[wire.key] = edge
         for name in mine.nodes:
-            self._add(graph.nodes[name], outs[name], into, mine.threads)
+            self._add(graph.nodes[name], outs[name], into, threads_of(self.plan, self.name, self.options))
         for wire in every:
             self._wire(wire, hosts, outs)
 

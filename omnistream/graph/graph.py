@@ -79,8 +79,9 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """One worker: the nodes it hosts and what it asks of its host. `threads` is for each model's inference.
+    """One worker: the nodes it hosts and what it asks of its host.
 
+    `threads` is for each model's inference: in a `Graph` 0 where the file leaves it to the plan, in a `Plan` at least 1.
     `advertise` is where workers on other hosts reach it, "" for its host's own address; `ports` are the first and the last
     to choose from.
     `line` is where the file describes it, or 0.
@@ -102,10 +103,16 @@ class WorkerPlan:
 class Plan:
     """A graph and the workers that will run it; every node is on exactly one worker.
 
-    `notices` are for the user; `why` says for each node why it is on its worker.
+    `notices` are for the user; `why` says for each node why it is on its worker, `why_threads` of each worker why
+    it has so many.
     """
 
     graph: Graph
     workers: tuple[WorkerPlan, ...]
     notices: tuple[str, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict)
+    why_threads: Mapping[str, str] = field(default_factory=dict)
+
+    def threads(self) -> dict[str, int]:
+        """How many each node may use."""
+        return {n: w.threads for w in self.workers for n in w.nodes}

@@ -17,6 +17,7 @@ from omnistream.graph.cycles import upstream
 from omnistream.graph.graph import Graph, Plan, WorkerPlan
 from omnistream.graph.host import Host
 from omnistream.graph.suggest import nearest
+from omnistream.graph.threads import share_cores
 
 __all__ = ["Layout", "label_notices", "make_plan", "workers_by_node"]
 
@@ -30,7 +31,7 @@ def make_plan(graph: Graph, layout: Layout = "planned", host: Host | None = None
     `gpu_required` forbids that, or where workers ask for more CPU cores than there are: Ray would wait for ever.
     """
     host = host or Host.here()
-    asked = {n: graph.workers.get(node.on) or WorkerPlan(node.on, ()) for n, node in graph.nodes.items()}
+    asked = {n: graph.workers.get(node.on) or WorkerPlan(node.on, (), threads=0) for n, node in graph.nodes.items()}
     if layout == "one":
         asks = [graph.workers[w] for w in _used(graph) if w in graph.workers]
         whole = WorkerPlan(
@@ -38,7 +39,7 @@ def make_plan(graph: Graph, layout: Layout = "planned", host: Host | None = None
             tuple(graph.nodes),
             gpu=max((w.gpu for w in asks), default=0.0),
             gpu_required=any(w.gpu_required for w in asks),
-            threads=max((w.threads for w in asks), default=1),
+            threads=max((w.threads for w in asks), default=0),
         )
         workers, why = [whole], dict.fromkeys(graph.nodes, "all nodes in one process")
     elif layout == "each":
@@ -53,11 +54,14 @@ def make_plan(graph: Graph, layout: Layout = "planned", host: Host | None = None
     else:
         where, why = _placements(graph)
         workers = [
-            dataclasses.replace(graph.workers.get(w) or WorkerPlan(w, ()), nodes=tuple(n for n in graph.nodes if where[n] == w))
+            dataclasses.replace(
+                graph.workers.get(w) or WorkerPlan(w, (), threads=0), nodes=tuple(n for n in graph.nodes if where[n] == w)
+            )
             for w in dict.fromkeys(where[n] for n in graph.nodes)
         ]
     workers, notices = _fit(graph, workers, host)
-    return Plan(graph, tuple(workers), (*notices, *_unread(graph), *_unused(graph)), why)
+    workers, why_threads, crowded = share_cores(graph, workers, host)
+    return Plan(graph, tuple(workers), (*notices, *crowded, *_unread(graph), *_unused(graph)), why, why_threads)
 
 
 def _placements(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
@@ -79,7 +83,8 @@ def _placements(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
                 own += "_own"
             taken.add(own)
             several = f"it reads from {len(before)} nodes"
-            reason = "a source" if node.role == "source" else "its step blocks" if node.blocking else several
+            computes = "its step blocks: it computes for long"
+            reason = "a source, which no model may delay" if node.role == "source" else computes if node.blocking else several
             where[name], why[name] = own, f"its own: {reason}"
     return where, why
 

@@ -67,7 +67,7 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
     find_cycles(nodes, problems)
     workers = {
         name: WorkerPlan(
-            name, (), w.cpu, w.gpu, w.gpu_required, w.threads, dict(w.labels),
+            name, (), w.cpu, w.gpu, w.gpu_required, w.threads or 0, dict(w.labels),
             problems.lines.get(("workers", name), 0), w.advertise, w.ports,
         )
         for name, w in spec.workers.items()

@@ -206,8 +206,8 @@ class WorkerSpec(_Spec):
     """GPUs to reserve: a share of one (0.5), or a whole number."""
     gpu_required: bool = False
     """True: refuse to run without the GPU. False: run on the CPU then, with a notice."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Threads for each model's inference."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Threads for each model's inference. Default: by the host's cores; see "Where nodes run"."""
     labels: dict[str, str] = {}
     """Labels that the host must carry (Ray node labels)."""
     advertise: Annotated[str, AfterValidator(_address)] = ""

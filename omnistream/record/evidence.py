@@ -54,7 +54,9 @@ class RunEvidence:
             if self.seed < 0 or not isinstance(sets, list) or not all(isinstance(s, str) for s in sets):
                 raise ValueError("no seed, or no overrides")
             self.sets: list[str] = sets
-        except (KeyError, ValueError) as error:
+            threads: Any = json.loads(run.get("threads", "{}"))
+            self.threads: dict[str, int] = {str(n): max(1, int(count)) for n, count in dict(threads).items()}
+        except (KeyError, ValueError, TypeError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
         self.digest = run.get("digest", "")
 

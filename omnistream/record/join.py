@@ -6,7 +6,7 @@ import heapq
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -41,11 +41,13 @@ class About:
     sets: tuple[str, ...]
     sources: tuple[str, ...]
     seed: int = 0
+    threads: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, graph: Graph, path: str, seed: int) -> Self:
+    def of(cls, graph: Graph, path: str, seed: int, threads: Mapping[str, int] | None = None) -> Self:
+        """`threads` says of each node how many its model has."""
         where = str(Path(path).absolute())
-        return cls(where, graph.name, graph.file, graph.text, tuple(graph.sets), tuple(graph.sources), seed)
+        return cls(where, graph.name, graph.file, graph.text, tuple(graph.sets), tuple(graph.sources), seed, threads or {})
 
     def leave(self, run_dir: str) -> None:
         Path(run_dir, ABOUT).write_text(json.dumps(asdict(self)))
@@ -57,7 +59,7 @@ class About:
             said: dict[str, Any] = json.loads((run_dir / ABOUT).read_text())
             path, graph, file, text = (str(said[k]) for k in ("path", "graph", "file", "text"))
             sets, sources = tuple(map(str, said["sets"])), tuple(map(str, said["sources"]))
-            return cls(path, graph, file, text, sets, sources, int(said["seed"]))
+            return cls(path, graph, file, text, sets, sources, int(said["seed"]), dict(said.get("threads", {})))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordingError(f"{run_dir / ABOUT} does not say what was recorded ({error})") from None
 
@@ -102,7 +104,11 @@ def _join(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], run: M
             writer.attach(REPEATED, msgpack.packb(repeated), "application/msgpack")  # type: ignore[arg-type]
         for name, journal_bytes in journals.items():
             writer.attach(JOURNAL + name, journal_bytes, "application/msgpack")
-        words = {k: str(v) for k, v in run.items()} | {"seed": str(about.seed), "start_ns": str(start_ns)}
+        words = {k: str(v) for k, v in run.items()} | {
+            "seed": str(about.seed),
+            "start_ns": str(start_ns),
+            "threads": json.dumps(dict(about.threads)),
+        }
         writer.metadata(RUN, words | ({"holes": ", ".join(holes)} if holes else {}))
     return count
 

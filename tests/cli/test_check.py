@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from omnistream.cli.check import check, edge_words
 from omnistream.flow.config import PortConfig, Queue, WindowConfig
+from omnistream.graph.host import Host
 from omnistream.message import MS, SECOND
 
 app = typer.Typer()
@@ -44,13 +45,15 @@ def test_a_sound_graph_is_shown_as_it_will_run(graph: str) -> None:
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[0] == "echo: 4 nodes on 3 workers, budget 200ms"
-    assert "typed console_commands source typed its own: a source" in lines
+    assert "typed console_commands source typed its own: a source, which no model may delay" in lines
     assert "again passthrough node w on: w" in lines
     assert "idle passthrough node typed rides along with typed, the only node it reads from" in lines
     assert "typed.out shown.message Text each block 64 20ms" in lines
     assert "again.out shown.message any payload each block 64 20ms" in lines
     assert "typed.out again.message Text each block 64 -" in lines
-    assert "w again shared 0 2" in lines
+    assert "workers, on this host: " + str(Host.here()) in lines
+    assert "w again shared - 2 as `threads` says" in lines
+    assert "typed typed, idle shared - 1 no step blocks" in lines
     assert "notice: worker 'w' asks for `gpu: 1`, and there is none here: it runs on the CPU" in lines
     assert "notice: nobody reads 'idle.out'" in lines
     assert lines[-1] == "ok g.yaml"

@@ -49,7 +49,7 @@ async def run_live(
 
 def keep(plan: Plan, run_dir: str, path: Path, outcome: Outcome) -> None:
     """The parts of a run as one recording."""
-    about = About.of(plan.graph, str(path), 0)
+    about = About.of(plan.graph, str(path), 0, plan.threads())
     join_parts(run_dir, about, outcome.started_ns, outcome.rows, {"digest": outcome.digest or ""})
 
 

@@ -30,7 +30,7 @@ def test_the_example_of_the_design(example: str) -> None:
     }  # fmt: skip
     assert plan.notices == ()
     assert plan.why["drive"] == "rides along with reason, the only node it reads from"
-    assert plan.why["mic"] == "its own: a source"
+    assert plan.why["mic"] == "its own: a source, which no model may delay"
     assert plan.why["speech"] == "on: ears"
     mind = plan.workers[-1]
     assert (mind.cpu, mind.gpu, mind.threads, mind.labels) == (1, 0.5, 1, {"site": "edge"})
@@ -80,7 +80,7 @@ def test_who_rides_along() -> None:
     assert grouped(plan) == {
         "a": ("a", "near", "nearer", "loops"), "b": ("b",), "blocks": ("blocks",), "joins": ("joins",), "hears": ("hears",),
     }  # fmt: skip
-    assert plan.why["blocks"] == "its own: its step blocks"
+    assert plan.why["blocks"] == "its own: its step blocks: it computes for long"
     assert plan.why["joins"] == "its own: it reads from 2 nodes"
 
 
