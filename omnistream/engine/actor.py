@@ -24,7 +24,7 @@ _log = logging.getLogger("omnistream")
 #: Who does not answer for so long is taken for dead: a worker by its head, and a head by its workers on other hosts.
 ANSWER_S = 10.0
 #: What a head asks for all the time.
-POLLED = ("snapshot", "probe")
+POLLED = ("news", "snapshot", "probe")
 
 
 class Said(io.TextIOBase):
@@ -122,16 +122,19 @@ class WorkerActor:
                 await self._give_up(f"its head has been silent for {ANSWER_S:g} s")
 
     async def call(self, method: str, *args: Any) -> Any:
-        self._calls += 1
+        polled = method in POLLED
+        self._heard = asyncio.get_running_loop().time()
+        self._calls += not polled
         try:
             result = getattr(self._worker, method)(*args)
             result = await result if inspect.isawaitable(result) else result
         finally:
-            self._calls -= 1
-            self._heard = asyncio.get_running_loop().time()
-        if method in POLLED and self._alone is None and self._worker.options.apart:
+            self._calls -= not polled
+            if not polled:  # how long it waited for news says nothing of its head
+                self._heard = asyncio.get_running_loop().time()
+        if polled and self._alone is None and self._worker.options.apart:
             self._alone = asyncio.get_running_loop().create_task(self._watch_head())
-        if method == "snapshot":
+        if method in ("snapshot", "news") and result is not None:
             result["said"] = self._said.take()
         if method == "close":
             if self._alone is not None:

@@ -24,6 +24,9 @@ __all__ = ["Conductor", "Crew"]
 
 _log = logging.getLogger("omnistream")
 _POLL_S = 0.25
+#: A live table is shown again after so long, even if nothing has moved.
+_SHOWN_S = 1.0
+_QUIET_LOOKS = 2
 _RESTARTS_PER_MINUTE = 10
 _STUCK_POLLS = 400
 #: How often a replay at a pace is let go on.
@@ -105,6 +108,8 @@ class Conductor:
         self._opened = self._ending = False
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._heard_enough = asyncio.Event()
 
     # -- the whole run -----------------------------------------------------------------------------
 
@@ -114,6 +119,7 @@ class Conductor:
             self._now.set()
         self.outcome.stopped_by = reason
         self._stop.set()
+        self._moved.set()
 
     async def run(self, until: Sequence[str] = (), for_s: float | None = None, drain_s: float = 2.0) -> Outcome:
         """Run until the sources `until` have ended (all sources, if none is named) and nothing is left to do."""
@@ -234,29 +240,55 @@ class Conductor:
     # -- live --------------------------------------------------------------------------------------
 
     async def _conduct_live(self, until: Sequence[str], for_s: float | None, drain_s: float) -> None:
+        following = [asyncio.ensure_future(self._follow(w)) for w in self.workers]
+        try:
+            if not await self._finishes(set(until), for_s):
+                await self._stop_all(drain_s)
+        finally:
+            self._heard_enough.set()
+            await self._look()  # which cuts short what the followers wait for
+            await asyncio.gather(*following)
+
+    async def _finishes(self, until: set[str], for_s: float | None) -> bool:
+        """True when the sources `until` have ended and all is done; False if the run is stopped, fails or its time is up."""
         sources = [n for n, info in self.plan.graph.nodes.items() if info.role == "source"]
-        wanted = set(until) or set(sources)
-        end = self.outcome.started_ns + int(for_s * SECOND) if for_s is not None else None
+        wanted = until or set(sources)
+        end = self.outcome.started_ns + int(for_s * SECOND) if for_s is not None else INFINITY
         ending = False
         quiet = 0
-        while True:
+        while not self._stop.is_set() and self._failure is None:
+            left_s = (end - self.clock.now()) / SECOND
+            if left_s <= 0:
+                self.outcome.stopped_by = "time"
+                return False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _POLL_S)
-            await self._look()
-            if self._stop.is_set() or self._failure is not None or (end is not None and self.clock.now() >= end):
-                if end is not None and not self._stop.is_set() and self._failure is None:
-                    self.outcome.stopped_by = "time"
-                await self._stop_all(drain_s)
-                return
+                await asyncio.wait_for(self._moved.wait(), min(_POLL_S if quiet else _SHOWN_S, left_s))
+            self._moved.clear()
+            if self.watch is not None:
+                self.watch(self)
             if not ending and wanted <= self._ended and not self.down:
                 ending = True
                 await self._all("end_sources", [s for s in sources if s not in wanted], missing_ok=True)
             if ending and self._done >= set(self.workers) and not self.down:
+                await self._look()
                 quiet += 1
-                if quiet >= 2:
-                    return
+                if quiet >= _QUIET_LOOKS:
+                    return True
             else:
                 quiet = 0
+        return False
+
+    async def _follow(self, worker: str) -> None:
+        """Hear of a worker whenever it has something new to say; an idle one is not asked again and again."""
+        while not self._heard_enough.is_set():
+            if worker not in self.down:
+                with contextlib.suppress(OmniStreamError):  # it died, which is seen to elsewhere
+                    snapshot = await self.crew.call(worker, "news")
+                    if snapshot is not None:
+                        self._merge(snapshot)
+                        self._moved.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._heard_enough.wait(), _POLL_S)
 
     async def _stop_all(self, drain_s: float) -> None:
         """Let every worker drain, unless or until it is to be now."""
@@ -280,6 +312,7 @@ class Conductor:
         if worker in self.down:  # it died while it was made again: `_revive` will see that
             return
         self.down[worker] = why
+        self._moved.set()
         self.events.append(f"worker {worker} died ({why})")
         _log.info("worker %s died: %s", worker, why)
         for name in next(w.nodes for w in self.plan.workers if w.name == worker):
@@ -308,6 +341,7 @@ class Conductor:
             if len(self._restart_times) > self.restarts_per_minute:
                 limit = f"{self.restarts_per_minute} restarts a minute is the limit"
                 self._failure = OmniStreamError(f"worker {worker} died again ({why}); {limit}")
+                self._moved.set()
                 return
             self.outcome.rows.append(Row(now, worker, "restart", detail=f"its state is lost: {why}"))
             self.outcome.restarts[worker] += 1
@@ -327,6 +361,7 @@ class Conductor:
             with contextlib.suppress(OmniStreamError):
                 await self.crew.call(worker, "stop", 0.0)
             return
+        self._moved.set()
         self.events.append(f"worker {worker} is back after {(self.clock.now() - died) / 1e9:.1f} s")
         with contextlib.suppress(OmniStreamError):
             await self._all("connect", self.crew.addresses(), missing_ok=True)

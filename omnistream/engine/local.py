@@ -60,8 +60,12 @@ class LocalCrew:
     async def call(self, worker: str, method: str, *args: Any) -> Any:
         if worker not in self.workers:
             raise OmniStreamError(f"worker {worker} is gone")
-        result = getattr(self.workers[worker], method)(*args)
-        return await result if inspect.isawaitable(result) else result
+        asked = self.workers[worker]
+        result = getattr(asked, method)(*args)
+        result = await result if inspect.isawaitable(result) else result
+        if self.workers.get(worker) is not asked:
+            raise OmniStreamError(f"worker {worker} was killed")
+        return result
 
     def addresses(self) -> dict[str, tuple[int, str]]:
         return {name: (self.incarnations[name], "") for name in self.workers}

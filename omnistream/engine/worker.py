@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -33,6 +34,8 @@ from omnistream.node import Context
 __all__ = ["Worker", "threads_of"]
 
 _TURN = 256
+#: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
+_LOOK_S, _SILENT_S = 0.25, 4.0
 _log = logging.getLogger("omnistream")
 
 
@@ -86,6 +89,8 @@ class Worker:
         self._scheduled = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._told = 0
+        self._shown: tuple[int, ...] = ()
+        self._looked_at = asyncio.Event()
         self._down: set[str] = set()
         self._opened: set[str] = set()
         self.started = False
@@ -395,8 +400,27 @@ class Worker:
         edge.capacity *= 2
         edge.flush()
 
+    async def news(self) -> dict[str, Any] | None:
+        """`snapshot`, once there is something new in it, or after some seconds; None if another one is asked for meanwhile."""
+        self._looked_at.clear()
+        until = self.loop.time() + _SILENT_S
+        while self._mark() == self._shown and self.loop.time() < until:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._looked_at.wait(), _LOOK_S)
+            if self._looked_at.is_set():
+                return None
+        return self.snapshot()
+
+    def _mark(self) -> tuple[int, ...]:
+        """Changes whenever anything has happened here."""
+        ended = sum(s.is_done for s in self.sources.values())
+        turns = sum(h.firings for h in self.nodes.values()) + sum(s.emitted for s in self.sources.values())
+        return (self.exchange.sent, self.exchange.received, turns, self.ledger.total, ended, self.done)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything an observer wants to know now. Ledger rows and sink records are given once."""
+        self._shown = self._mark()
+        self._looked_at.set()
         rows = self.ledger.since(self._told)
         self._told = self.ledger.total
         records: dict[str, list[Any]] = {}
