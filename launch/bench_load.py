@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import statistics
+import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -78,8 +81,37 @@ async def run(text: str) -> tuple[Any, float]:
 
 def used(crew: Any) -> float:
     """Seconds of processor time that the workers have taken."""
-    times = [psutil.Process(pid).cpu_times() for pid in crew.pids.values()]
-    return sum(t.user + t.system for t in times)
+    return seconds([psutil.Process(pid) for pid in crew.pids.values()])
+
+
+def seconds(processes: list[Any]) -> float:
+    return sum(t.user + t.system for t in (p.cpu_times() for p in processes))
+
+
+def plain_ray() -> float:
+    """How much of one core two actors of Ray's own take that are never called; in a process apart, with a Ray of its own."""
+    done = subprocess.run([sys.executable, __file__, "--plain-ray"], check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def plain_ray_here() -> float:
+    import ray
+
+    class Idle:
+        async def pid(self) -> int:
+            return os.getpid()
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        actors = [ray.remote(Idle).options(num_cpus=0).remote() for _ in range(2)]
+        processes = [psutil.Process(ray.get(a.pid.remote())) for a in actors]
+        time.sleep(FROM_S)
+        before = seconds(processes)
+        time.sleep(TO_S - FROM_S)
+        return (seconds(processes) - before) / (TO_S - FROM_S)
+    finally:
+        ray.shutdown()
 
 
 def last_reader_ms(outcome: Any) -> float:
@@ -94,18 +126,23 @@ def last_reader_ms(outcome: Any) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plain-ray", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.plain_ray:
+        print(plain_ray_here())
+        return
     print(f"load at start: {os.getloadavg()[0]:.2f}; medians of {options.rounds} interleaved rounds\n")
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(options.rounds):
+        found["two idle actors of plain Ray, % of a core"].append(100 * plain_ray())
         found["two idle workers, % of a core"].append(100 * asyncio.run(run(IDLE))[1])
         found["VGA at 50 Hz between two, % of a core"].append(100 * asyncio.run(run(VGA))[1])
         found["1080p to one reader, ms"].append(last_reader_ms(asyncio.run(run(fan_out(1)))[0]))
         found["1080p to the last of eight, ms"].append(last_reader_ms(asyncio.run(run(fan_out(8)))[0]))
     for name, values in found.items():
-        print(f"{name:40s} {statistics.median(values):8.2f}   ({min(values):.2f} to {max(values):.2f})")
+        print(f"{name:44s} {statistics.median(values):8.2f}   ({min(values):.2f} to {max(values):.2f})")
     one, eight = (statistics.median(found[n]) for n in ("1080p to one reader, ms", "1080p to the last of eight, ms"))
-    print(f"{'eight readers / one':40s} {eight / one:8.2f} x")
+    print(f"{'eight readers / one':44s} {eight / one:8.2f} x")
 
 
 if __name__ == "__main__":

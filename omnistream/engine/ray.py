@@ -34,6 +34,15 @@ _log = logging.getLogger("omnistream")
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
+#: What Ray's processes would otherwise gather and send each second, for a dashboard that a private Ray does not have.
+_FEWER_WAKES = {
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_event_stats": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_metrics_report_interval_ms": "60000",
+}
+
+
 class RayWorker(WorkerActor):
     """The actor."""
 
@@ -76,6 +85,8 @@ class RayCrew:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if self.address is None:  # else Ray leaves a token in the user's home; a cluster has one of its own, or none
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            for name, value in _FEWER_WAKES.items():
+                os.environ.setdefault(name, value)
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._start_ray))
         await asyncio.shield(self._starting)
         _restore_signals()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
 
 from omnistream.clock import perf_ns
 from omnistream.engine.hosted import Hosted
@@ -14,6 +15,7 @@ from omnistream.graph.graph import NodeInfo
 from omnistream.link.wire import buffers_of
 from omnistream.message import INFINITY
 from omnistream.node import Context
+from omnistream.observe.outcome import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
@@ -130,7 +132,7 @@ class SinkHost(Hosted):
 
 def chained(chain: bytes, firing: Firing) -> bytes:
     """A sink's digest with one firing more: over port, stamp and canonical payload of what it consumes (rule 32)."""
-    digest = hashlib.blake2b(chain, digest_size=16)
+    digest = blake3(chain)
     for port, items in firing.items:
         if firing.args[port.config.name] is None:
             continue
@@ -138,7 +140,7 @@ def chained(chain: bytes, firing: Firing) -> bytes:
             digest.update(port.config.name.encode() + item.message.stamp_ns.to_bytes(8, "big", signed=True))
             for buffer in buffers_of(item.message.payload):
                 digest.update(buffer)
-    return digest.digest()
+    return digest.digest(DIGEST_BYTES)
 
 
 async def _nothing(_: Any) -> None:
