@@ -42,6 +42,7 @@ BELOW: dict[str, set[str]] = {
 BESIDE: dict[str, set[str]] = {
     "cli": {"omnistream_models", "omnistream_drivers"},
     "client": {"omnistream_drivers"},  # its clients speak the drivers' protocol, and share its codec
+    "record": {"omnistream_drivers"},  # video files of others are cut and resampled as the drivers do it
 }
 #: Of the drivers, what a client may load: codecs and addresses, no driver.
 CLIENT_DRIVERS = {"protocol", "frames", "limiter", "mqtt_address", "mqtt_link"}

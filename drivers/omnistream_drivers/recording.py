@@ -23,7 +23,7 @@ LEAD_NS = 500 * MS
 
 @dataclass(kw_only=True)
 class Recording(Source):
-    """Plays a stream out of an MCAP recording; its payloads are of the type that was recorded.
+    """Plays a stream out of a recording, a run's own or another's (docs/recordings.md), as payloads of the recorded type.
 
     In a live run the recording's start falls 0.5 s after the run's, for every source that plays the same file, so they
     keep their places on one time line; `speed` 2 plays twice as fast. What was due before the source came up (after a
@@ -42,7 +42,7 @@ class Recording(Source):
     ```
     """
 
-    path: str  # the MCAP file
+    path: str  # a recording; "#STREAM" after it is as good as `stream`
     stream: str = ""  # its topic; left out: the one called like the node, else the only one
     speed: float = 1.0  # of a live run; 2 is twice as fast
     from_s: float | None = None  # begin with what is stamped so many seconds after the file's start
@@ -54,13 +54,13 @@ class Recording(Source):
     _end: int = field(default=INFINITY, init=False, repr=False)
 
     async def open(self, ctx: Context) -> None:
-        from omnistream.record.reader import Recording as Reader
+        from omnistream.record.playable import open_recording
 
         if not 0.01 <= self.speed <= 100:
             raise RecordingError(f"{ctx.name}: speed {self.speed} is not between 0.01 and 100")
         if not 0 <= (self.from_s or 0) < (math.inf if self.to_s is None else self.to_s):
             raise RecordingError(f"{ctx.name}: from_s {self.from_s} to to_s {self.to_s} is no part of a recording")
-        self._file = Reader(self.path)
+        self._file = open_recording(self.path)
         self._start = self._file.start_ns + round((self.from_s or 0) * SECOND)
         self._end = INFINITY if self.to_s is None else self._file.start_ns + round(self.to_s * SECOND)
         if self._file.notice:

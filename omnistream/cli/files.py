@@ -38,7 +38,7 @@ def find_streams(graph: Graph, record: str | None = None) -> Graph:
     Raises RecordingError where a file is damaged or has no such stream, GraphError where `record` would overwrite it.
     """
     from omnistream.message import PAYLOADS
-    from omnistream.record.reader import Recording
+    from omnistream.record.playable import open_recording
 
     nodes = dict(graph.nodes)
     told: set[str] = set()
@@ -49,7 +49,7 @@ def find_streams(graph: Graph, record: str | None = None) -> Graph:
             continue
         if record is not None and Path(record).resolve() == Path(path).resolve():
             raise GraphError(f"--record {record}: the run plays this very file; record into another")
-        with Recording(path) as file:
+        with open_recording(path) as file:
             if file.notice and path not in told:
                 typer.echo(file.notice, err=True)
             told.add(path)

@@ -18,17 +18,20 @@ __all__ = ["cut", "info", "recover"]
 
 
 @sentences
-def info(file: Annotated[str, typer.Argument(metavar="FILE.mcap", help="A recording.")]) -> None:
+def info(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A recording; anybody's (docs/recordings.md).")],
+) -> None:
     """Show a recording's streams, how long it is, and whether the run can be had again as it was."""
     from omnistream.errors import RecordingError
     from omnistream.record.cut import CUT
     from omnistream.record.evidence import RunEvidence
     from omnistream.record.journal import Fired
+    from omnistream.record.playable import open_recording
     from omnistream.record.reader import Recording
     from omnistream.record.writer import HEAD
 
     console = screen()
-    with Recording(file) as recording:
+    with open_recording(file) as recording:
         head = recording.metadata.get(HEAD, {})
         console.print(
             f"{head.get('graph') or 'no graph'}, {(recording.end_ns - recording.start_ns) / 1e9:.1f} s", highlight=False
@@ -42,9 +45,11 @@ def info(file: Annotated[str, typer.Argument(metavar="FILE.mcap", help="A record
             table.add_column(column, justify="right" if column == "messages" else "left")
         for stream, types in sorted(recording.streams().items()):
             kinds = ", ".join(sorted(t.__name__ for t in types))
-            kept = "as received" if recording.is_lossless(stream) else "lossy"
+            kept = "" if recording.is_foreign(stream) else "as received" if recording.is_lossless(stream) else "lossy"
             table.add_row(stream, kinds, str(recording.count(stream, 1 << 62)), kept)
         console.print(table, highlight=False)
+        if not isinstance(recording, Recording) or all(map(recording.is_foreign, recording.streams())):
+            return
         try:
             evidence = RunEvidence(recording)
             rows = [r for found in evidence.rows().values() for r in found if isinstance(r, Fired)]

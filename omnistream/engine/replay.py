@@ -16,7 +16,7 @@ from omnistream.graph.graph import Graph, NodeInfo, Plan
 from omnistream.graph.load import load_graph
 from omnistream.graph.units import show_duration
 from omnistream.message import PAYLOADS, SECOND
-from omnistream.record.reader import Recording
+from omnistream.record.playable import Playable, open_recording
 
 __all__ = ["Part", "Prepared", "fresh_conductor", "fresh_options", "prepare"]
 
@@ -58,22 +58,23 @@ def prepare(recording: str | Path, graph: str | Path, sets: Sequence[str] = (), 
     Raises GraphError and RecordingError, such as where no stream fits any source.
     """
     part = part or Part()
-    with Recording(recording) as file:
+    with open_recording(recording) as file:
         sets = [*sets, *play_external(load_graph(graph, sets), str(recording), file.streams())]
         bare = load_graph(graph, sets)
         refuse_external(bare)
         streams, lacking = _streams(bare, file)
         span = part.span(file.start_ns, file.end_ns)
         start_ns, notices = file.start_ns, [file.notice] if file.notice else []
+        places = [f"{node}={file.named(stream)}" for node, stream in streams.items()]
     if not streams:
         raise GraphError(f"{recording} has no stream for any source of {graph}")
     notices += [f"{why}; so '{name}' is silent" for name, why in lacking.items()]
-    found = load_graph(graph, sets, [f"{n}={recording}" for n in streams])
+    found = load_graph(graph, sets, places)
     nodes = {n: _played(i, streams[n], part) if n in streams else i for n, i in found.nodes.items()}
     return Prepared(dataclasses.replace(found, nodes=nodes), span, start_ns, tuple(notices))
 
 
-def _streams(graph: Graph, file: Recording) -> tuple[dict[str, str], dict[str, str]]:
+def _streams(graph: Graph, file: Playable) -> tuple[dict[str, str], dict[str, str]]:
     """The recorded stream of each source that has one; and the devices that have none, with the reason."""
     found: dict[str, str] = {}
     lacking: dict[str, str] = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from omnistream.errors import GraphError
 from omnistream.graph.options import options_of
+from omnistream.graph.played import is_recording, split_part
 from omnistream.graph.problems import Problems
 from omnistream.graph.registry import find
 from omnistream.graph.suggest import did_you_mean
@@ -66,7 +67,7 @@ def _put(value: dict[str, Any], place: tuple[str, ...], leaf: Any) -> None:
 
 
 def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dict[str, Replaced]:
-    """Give sources another input, in place: a recording for FILE.mcap, else the source's own `device` option.
+    """Give sources another input, in place: a recording where one is named, else the source's own `device` option.
 
     Returns the nodes that play a recording now.
     """
@@ -90,7 +91,7 @@ def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dic
             problems.without_line(f"{flag}: there is no node '{name}'{did_you_mean(name, sought, 'the sources:')}")
         elif isinstance(node, dict) and isinstance(node.get("use"), str):
             given[name] = text
-            if not where.lower().endswith(".mcap"):
+            if not is_recording(where):
                 _device(name, node, where, flag, problems)
             elif _is_playable(name, node, where, flag, problems):
                 replaced[name] = Replaced(node["use"], flag)
@@ -103,7 +104,7 @@ def _is_playable(name: str, node: Mapping[str, Any], where: str, flag: str, prob
     if "inputs" in node:
         problems.without_line(f"{flag}: '{name}' has inputs, so it is not a source; --source replaces a source's input")
         return False
-    if not Path(where).is_file():
+    if not Path(split_part(where)[0]).expanduser().exists():
         problems.without_line(f"{flag}: there is no such file '{where}'; write the path of a recording")
         return False
     return True
@@ -112,7 +113,9 @@ def _is_playable(name: str, node: Mapping[str, Any], where: str, flag: str, prob
 def _recording(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The node as a `recording`, which plays the stream that is called like its node."""
     kept = {k: v for k, v in node.items() if k not in ("use", "with")}
-    return {"use": "recording", "with": {"path": str(Path(where).resolve())}} | kept
+    path, part = split_part(where)
+    whole = str(Path(path).expanduser().resolve()) + (f"#{part}" if part else "")
+    return {"use": "recording", "with": {"path": whole}} | kept
 
 
 def _device(name: str, node: dict[str, Any], where: str, flag: str, problems: Problems) -> None:

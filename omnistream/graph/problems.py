@@ -47,6 +47,11 @@ class Problems:
         """Raise GraphError with one line per problem, in the order of the file, if there is one."""
         if not self.found:
             return
-        lines = list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda f: f[0])))
+        lines = list(dict.fromkeys(_in_a_line(text) for _, text in sorted(self.found, key=lambda f: f[0])))
         more = len(lines) - _MAX_PROBLEMS
         raise GraphError("\n".join(lines[:_MAX_PROBLEMS] + ([f"{self.file}: and {more} more"] if more > 0 else [])))
+
+
+def _in_a_line(text: str) -> str:
+    """Without what would end the line or change the screen: a name may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,12 +1,11 @@
-"""Reads recordings: a run's own, Foxglove video and audio, and files that broke off."""
+"""Reads recordings in MCAP: a run's own, Foxglove video and audio, ROS 2 messages, and files that broke off."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from mcap.records import Channel, Message, Schema
 
@@ -14,8 +13,10 @@ from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import INFINITY, PAYLOADS, AudioChunk, VideoFrame
 from omnistream.record import foxglove
 from omnistream.record.codec import RecordedMessage, decode_record
+from omnistream.record.foreign import ros2
 from omnistream.record.h264 import H264Decoder, is_key_frame
 from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
+from omnistream.record.playable import Playable
 from omnistream.record.writer import HEAD, TRUTH
 
 __all__ = ["Recording"]
@@ -23,7 +24,7 @@ __all__ = ["Recording"]
 _FOXGLOVE: dict[str, type] = {foxglove.VIDEO: VideoFrame, foxglove.AUDIO: AudioChunk}
 
 
-class Recording:
+class Recording(Playable):
     """An MCAP file opened for reading; its messages are decoded as they are asked for.
 
     `start_ns` and `end_ns`: from when to when it was recorded. `notice`: a sentence where the file broke off and only what
@@ -43,7 +44,7 @@ class Recording:
         except BaseException:
             self._file.close()
             raise
-        self.notice = self._index.notice
+        self.notice = "; ".join([self._index.notice, *self._misfits()]).strip("; ")
         self.metadata: Mapping[str, Mapping[str, str]] = self._index.metadata
         first = self._index.first_ns or 0
         head = self.metadata.get(HEAD, {}).get("start_ns", "")
@@ -53,6 +54,12 @@ class Recording:
     def streams(self) -> dict[str, frozenset[type]]:
         """Each topic that holds payloads, with their types; a recorded stream has one type, or a few."""
         return dict(self._types)
+
+    def is_foreign(self, topic: str) -> bool:
+        return any(c.message_encoding == "cdr" for c in self._channels(topic))
+
+    def named(self, topic: str) -> str:
+        return super().named(topic) if self.is_foreign(topic) else str(self.path)
 
     def is_lossless(self, topic: str) -> bool:
         """Whether every message is just as it was received: bounds, origins and all."""
@@ -64,9 +71,11 @@ class Recording:
         What lies before is not decoded, but for video since the last key frame. Raises RecordingError at damage, and for a
         topic that is not here.
         """
-        if topic not in self._types:
-            raise RecordingError(f"{self.path} has no stream '{topic}'; it has {', '.join(self._types) or 'none'}")
+        self._known(topic, self._types)
         names = {c.id: self._index.schemas[c.schema_id].name for c in self._channels(topic)}
+        if not ros2.TYPES.keys().isdisjoint(names.values()):
+            yield from self._ros2(topic, names, since_ns)
+            return
         decoder = H264Decoder(f"{self.path}: '{topic}'") if foxglove.VIDEO in names.values() else None
         skipped: list[bytes] = []  # video since the last key frame before `since_ns`
         last = -1
@@ -134,38 +143,8 @@ class Recording:
         except BROKEN as e:
             raise RecordingError(f"{self.path}: an attachment is damaged ({_say(e)})") from None
 
-    def stream_for(self, node: str, types: Sequence[type] | frozenset[type]) -> str:
-        """The topic that can stand in for the source `node` whose output may be of `types`.
-
-        That is the one named after the node ("mic" or "mic.out"), else the only one of a fitting type.
-        Raises RecordingError where there is none, or a choice.
-        """
-        wanted = frozenset(types)
-        called = " or ".join(sorted(t.__name__ for t in wanted))
-        for topic in (f"{node}.out", node):
-            if topic in self._types:
-                if self._types[topic] <= wanted:
-                    return topic
-                found = " and ".join(sorted(t.__name__ for t in self._types[topic]))
-                raise RecordingError(f"{self.path}: the stream '{topic}' holds {found}, but the node '{node}' gives {called}")
-        fitting = [topic for topic, found in self._types.items() if found <= wanted]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            raise RecordingError(
-                f"{self.path} has several streams of {called} for the node '{node}': name one of {', '.join(fitting)}"
-            )
-        held = ", ".join(f"{t} ({'/'.join(sorted(k.__name__ for k in v))})" for t, v in self._types.items()) or "no streams"
-        raise RecordingError(f"{self.path} has no stream of {called} for the node '{node}'; it has {held}")
-
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -177,6 +156,29 @@ class Recording:
             if kind is not None:
                 types[channel.topic] = types.get(channel.topic, frozenset()) | {kind}
         return types
+
+    def _misfits(self) -> Iterator[str]:
+        """A sentence for each topic of ROS 2 that is left out, because its messages are not what their name says."""
+        for channel in self._index.channels.values():
+            schema = self._index.schemas.get(channel.schema_id)
+            if schema is not None and channel.message_encoding == "cdr" and schema.name in ros2.TYPES:
+                why = ros2.misfit(schema.name, schema.encoding, schema.data)
+                if why:
+                    yield f"{self.path}: '{channel.topic}' is left out: {why}"
+
+    def _ros2(self, topic: str, names: Mapping[int, str], since_ns: int) -> Iterator[RecordedMessage]:
+        """As `messages`. ROS promises no order: a stamp that does not rise is raised."""
+        last = -1
+        for count, record in enumerate(self._records(topic)):
+            name = names[record.channel_id]
+            try:
+                stamp, clock = ros2.stamp_of(record.log_time, ros2.taken_ns(name, record.data))
+                last = stamp = max(stamp, last + 1)
+                if since_ns <= stamp < INFINITY:
+                    payload = ros2.decode(name, record.data)
+                    yield RecordedMessage(stamp, None, payload, seq=record.sequence, clock_source=clock)
+            except PayloadError as e:
+                raise RecordingError(f"{self.path}: message {count} of '{topic}' cannot be read: {e}") from None
 
     def _channels(self, topic: str) -> list[Channel]:
         known = self._index.schemas
@@ -203,6 +205,8 @@ class Recording:
 def _payload_type(channel: Channel, schema: Schema | None) -> type | None:
     if schema is None:
         return None
+    if channel.message_encoding == "cdr" and not ros2.misfit(schema.name, schema.encoding, schema.data):
+        return ros2.TYPES.get(schema.name)
     if channel.message_encoding == "protobuf":
         return _FOXGLOVE.get(schema.name)
     if channel.message_encoding == "msgpack" and schema.name.startswith("omnistream."):
