@@ -1,7 +1,8 @@
 """Messages: what crosses an edge, and the closed set of payloads that a message can carry.
 
 All times are integer nanoseconds of run time (DESIGN section 3). Arrays are numpy, read-only by convention,
-and never copied without need. Payloads are frozen dataclasses; those with arrays compare by identity.
+and never copied without need; inside a worker they may be torch tensors (tensor.py). Payloads are frozen dataclasses;
+those with arrays compare by identity.
 """
 
 from __future__ import annotations

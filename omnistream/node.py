@@ -96,6 +96,10 @@ class Node:
     #: True: outputs depend on more than inputs, time and rng (a cloud model): a recording keeps them, and a replay plays them.
     external: ClassVar[bool] = False
 
+    #: True: the arrays of what `step` takes are torch tensors, on whatever device they are (`.to(device)` costs nothing on the
+    #: right one). Others read the same memory: change nothing in place, for the process may end by it.
+    takes_tensors: ClassVar[bool] = False
+
     async def open(self, ctx: Context) -> None:
         """Load weights, start sessions, warm up. Called once on the worker before the first step."""
 

@@ -19,6 +19,7 @@ from omnistream.message import INFINITY, Message
 
 if TYPE_CHECKING:
     from omnistream.engine.hosted import Hosted
+    from omnistream.engine.neighbour import Adapt
     from omnistream.engine.worker import Worker
 
 __all__ = ["Exchange", "Post"]
@@ -39,13 +40,15 @@ class Post(Protocol):
 
 
 class RemoteLink:
-    """The way from an edge to its receiver on another worker."""
+    """The way from an edge to its receiver on another worker. `adapt` makes arrays of tensors."""
 
-    def __init__(self, exchange: Exchange, peer: str, number: int, wants_ack: bool) -> None:
-        self.exchange, self.peer, self.number, self.wants_ack = exchange, peer, number, wants_ack
+    def __init__(self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None) -> None:
+        self.exchange, self.peer, self.number, self.wants_ack, self.adapt = exchange, peer, number, wants_ack, adapt
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
         del ack  # kept in Edge.unacked
+        if self.adapt is not None:
+            message = self.adapt(message)
         self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
 
     def bound(self, bound: int) -> None:
@@ -67,11 +70,12 @@ class RemoteBack:
 
 
 class Inbound:
-    """The receiving end of one remote edge."""
+    """The receiving end of one remote edge. `adapt` makes tensors of arrays where the node takes them."""
 
-    __slots__ = ("edge", "hosted", "peer", "port", "progress", "seen", "tracked")
+    __slots__ = ("adapt", "edge", "hosted", "peer", "port", "progress", "seen", "tracked")
 
-    def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool) -> None:
+    def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool, adapt: Adapt | None) -> None:
+        self.adapt = adapt
         self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
         self.seen: OrderedDict[Any, list[Ack] | str] = OrderedDict()  # who waits for its end, or how it ended
         self.progress: tuple[int, int] = (-1, -1)
@@ -236,6 +240,8 @@ class Exchange:
                 self.worker.wake(entry.hosted)
                 return
             ack = self._remember(entry, message.origin, ack)
+        if entry.adapt is not None:
+            message = entry.adapt(message)
         entry.port.receive(edge, message, bound, ack, now)
         self.worker.wake(entry.hosted)
 

@@ -20,6 +20,7 @@ from omnistream.link.wire import pack
 from omnistream.message import INFINITY
 from omnistream.node import Context, Ports, ports_of
 from omnistream.observe.outcome import percentiles
+from omnistream.tensor import hollow
 
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
@@ -49,6 +50,7 @@ class Hosted:
         self.step = Step(getattr(node, method), generator=self.ports.generator, blocking=blocking)
         self.live = not worker.options.fresh
         self.external = bool(getattr(node, "external", False))
+        self.takes_tensors = bool(getattr(node, "takes_tensors", False))
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.queued = self.blocked = False
         self.is_done = False
@@ -218,10 +220,10 @@ class Hosted:
         """
         outs = outputs_of(self.ports, result) if result is not None else ()
         kept = self.external and self.worker.recorder is not None
-        if self.remote or kept:
-            for out, payload, _ in outs:
-                if kept or out in self.remote:
-                    pack(payload)  # what cannot cross, or be kept, is refused here, where the fault is
+        for out, payload, _ in outs:
+            shell = hollow(payload)
+            if shell is not payload or kept or out in self.remote:
+                pack(shell)  # what cannot cross, or be kept, is refused here, where the fault is
         if self.worker.recorder is not None:
             self._journal(outs, fate)
         for out, payload, start in outs:

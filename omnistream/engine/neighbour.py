@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omnistream.engine.hosted import Hosted
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalBack", "LocalLink"]
 
+Adapt = Callable[[Message[Any]], Message[Any]]
+
 
 class LocalLink:
-    """The way from an edge to its receiver on the same worker: a call."""
+    """The way from an edge to its receiver on the same worker: a call. `adapt` gives it arrays or tensors, as it takes them."""
 
-    __slots__ = ("clock", "edge", "hosted", "port", "timed", "wake")
+    __slots__ = ("adapt", "clock", "edge", "hosted", "port", "timed", "wake")
 
-    def __init__(self, worker: Worker, hosted: Hosted, port: Port, edge: InEdge) -> None:
+    def __init__(self, worker: Worker, hosted: Hosted, port: Port, edge: InEdge, adapt: Adapt | None) -> None:
         self.hosted, self.port, self.edge = hosted, port, edge
+        self.adapt = adapt
         self.wake, self.clock = worker.wake, worker.clock
         self.timed = not hosted.simple and not worker.options.fresh
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        if self.adapt is not None:
+            message = self.adapt(message)
         self.port.receive(self.edge, message, bound, ack, self.clock.now() if self.timed else 0)
         hosted = self.hosted
         if not hosted.queued:

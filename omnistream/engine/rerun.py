@@ -25,6 +25,7 @@ from omnistream.message import Message
 from omnistream.node import Context, Ports, ports_of
 from omnistream.observe.outcome import percentiles
 from omnistream.record.journal import Fired, Opened, Out
+from omnistream.tensor import Carriage, hollow
 
 if TYPE_CHECKING:
     from omnistream.engine.as_recorded import AsRecorded
@@ -53,6 +54,8 @@ class Rerun:
                 edges.setdefault(wire.port, []).append(InEdge(wire.key, wire.place, wire.config))
                 self.streams[wire.port, wire.place] = f"{wire.source}.{wire.output}"
         self.ports: list[Port] = [make_port(p.config, edges[i], p.form) for i, p in enumerate(info.inputs)]
+        self.takes_tensors = info.takes_tensors
+        self._carriage = Carriage()
         self.life = -1
         self.cell: Cell | None = None
         self.step: Step | None = None
@@ -113,6 +116,7 @@ class Rerun:
         for edge, epoch, seq, stamp in named:
             message = self.replay.find((self.streams[number, edge], epoch, seq))
             assert message is not None
+            message = self._carriage.tensors(message) if self.takes_tensors else self._carriage.arrays(message)
             items.append(Item(port.edges[edge], stamp, message, None, 0))
         return port, items or None
 
@@ -175,7 +179,7 @@ class Rerun:
             raise _BrokenOffError
         if row.fate == "error" and not expected:
             for _, payload, _ in outs:
-                pack(payload)  # which raises for what could not leave the worker, as in the run
+                pack(hollow(payload))  # which raises for what could not leave the worker, as in the run
         assert self.cell is not None
         for out, payload, start in outs:
             if not expected or expected[0][0] != out:

@@ -14,6 +14,7 @@ from omnistream.graph.graph import NodeInfo
 from omnistream.link.wire import pack
 from omnistream.message import INFINITY, PAYLOADS, SECOND, Message
 from omnistream.node import Context, Emit, Source
+from omnistream.tensor import hollow
 
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
@@ -73,8 +74,9 @@ class SourceHost:
         kind = type(emit.payload)
         if PAYLOADS.get(kind.__name__) is not kind:
             raise PayloadError(f"{kind.__name__} is not a payload; yield one of {', '.join(PAYLOADS)}")
-        if self.remote:
-            pack(emit.payload)  # what cannot cross is refused here, where the fault is
+        shell = hollow(emit.payload)
+        if self.remote or shell is not emit.payload:
+            pack(shell)  # what cannot cross is refused here, where the fault is
         stamp = self._stamp(emit)
         if not self.live:
             self.waiting_for = stamp

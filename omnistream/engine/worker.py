@@ -16,7 +16,7 @@ import numpy as np
 from omnistream.clock import Clock
 from omnistream.engine.exchange import Exchange, Inbound, Outbound, Post, RemoteBack, RemoteLink
 from omnistream.engine.hosted import Hosted
-from omnistream.engine.neighbour import LocalBack, LocalLink
+from omnistream.engine.neighbour import Adapt, LocalBack, LocalLink
 from omnistream.engine.options import RunOptions
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
@@ -30,6 +30,7 @@ from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, upstream_of, wires
 from omnistream.message import INFINITY, Message
 from omnistream.node import Context
+from omnistream.tensor import Carriage
 
 __all__ = ["Worker", "threads_of"]
 
@@ -115,8 +116,9 @@ class Worker:
                 self.in_edges[wire.key] = edge
         for name in mine.nodes:
             self._add(graph.nodes[name], outs[name], into, threads_of(self.plan, self.name, self.options))
+        carriages = {f"{i.name}.{o}": Carriage.of(i.types.get(o)) for i in graph.nodes.values() for o in i.outputs}
         for wire in every:
-            self._wire(wire, hosts, outs)
+            self._wire(wire, hosts, outs, carriages[f"{wire.source}.{wire.output}"])
 
     def _add(
         self, info: NodeInfo, outs: dict[str, OutPort], into: Mapping[tuple[str, int], list[InEdge]], threads: int
@@ -139,13 +141,18 @@ class Worker:
         kind = SinkHost if info.role == "sink" else Hosted
         self.nodes[info.name] = kind(self, info, cell, node, ctx)
 
-    def _wire(self, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]]) -> None:
+    def _wire(
+        self, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]], carriage: Carriage | None
+    ) -> None:
         here, there = wire.source in outs, wire.target in outs
+        tensors: Adapt | None = None
         if there:
             receiver = self.nodes[wire.target]
+            tensors = carriage.tensors if carriage is not None and receiver.takes_tensors else None
             port = receiver.cell.ports[wire.port]
             in_edge = self.in_edges[wire.key]
         if here:
+            arrays = carriage.arrays if carriage is not None else None
             owner: Any = self.sources.get(wire.source) or self.nodes[wire.source]
             edge = Edge(wire.key, wire.config.queue, fresh=self.options.fresh, lost=self._lost_here)
             edge.tracked = wire.tracked
@@ -158,7 +165,7 @@ class Worker:
             if wire.source in self.nodes:
                 self.nodes[wire.source].cell.out_edges.append(edge)
             if there:
-                edge.link = LocalLink(self, receiver, port, in_edge)  # type: ignore[possibly-undefined]
+                edge.link = LocalLink(self, receiver, port, in_edge, tensors or arrays)  # type: ignore[possibly-undefined]
                 edge.beyond = receiver.passed  # type: ignore[possibly-undefined]
                 in_edge.back = LocalBack(edge, owner)  # type: ignore[possibly-undefined]
             else:
@@ -168,13 +175,13 @@ class Worker:
                     owner.remote = True
                 else:
                     owner.remote.add(wire.output)
-                edge.link = RemoteLink(self.exchange, peer, wire.number, not wire.config.queue.droppable)
+                edge.link = RemoteLink(self.exchange, peer, wire.number, not wire.config.queue.droppable, arrays)
                 entry = self.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
                 edge.beyond = lambda: entry.beyond
         elif there:
             peer = hosts[wire.source]
             in_edge.back = RemoteBack(self.exchange, peer, wire.number)  # type: ignore[possibly-undefined]
-            entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked)  # type: ignore[possibly-undefined]
+            entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked, tensors)  # type: ignore[possibly-undefined]
             self.exchange.inbound[wire.number] = entry_in
 
     # -- life --------------------------------------------------------------------------------------

@@ -6,17 +6,15 @@ Where the receiver is in the same worker, `link` is the receiving end itself and
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-
-import numpy as np
 
 from omnistream.flow.config import Queue
 from omnistream.flow.policy import POLICIES
 from omnistream.flow.token import Ack
 from omnistream.message import INFINITY, Message
+from omnistream.tensor import ARRAY_FIELDS
 
 __all__ = ["Edge", "EdgeLink", "LostCallback", "nbytes"]
 
@@ -36,7 +34,7 @@ class EdgeLink(Protocol):
 
 def nbytes(payload: Any) -> int:
     """The size of a payload's arrays, in bytes."""
-    return sum(v.nbytes for f in dataclasses.fields(payload) if isinstance(v := getattr(payload, f.name), np.ndarray))
+    return sum(getattr(getattr(payload, name), "nbytes", 0) for name in ARRAY_FIELDS.get(type(payload), ()))
 
 
 #: Called as (edge, message or None, reason, how many) for messages that end at the sender.

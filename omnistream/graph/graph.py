@@ -48,6 +48,7 @@ class NodeInfo:
     line: int = 0
     folder: str = ""
     external: bool = False
+    takes_tensors: bool = False
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""

@@ -62,6 +62,7 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
             on=part.spec.on or "",
             blocking=bool(getattr(part.found.cls, "blocking", False)),
             external=bool(getattr(part.found.cls, "external", False)),
+            takes_tensors=bool(getattr(part.found.cls, "takes_tensors", False)),
             line=problems.lines.get(place, 0),
         )
     find_cycles(nodes, problems)

@@ -18,6 +18,7 @@ import numpy as np
 
 from omnistream.errors import PayloadError
 from omnistream.message import PAYLOADS, Message, Payload
+from omnistream.tensor import with_arrays
 
 __all__ = [
     "bin_header",
@@ -107,6 +108,7 @@ def pack(payload: Payload) -> tuple[list[Any], list[np.ndarray]]:
     kind = type(payload)
     if PAYLOADS.get(kind.__name__) is not kind:
         raise PayloadError(f"{kind.__name__} is not a payload; emit one of {', '.join(PAYLOADS)}")
+    payload = with_arrays(payload)
     buffers: list[np.ndarray] = []
     values: list[Any] = []
     for name, field in _fields(kind).items():
