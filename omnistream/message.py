@@ -224,7 +224,8 @@ class Message(Generic[T]):
     """One payload on one stream. Not frozen, because a frozen one costs three times as much to make; never assigned to.
 
     `stream` names an output port, "node.port". `seq` counts from 0 in each `epoch` of the stream.
-    `lineage` gives, per source stream, the newest stamp of all that led here.
+    `lineage` gives, per source stream, the newest stamp of all that led here. `packed` is how the payload crosses to other
+    workers, where that has been made already.
     """
 
     stream: str
@@ -237,6 +238,7 @@ class Message(Generic[T]):
     lineage: Mapping[str, int]
     payload: T
     start_ns: int | None = None
+    packed: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,11 +16,10 @@ from omnistream.errors import OmniStreamError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
 from omnistream.graph.graph import NodeInfo
-from omnistream.link.wire import pack
+from omnistream.link.packed import checked
 from omnistream.message import INFINITY
 from omnistream.node import Context, Ports, ports_of
 from omnistream.observe.outcome import percentiles
-from omnistream.tensor import hollow
 
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
@@ -220,15 +219,14 @@ class Hosted:
         """
         outs = outputs_of(self.ports, result) if result is not None else ()
         kept = self.external and self.worker.recorder is not None
-        for out, payload, _ in outs:
-            shell = hollow(payload)
-            if shell is not payload or kept or out in self.remote:
-                pack(shell)  # what cannot cross, or be kept, is refused here, where the fault is
+        # What cannot cross, or be kept, is refused here, where the fault is.
+        packed = [checked(payload, sent=kept or out in self.remote) for out, payload, _ in outs]
         if self.worker.recorder is not None:
             self._journal(outs, fate)
-        for out, payload, start in outs:
+        for (out, payload, start), crossing in zip(outs, packed, strict=True):
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
+            message.packed = crossing
             if self.external and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host")
 

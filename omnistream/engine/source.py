@@ -11,10 +11,9 @@ from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.token import Token
 from omnistream.graph.graph import NodeInfo
-from omnistream.link.wire import pack
+from omnistream.link.packed import checked
 from omnistream.message import INFINITY, PAYLOADS, SECOND, Message
 from omnistream.node import Context, Emit, Source
-from omnistream.tensor import hollow
 
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
@@ -74,9 +73,7 @@ class SourceHost:
         kind = type(emit.payload)
         if PAYLOADS.get(kind.__name__) is not kind:
             raise PayloadError(f"{kind.__name__} is not a payload; yield one of {', '.join(PAYLOADS)}")
-        shell = hollow(emit.payload)
-        if self.remote or shell is not emit.payload:
-            pack(shell)  # what cannot cross is refused here, where the fault is
+        packed = checked(emit.payload, sent=self.remote)  # what cannot cross is refused here, where the fault is
         stamp = self._stamp(emit)
         if not self.live:
             self.waiting_for = stamp
@@ -89,6 +86,7 @@ class SourceHost:
             self.held_ns += self.worker.clock.now() - since
         stamp = max(stamp, self.out.bound)
         message = self._message(emit, stamp)
+        message.packed = packed
         if self.worker.recorder is not None:
             self.worker.recorder.message(message, self._next_bound(emit, stamp), emit.clock_source)
         self._send(message, emit)

@@ -2,49 +2,129 @@
 
 The first part is a msgpack header: who sends, which life of whom it is for, the items, and, where shared memory is used,
 the place of each array and what the two posts have to tell each other. Arrays that are in no slot follow as parts.
+An item is a tuple of its kind and what `Item` says of it. What is read is checked, by type, while it is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
-import msgpack
+import msgspec
 import numpy as np
+from msgspec import Meta, Raw, Struct
+from msgspec.structs import astuple
 
 from omnistream.errors import PayloadError
-from omnistream.link.wire import decode_message, encode_message, loads
+from omnistream.link.packed import pack_fast, unpack_fast
+from omnistream.link.wire import loads
+from omnistream.message import Message
 
-__all__ = ["Header", "decode_batch", "encode_batch", "read_header", "read_items"]
+__all__ = ["Header", "Place", "decode_batch", "encode_batch", "read_header", "read_items", "words_of"]
 
-#: The types of every kind of item, after its kind.
-_ITEMS: dict[str, tuple[Any, ...]] = {
-    "m": (int, int, bool, tuple, int, int),
-    "b": (int, int),
-    "n": (int, int),
-    "c": (int, int, dict),
-    "a": (int, int, str),
-    "p": (int, int, int),
-    "h": (dict,),
-}
+Natural = Annotated[int, Meta(ge=0)]
 #: What a greeting says of each edge: next seq, received, uncredited, fates, bound, whether it was told the end.
-_SAID = (int, int, int, dict, int, bool)
-#: What posts tell each other: views that were let go; "look at my secret"; "this is what I saw"; "I cannot read your slots".
-_TOLD: dict[str, tuple[Any, ...]] = {"free": (tuple,), "look": (), "seen": (bytes,), "blind": ()}
+_Said = tuple[int, int, int, dict[str, int], int, bool]
 
-#: A place in shared memory for an array of a message, by the message's key, or None.
+
+class _Item(Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One item of a batch; its tag is the first element of the tuple that it is elsewhere."""
+
+
+class _Message(_Item, tag="m"):
+    edge: int
+    bound: int
+    wants_ack: bool
+    stream: str
+    epoch: int
+    seq: int
+    origin: Raw
+    stamp_ns: int
+    cause_ns: int
+    deadline_ns: int
+    lineage: dict[str, int]
+    start_ns: int | None
+    kind: str
+    body: Raw
+    first: Natural
+    count: Natural
+
+
+class _Bound(_Item, tag="b"):
+    edge: int
+    bound: int
+
+
+class _Need(_Item, tag="n"):
+    edge: int
+    t: int
+
+
+class _Credit(_Item, tag="c"):
+    edge: int
+    count: int
+    fates: dict[str, int]
+
+
+class _Acknowledged(_Item, tag="a"):
+    edge: int
+    seq: int
+    fate: str
+
+
+class _Progress(_Item, tag="p"):
+    edge: int
+    passed: int
+    next_seq: int
+
+
+class _Hello(_Item, tag="h"):
+    said: dict[int, _Said]
+
+
+class _Word(Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What posts tell each other of shared memory."""
+
+
+class _Free(_Word, tag="free"):
+    """Views that were let go: segment, slot and filling."""
+
+    views: list[tuple[int, int, int]]
+
+
+class _Look(_Word, tag="look"):
+    """Look at my secret."""
+
+
+class _Seen(_Word, tag="seen"):
+    """This is what I saw."""
+
+    secret: bytes
+
+
+class _Blind(_Word, tag="blind"):
+    """I cannot read your slots."""
+
+
+#: Where an array is in shared memory: segment, slot, filling, length, and its checksum where they are on.
+_Spot = tuple[Natural, Natural, Natural, Natural, int | None]
+#: Finds a place in shared memory for an array of a message, by the message's key, or None.
 Place = Callable[[np.ndarray, Any], "tuple[Any, ...] | None"]
 
 
-class Header(NamedTuple):
+class Header(Struct, array_like=True, forbid_unknown_fields=True):
     """The first part of a batch. `places` says of each array where it is: a slot's descriptor, or None for the next part."""
 
     sender: str
     incarnation: int
     receiver: int
-    items: tuple[Any, ...]
-    places: tuple[Any, ...] | None = None
-    told: tuple[Any, ...] = ()
+    items: list[_Message | _Bound | _Need | _Credit | _Acknowledged | _Progress | _Hello]
+    places: list[_Spot | None] | None = None
+    told: list[_Free | _Look | _Seen | _Blind] = []
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Header).decode
 
 
 def encode_batch(
@@ -63,28 +143,30 @@ def encode_batch(
         if item[0] != "m":
             plain.append(item)
             continue
-        message = item[4]
+        m: Message[Any] = item[4]
         try:
-            header, arrays = encode_message(message)
+            kind, body, arrays = m.packed or pack_fast(m.payload)
         except PayloadError as error:
             if refuse is None:
                 raise
-            refuse(f"{message.stream} {message.seq} was not sent: {error}")
+            refuse(f"{m.stream} {m.seq} was not sent: {error}")
             continue
-        plain.append((*item[:4], header, count, len(arrays)))
+        plain.append(
+            (
+                "m", item[1], item[2], item[3], m.stream, m.epoch, m.seq, m.origin, m.stamp_ns, m.cause_ns, m.deadline_ns,
+                m.lineage, m.start_ns, kind, Raw(body), count, len(arrays),
+            )
+        )  # fmt: skip
         for n, array in enumerate(arrays):
             spot = None
             if place is not None:
-                spot = place(array, (message.stream, message.epoch, message.seq, n))
+                spot = place(array, (m.stream, m.epoch, m.seq, n))
                 places.append(spot)
             if spot is None:
                 parts.append(_flat(array))
         count += len(arrays)
     some = len(parts) - 1 < len(places)
-    if told or some:
-        parts[0] = msgpack.packb((sender, incarnation, receiver, plain, places if some else None, told))
-    else:
-        parts[0] = msgpack.packb((sender, incarnation, receiver, plain))
+    parts[0] = _encode((sender, incarnation, receiver, plain, places if some else None, told))
     return parts
 
 
@@ -99,54 +181,45 @@ def read_header(parts: Sequence[Any]) -> Header:
     """Raises PayloadError for what is no batch."""
     if not parts:
         raise PayloadError("not a batch: it has no parts")
-    found = loads(parts[0], text_keys=False)
-    if not (isinstance(found, tuple) and len(found) in (4, 6)):
-        raise PayloadError("a batch is sender, two incarnations, items, and perhaps places and words")
-    header = Header(*found)
-    if not (isinstance(header.sender, str) and isinstance(header.incarnation, int) and isinstance(header.receiver, int)):
-        raise PayloadError("a batch begins with sender and incarnations")
-    if not (isinstance(header.items, tuple) and isinstance(header.places, (tuple, type(None))) and _is_told(header.told)):
-        raise PayloadError("the items, places or words of a batch are malformed")
-    return header
-
-
-def _is_told(told: Any) -> bool:
-    if not isinstance(told, tuple):
-        return False
-    for word in told:
-        if not (isinstance(word, tuple) and word and isinstance(word[0], str) and word[0] in _TOLD):
-            return False
-        kinds = _TOLD[word[0]]
-        if len(word) != len(kinds) + 1 or not all(map(isinstance, word[1:], kinds)):
-            return False
-        if word[0] == "free" and not all(
-            isinstance(w, tuple) and len(w) == 3 and all(isinstance(n, int) for n in w) for w in word[1]
-        ):
-            return False
-    return True
+    try:
+        return _decode(parts[0])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise PayloadError(f"not a batch: {str(error)[:120]}") from None
 
 
 def read_items(header: Header, parts: Sequence[Any], view: Callable[[Any], np.ndarray] | None = None) -> list[tuple[Any, ...]]:
     """The items of a batch; `view` gives the bytes that a descriptor names. Raises PayloadError for what is malformed."""
     buffers = _buffers(header.places, parts, view)
     items: list[tuple[Any, ...]] = []
-    try:
-        for item in header.items:
-            kinds = _ITEMS[item[0]]
-            if len(item) != len(kinds) + 1 or not all(map(isinstance, item[1:], kinds)) or not _is_sound(item):
-                raise PayloadError(f"an item of kind {item[0]!r} is malformed")
-            if item[0] == "m":
-                first, count = item[5], item[6]
-                if not 0 <= first <= first + count <= len(buffers):
-                    raise PayloadError("a message names buffers that are not there")
-                items.append((*item[:4], decode_message(item[4], buffers[first : first + count])))
-            else:
-                items.append(item)
-    except PayloadError:
-        raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise PayloadError(f"not a batch: {type(error).__name__}: {str(error)[:80]}") from None
+    for item in header.items:
+        if type(item) is _Message:
+            if item.first + item.count > len(buffers):
+                raise PayloadError("a message names buffers that are not there")
+            payload = unpack_fast(item.kind, item.body, buffers[item.first : item.first + item.count])
+            message = Message(
+                item.stream, item.epoch, item.seq, _origin(item.origin), item.stamp_ns, item.cause_ns, item.deadline_ns,
+                item.lineage, payload, item.start_ns,
+            )  # fmt: skip
+            items.append(("m", item.edge, item.bound, item.wants_ack, message))
+        else:
+            items.append((item.__struct_config__.tag, *astuple(item)))
     return items
+
+
+def _origin(data: Any) -> tuple[Any, ...]:
+    """Nested tuples of text and whole numbers."""
+    origin = loads(bytes(data))
+    todo: list[Any] = [origin]
+    while todo:
+        found = todo.pop()
+        if not isinstance(found, tuple):
+            raise PayloadError("an origin is made of text and whole numbers")
+        for part in found:
+            if isinstance(part, tuple):
+                todo.append(part)
+            elif not isinstance(part, (str, int)):
+                raise PayloadError("an origin is made of text and whole numbers")
+    return origin
 
 
 def _buffers(places: Sequence[Any] | None, parts: Sequence[Any], view: Callable[[Any], np.ndarray] | None) -> Sequence[Any]:
@@ -160,22 +233,12 @@ def _buffers(places: Sequence[Any] | None, parts: Sequence[Any], view: Callable[
     return [next(inline) if place is None else view(place) for place in places]
 
 
+def words_of(header: Header) -> list[tuple[Any, ...]]:
+    """What the sender's post has to tell, as tuples."""
+    return [(w.__struct_config__.tag, *astuple(w)) for w in header.told]
+
+
 def decode_batch(parts: Sequence[Any]) -> tuple[str, int, int, list[tuple[Any, ...]]]:
     """Sender, its incarnation, the receiver's incarnation, the items of a batch without slots. Raises PayloadError."""
     header = read_header(parts)
     return header.sender, header.incarnation, header.receiver, read_items(header, parts)
-
-
-def _is_sound(item: tuple[Any, ...]) -> bool:
-    """Whether the maps in an item are what its kind promises."""
-    if item[0] == "c":
-        return _is_fates(item[3])
-    said = item[1].items() if item[0] == "h" else ()
-    return all(
-        isinstance(number, int) and len(words) == 6 and all(map(isinstance, words, _SAID)) and _is_fates(words[3])
-        for number, words in said
-    )
-
-
-def _is_fates(counts: dict[Any, Any]) -> bool:
-    return all(isinstance(k, str) and isinstance(v, int) for k, v in counts.items())

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from omnistream.errors import PayloadError
-from omnistream.link.batch import Header, Place, encode_batch, read_header, read_items
+from omnistream.link.batch import Header, Place, encode_batch, read_header, read_items, words_of
 from omnistream.link.segment import home_of
 from omnistream.link.slots import SMALLEST, SlotPool
 from omnistream.link.views import SlotViews, UnmappedError
@@ -99,7 +99,7 @@ class HostPost:
             header = read_header(parts)
             if header.receiver != self._incarnation:
                 return
-            sender, incarnation = header[:2]
+            sender, incarnation = header.sender, header.incarnation
             known = self._peers.get(sender)
             if known is not None and known[0] == incarnation and sender not in self._behind:
                 self._take(header, parts, receive)
@@ -110,7 +110,7 @@ class HostPost:
 
     def _take(self, header: Header, parts: list[Any], receive: Receive) -> None:
         """Read a batch of a peer that is known."""
-        for word in header.told:
+        for word in words_of(header):
             self._listen_to(header.sender, header.incarnation, word)
         views, life = self._views, (header.sender, header.incarnation)
         try:
