@@ -71,7 +71,8 @@ def _get(kind: type, place: Any) -> Any:
     if math.prod(shape) * dtype.itemsize != flat.nbytes:
         raise PayloadError(f"a {text} array of shape {tuple(shape)} is not {flat.nbytes} bytes")
     array = np.frombuffer(flat, dtype).reshape(shape)
-    array.flags.writeable = False
+    if not flat.readonly:
+        array.flags.writeable = False
     return array
 
 

@@ -49,7 +49,7 @@ class Segment:
 
     def __init__(self, path: Path, number: int, mapped: mmap.mmap, room: int, slots: int) -> None:
         self.path, self.number, self.map, self.room, self.slots = path, number, mapped, room, slots
-        self.seqs: np.ndarray = np.frombuffer(mapped, "<u8", slots, _HEAD.size)
+        self.seqs = memoryview(mapped)[_HEAD.size : _HEAD.size + 8 * slots].cast("Q")
 
     def piece(self, index: int, length: int) -> np.ndarray:
         """The first `length` bytes of a slot. What is cut from the result keeps it alive: nothing reaches behind it."""

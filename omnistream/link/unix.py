@@ -167,6 +167,7 @@ class UnixTransport:
         self._loop = asyncio.get_running_loop()
         self._listener: socket.socket | None = None
         self._readers: set[socket.socket] = set()
+        self._inbox = memoryview(bytearray(_CHUNK))  # a new one for each read would be mapped and touched anew
         self._deliver: Callable[[list[Any]], None] = lambda _: None
         self._garbage: Callable[[str], None] = lambda _: None
 
@@ -203,9 +204,8 @@ class UnixTransport:
                     n = connection.recv_into(room)
                     found = frames.filled(n) if n else None
                 else:
-                    data = connection.recv(_CHUNK)
-                    n = len(data)
-                    found = frames.feed(data) if n else None
+                    n = connection.recv_into(self._inbox)
+                    found = frames.feed(bytes(self._inbox[:n])) if n else None
             except (BlockingIOError, InterruptedError):
                 return
             except ValueError as error:

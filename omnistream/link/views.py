@@ -40,6 +40,7 @@ class SlotViews:
         self._thread = threading.get_ident()
         self._tokens: dict[Life, bytes] = {}
         self._segments: dict[Life, dict[int, Segment]] = {}
+        self._held: dict[int, tuple[weakref.ref[np.ndarray], Life, Word, tuple[Segment, int, int] | None]] = {}
         self._gone: deque[tuple[Life, Word]] = deque()
         self._changed: deque[str] = deque()
         self._words: dict[Life, list[Word]] = {}
@@ -68,11 +69,8 @@ class SlotViews:
         array = segment.piece(index, length)
         if checksum is not None and checksum_of(array) != checksum:
             raise PayloadError(f"slot {index} in segment {number} of {life[0]} does not have its checksum")
-        word = (number, index, seq)
-        if checksum is None:
-            weakref.finalize(array, self._let_go, life, word).atexit = False
-        else:
-            weakref.finalize(array, self._let_go_checked, life, word, segment, length, checksum).atexit = False
+        held = weakref.ref(array, self._died)
+        self._held[id(held)] = (held, life, (number, index, seq), None if checksum is None else (segment, length, checksum))
         return array
 
     def _attach(self, life: Life, number: int) -> Segment:
@@ -89,8 +87,11 @@ class SlotViews:
 
     # -- letting go --------------------------------------------------------------------------------
 
-    def _let_go(self, life: Life, word: Word) -> None:
-        """From any thread, and from within anything: an array has died."""
+    def _died(self, held: weakref.ref[np.ndarray]) -> None:
+        """From any thread, and from within anything: an array is gone."""
+        _, life, word, checked = self._held.pop(id(held))
+        if checked is not None:
+            self._check_again(life, word, *checked)
         self._gone.append((life, word))
         if self._woken or self._loop.is_closed():
             return
@@ -100,10 +101,9 @@ class SlotViews:
         else:
             self._loop.call_soon_threadsafe(self._tell)
 
-    def _let_go_checked(self, life: Life, word: Word, segment: Segment, length: int, checksum: int) -> None:
+    def _check_again(self, life: Life, word: Word, segment: Segment, length: int, checksum: int) -> None:
         if checksum_of(segment.piece(word[1], length)) != checksum or segment.seqs[word[1]] != word[2]:
             self._changed.append(f"slot {word[1]} in segment {word[0]} of {life[0]} was changed while it was read")
-        self._let_go(life, word)
 
     def _tell(self) -> None:
         self._woken = False
