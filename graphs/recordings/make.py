@@ -132,7 +132,8 @@ def make(path: Path, script: Script, seed: int = 1) -> None:
                 writer.truth(stamp, item)  # type: ignore[arg-type]
                 continue
             payload = VideoFrame(_picture(item, shown)) if isinstance(item, int) else item
-            writer.write(topic, RecordedMessage(stamp, None, payload, seq=counts[topic]))  # type: ignore[arg-type]
+            start = stamp - payload.duration_ns if isinstance(payload, AudioChunk) else None
+            writer.write(topic, RecordedMessage(stamp, start, payload, seq=counts[topic]))  # type: ignore[arg-type]
             counts[topic] += 1
         writer.metadata("licence", LICENCES)
     part.replace(path)

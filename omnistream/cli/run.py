@@ -30,8 +30,11 @@ from omnistream.errors import GraphError
 from omnistream.graph.external import external_notices
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from omnistream.graph.graph import Graph
     from omnistream.observe.outcome import Outcome
+    from omnistream.record.scribe import Made
 
 __all__ = ["run"]
 
@@ -90,16 +93,16 @@ def _execute(
         console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     undo_on_signals()
-    home, about, joined = RunDir(), None, False
+    home, recorder, made = RunDir(), None, None
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=record is not None
         )
         if record is not None:
-            from omnistream.record.join import About
+            from omnistream.record.about import About
+            from omnistream.record.recorder import Recorder
 
-            about = About.of(graph, record, options.seed, plan.threads())
-            about.leave(home.path)
+            recorder = Recorder(home.path, About.of(graph, record, options.seed, plan.threads()))
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
@@ -107,18 +110,28 @@ def _execute(
         finally:
             undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
-        if about is not None:
-            from omnistream.record.join import join_parts
-
+        if recorder is not None:
             words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
-            count = join_parts(home.path, about, outcome.started_ns, outcome.rows, words)
-            joined = True
-            console.print(f"recorded {count} messages in {record}", highlight=False)
+            made = recorder.finish(outcome.started_ns, [r.as_dict() for r in outcome.rows], words)
+            _show_made(made, outcome.started_ns, console)
     finally:
-        home.remove(keep_recording=not joined)
+        if recorder is not None:
+            recorder.stop()
+        home.remove(keep_recording=made is None)
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+
+
+def _show_made(made: Made, start_ns: int, console: Console) -> None:
+    """What came of the recording, and what is not in it."""
+    files = made.files[0] if len(made.files) == 1 else f"{made.files[0]} and {len(made.files) - 1} more"
+    console.print(f"recorded {made.messages} messages in {files}", highlight=False, markup=False)
+    for hole in made.holes:
+        first, last = ((t - start_ns) / 1e9 for t in (hole.from_ns, hole.to_ns))
+        count = f"{hole.count} messages of " if hole.count else ""
+        text = f"not recorded: {count}{hole.what}, from {first:.3f} s to {last:.3f} s: {hole.why}"
+        console.print(f"[yellow]notice:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _truth(graph: Graph, outcome: Outcome) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from omnistream.engine.options import RunOptions
 from omnistream.errors import OmniStreamError
 from omnistream.graph import host as graph_host
 from omnistream.graph.graph import Plan, WorkerPlan
+from omnistream.record.spool import leave_apart
 
 __all__ = ["RayCrew", "cluster_host"]
 
@@ -181,6 +182,8 @@ class RayCrew:
         if self._hosts is not None and node != self._here:
             host = self._apart[worker.name] = await self._hosts.at(node)
             host.lives.add((worker.name, options.incarnation))
+            if options.record:
+                leave_apart(self.options.run_dir, worker.name, options.incarnation)
             options = dataclasses.replace(options, run_dir=host.run_dir, apart=True)
             self._watch_there(self._hosts, worker.name, pid, host)
         else:

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from omnistream.link.segment import LINK_NAME
-from omnistream.record.part import ABOUT
-from omnistream.record.spool import read_frames
+from omnistream.record.part import ABOUT, DONE
+from omnistream.record.spool import SUFFIX, read_frames
 
 __all__ = ["RunDir", "dead"]
 
@@ -24,7 +24,7 @@ _SCARCE = 128 << 20
 #: Ray's longest path below it has 93 bytes.
 _LONGEST = 14
 #: What a recording is made of.
-_KEPT = (".part", ".hole")
+_KEPT = (SUFFIX, ".hole")
 
 
 class RunDir:
@@ -89,11 +89,14 @@ def sweep() -> None:
 
 def _holds_recording(path: Path) -> bool:
     """Whether any message has been recorded there."""
-    if (path / ABOUT).exists():
-        for part in path.glob("*.part"):
-            with part.open("rb") as file:
-                if next(read_frames(file, b"M"), None) is not None:
-                    return True
+    if not (path / ABOUT).exists():
+        return False
+    if (path / DONE).exists():
+        return True
+    for part in path.glob(f"*{SUFFIX}"):
+        with part.open("rb") as file:
+            if next(read_frames(file, b"M"), None) is not None:
+                return True
     return False
 
 
@@ -103,7 +106,7 @@ def _keep(path: Path) -> None:
     for other in path.iterdir():
         if other.is_dir() and not other.is_symlink():
             shutil.rmtree(other, ignore_errors=True)
-        elif other.suffix not in _KEPT and other.name not in (ABOUT, "owner"):
+        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, "owner"):
             other.unlink(missing_ok=True)
 
 

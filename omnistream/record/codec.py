@@ -2,7 +2,8 @@
 
 This is the lossless form, for every payload type. Fields: ``v`` 1, ``seq``, ``epoch``, ``start_ns``, ``bound_ns``,
 ``clock``, ``origin``, ``payload`` (canonical bytes), and where they are not a source's ``cause_ns`` and ``lineage``.
-The stamp is MCAP's log time.
+In the place of a payload a frame of lossless video has ``video``: [encoding, CRC-32 of its pixels, H.264]. The stamp is
+MCAP's log time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from omnistream.errors import PayloadError
 from omnistream.link.wire import bin_header, decode_payload, payload_buffers
 from omnistream.message import Origin, Payload
 
-__all__ = ["RecordedMessage", "decode_record", "encode_record", "record_buffers"]
+__all__ = [
+    "PackedFrame",
+    "RecordedMessage",
+    "decode_fields",
+    "decode_record",
+    "encode_fields",
+    "encode_record",
+    "record_buffers",
+]
 
 VERSION = 1
 
@@ -26,12 +35,14 @@ VERSION = 1
 class RecordedMessage:
     """A message as its stream gave it. `bound_ns`: no later message of the stream was to be stamped below it, if known.
 
+    `payload` is a Payload, or a PackedFrame on its way to or from one.
+
     `cause_ns` None is the stamp, and `lineage` None the stream's own stamp, as for a sense.
     """
 
     stamp_ns: int
     start_ns: int | None
-    payload: Payload
+    payload: Any
     bound_ns: int | None = None
     epoch: int = 0
     seq: int = 0
@@ -41,6 +52,15 @@ class RecordedMessage:
     lineage: Mapping[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PackedFrame:
+    """A frame in a stream of video, in the place of a payload. `crc` is the CRC-32 of its pixels, if none may be another."""
+
+    data: bytes
+    encoding: str = "rgb8"
+    crc: int | None = None
+
+
 def encode_record(message: RecordedMessage) -> bytes:
     """The map, without the stamp."""
     return b"".join(record_buffers(message))
@@ -48,6 +68,30 @@ def encode_record(message: RecordedMessage) -> bytes:
 
 def record_buffers(message: RecordedMessage) -> list[bytes | memoryview]:
     """The bytes of `encode_record` in pieces, of which none is a copy of an array."""
+    fields = record_fields(message)
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_map_header(len(fields) + 1)
+    for name, value in fields.items():
+        packer.pack(name)
+        packer.pack(value)
+    if isinstance(message.payload, PackedFrame):
+        frame = message.payload
+        packer.pack("video")
+        packer.pack_array_header(3)
+        packer.pack(frame.encoding)
+        packer.pack(frame.crc)
+        return [packer.bytes(), bin_header(len(frame.data)), frame.data]
+    packer.pack("payload")
+    payload = payload_buffers(message.payload)
+    return [packer.bytes(), bin_header(sum(len(b) for b in payload)), *payload]
+
+
+def encode_fields(message: RecordedMessage) -> bytes:
+    """All that is known of a message but its stamp and payload, for where the payload has a form of its own."""
+    return msgpack.packb(record_fields(message))  # type: ignore[return-value]
+
+
+def record_fields(message: RecordedMessage) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "v": VERSION,
         "seq": message.seq,
@@ -61,25 +105,39 @@ def record_buffers(message: RecordedMessage) -> list[bytes | memoryview]:
         fields["cause_ns"] = message.cause_ns
     if message.lineage is not None:
         fields["lineage"] = dict(message.lineage)
-    packer = msgpack.Packer(autoreset=False)
-    packer.pack_map_header(len(fields) + 1)
-    for name, value in fields.items():
-        packer.pack(name)
-        packer.pack(value)
-    packer.pack("payload")
-    payload = payload_buffers(message.payload)
-    return [packer.bytes(), bin_header(sum(len(b) for b in payload)), *payload]
+    return fields
 
 
 def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:
     """Raises PayloadError for anything that `encode_record` does not give."""
+    fields = _loaded(data)
+    video = fields.get("video")
+    if video is not None:
+        ok = isinstance(video, tuple) and len(video) == 3 and type(video[0]) is str and type(video[2]) is bytes
+        if not ok or not (video[1] is None or _is_int(video[1])):
+            raise PayloadError("video is [encoding, checksum, data]")
+        return _record(fields, stamp_ns, PackedFrame(video[2], video[0], video[1]))
+    if not isinstance(fields.get("payload"), bytes):
+        raise PayloadError("a recorded message is a map with v: 1 and a payload")
+    return _record(fields, stamp_ns, decode_payload(fields["payload"]))
+
+
+def decode_fields(data: bytes, stamp_ns: int, payload: Payload | PackedFrame) -> RecordedMessage:
+    """What `encode_fields` gave, with the payload. Raises PayloadError for anything else."""
+    return _record(_loaded(data), stamp_ns, payload)
+
+
+def _loaded(data: bytes) -> dict[str, Any]:
     try:
         value: Any = msgpack.unpackb(data, use_list=False, strict_map_key=True)
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError) as e:
         raise PayloadError(f"not msgpack: {str(e)[:80]}") from None
-    if not isinstance(value, dict) or value.get("v") != VERSION or not isinstance(value.get("payload"), bytes):
+    if not isinstance(value, dict) or value.get("v") != VERSION:
         raise PayloadError("a recorded message is a map with v: 1 and a payload")
-    fields: dict[str, Any] = value
+    return value
+
+
+def _record(fields: Mapping[str, Any], stamp_ns: int, payload: Payload | PackedFrame) -> RecordedMessage:
     start, bound, origin = fields.get("start_ns"), fields.get("bound_ns"), fields.get("origin")
     seq, epoch, clock = fields.get("seq", 0), fields.get("epoch", 0), fields.get("clock", "host")
     ok = _is_int(seq) and _is_int(epoch) and isinstance(clock, str) and (origin is None or _is_origin(origin))
@@ -89,7 +147,6 @@ def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:
         raise PayloadError(
             "a recorded message's seq, epoch, start_ns, bound_ns, cause_ns, clock, origin or lineage is of a wrong type"
         )
-    payload = decode_payload(fields["payload"])
     return RecordedMessage(stamp_ns, start, payload, bound, epoch, seq, clock, origin, cause, lineage)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from mcap.writer import CompressionType, Writer
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import SECOND
 from omnistream.record import foxglove
-from omnistream.record.h264 import is_key_frame
-from omnistream.record.join import JOURNAL, REPEATED, RUN
+from omnistream.record.codec import PackedFrame, decode_record, encode_record
+from omnistream.record.h264 import H264Decoder, H264Encoder, is_key_frame
 from omnistream.record.key_frames import begun_anew
 from omnistream.record.reader import Recording
-from omnistream.record.writer import CHUNK_BYTES, HEAD, TRUTH
+from omnistream.record.scribe import REPEATED, RUN
+from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, TRUTH
 
 __all__ = ["CUT", "cut"]
 
 #: The metadata that says which part of which recording a file is.
 CUT = "cut"
+_VIDEO = ((foxglove.VIDEO, "protobuf"), ("omnistream.VideoFrame", "msgpack"))
 
 
 def cut(file: Recording, out: str | Path, from_ns: int = 0, to_ns: int | None = None, only: Sequence[str] = ()) -> int:
@@ -83,7 +86,8 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
     writer.add_metadata(HEAD, head)
     ids: dict[tuple[str, int], int] = {}
     count = 0
-    for channel, message in _kept(file, start, end, topics):
+    journals = _Journals(end, str(file.path)) if keep_journal else None
+    for channel, message in _kept(file, start, end, topics, journals):
         schema = file.schema_of(channel)
         schema_key = ("schema", channel.schema_id)
         if schema is not None and schema_key not in ids:
@@ -94,7 +98,7 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
                 channel.topic, channel.message_encoding, ids.get(schema_key, 0), dict(channel.metadata)
             )
         writer.add_message(ids[key], message.log_time, message.data, message.publish_time, message.sequence)
-        count += channel.topic != TRUTH
+        count += channel.topic != TRUTH and not channel.topic.startswith(JOURNAL)
     if not count:
         since = ((start - file.start_ns) / SECOND, (min(end, file.end_ns) - file.start_ns) / SECOND)
         raise RecordingError(f"{file.path} has no message from {since[0]:g} s to {since[1]:g} s; look at it with record info")
@@ -117,12 +121,18 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
     return count
 
 
-def _kept(file: Recording, start: int, end: int, topics: frozenset[str] | None) -> Iterator[tuple[Channel, Message]]:
+def _kept(
+    file: Recording, start: int, end: int, topics: frozenset[str] | None, journals: _Journals | None
+) -> Iterator[tuple[Channel, Message]]:
     """The records of the part, in the order of the file."""
     packets: dict[int, list[Message]] = {}  # of video: since its last key frame, while that lies before the start
     kept: dict[int, int] = {}
     begun: set[int] = set()
     for channel, record in file.records(topics):
+        if channel.topic.startswith(JOURNAL):
+            if journals is not None and journals.until(channel.topic, record):
+                yield channel, record
+            continue
         if record.log_time >= end:
             continue
         data = _h264_of(file, channel, record)
@@ -147,19 +157,40 @@ def _begun(file: Recording, channel: Channel, records: Sequence[Message], kept: 
     if not kept:
         return
     where = f"{file.path}: the video of '{channel.topic}' at {records[-kept].log_time} ns"
-    data = begun_anew([foxglove.decode_video(r.data) for r in records], kept, where)
+    if channel.message_encoding == "msgpack":
+        yield from ((channel, record) for record in _rgb_begun(records, kept, where))
+        return
+    data = begun_anew([foxglove.decode_video(r.data)[0] for r in records], kept, where)
     for record, packet in zip(records[-kept:], data, strict=True):
-        record.data = foxglove.encode_video(record.log_time, channel.topic, packet)
+        fields = foxglove.decode_video(record.data)[1]
+        record.data = foxglove.encode_video(record.log_time, channel.topic, packet, fields)
         yield channel, record
+
+
+def _rgb_begun(records: Sequence[Message], kept: int, where: str) -> Iterator[Message]:
+    """The same of video that was kept without loss."""
+    decoder, encoder = H264Decoder(where), None
+    for number, record in enumerate(records):
+        message = decode_record(record.data, record.log_time)
+        frame = decoder.decode(message.payload.data, record.log_time)
+        if number < len(records) - kept:
+            continue
+        height, width = frame.image.shape[:2]
+        encoder = encoder or H264Encoder(width, height, lossless=True)
+        record.data = encode_record(replace(message, payload=replace(message.payload, data=encoder.encode(frame))))
+        yield record
 
 
 def _h264_of(file: Recording, channel: Channel, record: Message) -> bytes | None:
     """The packet, of video that is kept as H.264."""
     schema = file.schema_of(channel)
-    if schema is None or schema.name != foxglove.VIDEO or channel.message_encoding != "protobuf":
+    if schema is None or (schema.name, channel.message_encoding) not in _VIDEO:
         return None
     try:
-        return foxglove.decode_video(record.data)
+        if channel.message_encoding == "protobuf":
+            return foxglove.decode_video(record.data)[0]
+        frame = decode_record(record.data, record.log_time).payload
+        return frame.data if isinstance(frame, PackedFrame) else None
     except PayloadError:  # of another kind: it is copied as it is
         return None
 
@@ -167,30 +198,35 @@ def _h264_of(file: Recording, channel: Channel, record: Message) -> bytes | None
 def _attachments(file: Recording, end: int, *, keep_journal: bool) -> Mapping[str, tuple[str, bytes]]:
     found: dict[str, tuple[str, bytes]] = {}
     for name, data in file.attachments.items():
-        if name.startswith(JOURNAL):
-            if keep_journal:
-                found[name] = ("application/msgpack", _journal_until(data, end, f"{file.path}: the journal of {name}"))
-        elif name == REPEATED:
-            if keep_journal:
-                rows: Any = [row for row in msgpack.unpackb(data) if row[1] < end]
-                found[name] = ("application/msgpack", msgpack.packb(rows))  # type: ignore[assignment]
+        if name.startswith(REPEATED):
+            if keep_journal and msgpack.unpackb(data)[1] < end:
+                found[name] = ("application/msgpack", data)
         else:
             found[name] = ("application/yaml" if name.endswith(".yaml") else "application/json", data)
     return found
 
 
-def _journal_until(data: bytes, end: int, where: str) -> bytes:
-    """The rows of a journal of all firings before a time: of each node, up to its first one that is not."""
-    kept: list[bytes] = []
-    over: set[str] = set()
-    try:
-        for row in msgpack.unpackb(data):
-            fields = msgpack.unpackb(row, use_list=False)
-            kind, node = fields[0], fields[1]
-            if kind in ("f", "s") and fields[2] >= end:
-                over.add(node)
-            if kind == "b" or node not in over:
-                kept.append(row)
-    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
-        raise RecordingError(f"{where} is damaged ({error})") from None
-    return msgpack.packb(kept)  # type: ignore[return-value]
+class _Journals:
+    """The journals' rows of all firings before a time: of each node, up to its first one that is not."""
+
+    def __init__(self, end: int, where: str) -> None:
+        self._end, self._where = end, where
+        self._over: dict[str, set[str]] = {}
+
+    def until(self, topic: str, record: Message) -> bool:
+        """Leave out of a record's rows what is not before the end. Whether any is left."""
+        kept: list[bytes] = []
+        over = self._over.setdefault(topic, set())
+        try:
+            for row in msgpack.unpackb(record.data):
+                fields: Any = (*msgpack.unpackb(row, use_list=False), None, None)
+                kind, node, t = fields[:3]
+                if kind in ("f", "s") and t >= self._end:
+                    over.add(node)
+                if node not in over:
+                    kept.append(row)
+        except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+            raise RecordingError(f"{self._where}: the journal of {topic.removeprefix(JOURNAL)} is damaged ({error})") from None
+        record.data = msgpack.packb(kept)  # type: ignore[assignment]
+        record.log_time = record.publish_time = min(record.log_time, self._end - 1)
+        return bool(kept)

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgpack
 
 from omnistream.errors import PayloadError, RecordingError
-from omnistream.message import Message
+from omnistream.message import SECOND, Message
 from omnistream.record.codec import RecordedMessage, decode_record
 from omnistream.record.cut import CUT
-from omnistream.record.join import JOURNAL, REPEATED, RUN
 from omnistream.record.journal import Fired, Opened, firings
 from omnistream.record.reader import Recording
+from omnistream.record.scribe import REPEATED, RUN
 from omnistream.record.writer import HEAD
 
 __all__ = ["RunEvidence"]
 
 
 class RunEvidence:
-    """A recording opened for an as-recorded replay.
+    """A recording opened for an as-recorded replay. A run in several files is opened by its first, and goes on in the rest.
 
-    Raises RecordingError where it holds no journal, has a hole, or a stream that is not just as it was received (rule 33).
+    Raises RecordingError where it holds no journal, does not begin where the run did, has a hole before `until_ns`, or a
+    stream that is not just as it was received (rule 33).
     """
 
-    def __init__(self, file: Recording) -> None:
+    def __init__(self, file: Recording, until_ns: int | None = None) -> None:
         self._file = file
-        self._attachments = file.attachments
-        self._journals = {n.removeprefix(JOURNAL): d for n, d in self._attachments.items() if n.startswith(JOURNAL)}
+        self._files = [file, *_following(file)]
         run = file.metadata.get(RUN, {})
+        self._journals: dict[str, list[bytes]] = {}
+        for one in self._files:
+            for name, rows in one.journals().items():
+                self._journals.setdefault(name, []).extend(rows)
         if not self._journals and (part := file.metadata.get(CUT)):
             raise RecordingError(
                 f"{file.path} is a part of {part.get('file', 'a recording')}, without the journal of its run: "
@@ -41,13 +45,7 @@ class RunEvidence:
             raise RecordingError(
                 f"{file.path} holds no journal: record a live run with --record, or replay it without --as-recorded"
             )
-        if run.get("holes"):
-            raise RecordingError(
-                f"{file.path} has a hole (of worker {run['holes']}; full disk, lost host): replay it without --as-recorded"
-            )
-        lossy = [t for t in file.streams() if not file.is_lossless(t)]
-        if lossy:
-            raise RecordingError(f"{file.path}: the stream '{lossy[0]}' is lossy; replay it without --as-recorded")
+        self._check_whole(run, until_ns)
         try:
             self.seed, self.start_ns = int(run["seed"]), int(run["start_ns"])
             sets: Any = json.loads(file.metadata[HEAD]["sets"])
@@ -58,41 +56,103 @@ class RunEvidence:
             self.threads: dict[str, int] = {str(n): max(1, int(count)) for n, count in dict(threads).items()}
         except (KeyError, ValueError, TypeError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
-        self.digest = run.get("digest", "")
+        self.digest = self._files[-1].metadata.get(RUN, {}).get("digest", "")
+
+    def _check_whole(self, run: Any, until_ns: int | None) -> None:
+        """That nothing is missing which a replay as recorded needs."""
+        path, instead = self._file.path, "replay it without --as-recorded"
+        if run.get("middle"):
+            raise RecordingError(f"{path} is of a black box: what the nodes had seen before is not in it; {instead}")
+        if run.get("number", "1") != "1":
+            first = _numbered(path, 1)
+            raise RecordingError(
+                f"{path} is file {run['number']} of a run: what its nodes had seen before is in those before it; replay {first}"
+            )
+        left_out = _listed(run.get("left_out", "[]"))
+        if left_out:
+            raise RecordingError(f"{path}: the stream '{left_out[0]}' was not recorded (`record: streams:`); {instead}")
+        holes = _listed(self._files[-1].metadata.get(RUN, {}).get("holes", "[]"))
+        for hole in sorted(holes, key=lambda h: h.get("from_ns", 0)):
+            start = int(run.get("start_ns", 0))
+            if until_ns is None or hole["from_ns"] <= until_ns:
+                span = f"{(hole['from_ns'] - start) / SECOND:.3f} s to {(hole['to_ns'] - start) / SECOND:.3f} s of the run"
+                count = f" ({hole['count']} messages)" if hole.get("count") else ""
+                raise RecordingError(f"{path} has a hole: {hole['what']} from {span}{count}, for {hole['why']}; {instead}")
+        for one in self._files:
+            lossy = [t for t in one.streams() if not one.is_lossless(t) and not one.is_tap(t)]
+            if lossy:
+                raise RecordingError(
+                    f"{path}: the stream '{lossy[0]}' is lossy (`video: compact`): its frames are not those that "
+                    f"the nodes were given; {instead}"
+                )
 
     def rows(self) -> dict[str, list[Opened | Fired]]:
         """The journal by node, through all its lives."""
         found: dict[str, list[Opened | Fired]] = {}
         for name in sorted(self._journals, key=_life):
-            try:
-                rows: Any = msgpack.unpackb(self._journals[name])
-                if not isinstance(rows, list):
-                    raise ValueError("it is no list of rows")
-            except (ValueError, msgpack.UnpackException) as error:
-                raise RecordingError(f"{self._file.path}: the journal of {name} is damaged ({error})") from None
-            for row in firings(rows, _life(name)[1]):
+            for row in firings(self._journals[name], _life(name)[1]):
                 found.setdefault(row.node, []).append(row)
         return found
 
     def streams(self) -> Sequence[str]:
-        return list(self._file.streams())
+        """Those that came from outside."""
+        return list(dict.fromkeys(t for one in self._files for t in one.streams() if not one.is_tap(t)))
 
     def messages(self, stream: str, budget_ns: int) -> Iterator[Message[Any]]:
         """What came from outside on a stream, as it was: in order; then what a killed source began again with."""
-        for m in chain(self._file.messages(stream), self._repeated(stream)):
+        for m in self._every(stream):
             cause = m.stamp_ns if m.cause_ns is None else m.cause_ns
             lineage = {stream: m.stamp_ns} if m.lineage is None else m.lineage
             origin = m.origin or (stream, m.epoch, m.seq)
             yield Message(stream, m.epoch, m.seq, origin, m.stamp_ns, cause, cause + budget_ns, lineage, m.payload, m.start_ns)
 
-    def _repeated(self, stream: str) -> Iterator[RecordedMessage]:
-        try:
-            held: Any = msgpack.unpackb(self._attachments.get(REPEATED, b"\x90"))
-            for topic, stamp, data in held:
-                if topic == stream:
-                    yield decode_record(data, stamp)
-        except (ValueError, TypeError, msgpack.UnpackException, PayloadError) as error:
-            raise RecordingError(f"{self._file.path}: what it holds of killed sources is damaged ({error})") from None
+    def _every(self, stream: str) -> Iterator[RecordedMessage]:
+        for one in self._files:
+            if stream in one.streams():
+                yield from one.messages(stream)
+        for one in self._files:
+            yield from _repeated(one, stream)
+
+    def close(self) -> None:
+        """The files after the first; that one belongs to whoever opened it."""
+        for one in self._files[1:]:
+            one.close()
+
+
+def _following(file: Recording) -> list[Recording]:
+    """The files that a rotated recording goes on in, as far as there is no gap."""
+    found: list[Recording] = []
+    run = file.metadata.get(RUN, {})
+    number = 1
+    while run.get("number") == str(number) and not run.get("last") and _numbered(file.path, number + 1).exists():
+        number += 1
+        found.append(Recording(_numbered(file.path, number)))
+        run = found[-1].metadata.get(RUN, {})
+    return found
+
+
+def _numbered(path: Path, number: int) -> Path:
+    """The file of another number beside one ("run.0001.mcap")."""
+    return path.with_name(f"{Path(path.stem).stem}.{number:04d}{path.suffix}")
+
+
+def _repeated(file: Recording, stream: str) -> Iterator[RecordedMessage]:
+    held = {name: data for name, data in file.attachments.items() if name.startswith(REPEATED)}
+    try:
+        for name in sorted(held, key=lambda n: int(n.removeprefix(REPEATED))):
+            topic, stamp, data = msgpack.unpackb(held[name])
+            if topic == stream:
+                yield decode_record(data, stamp)
+    except (ValueError, TypeError, msgpack.UnpackException, PayloadError) as error:
+        raise RecordingError(f"{file.path}: what it holds of killed sources is damaged ({error})") from None
+
+
+def _listed(text: str) -> list[Any]:
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _life(name: str) -> tuple[str, int]:

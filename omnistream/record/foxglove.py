@@ -17,6 +17,8 @@ __all__ = ["AUDIO", "VIDEO", "decode_audio", "decode_video", "encode_audio", "en
 
 VIDEO = "foxglove.CompressedVideo"
 AUDIO = "foxglove.RawAudio"
+#: A field of ours in their messages. Protobuf passes over what a schema does not have, and so does their app.
+_FIELD = 15_000
 
 
 def _classes() -> dict[str, Any]:
@@ -44,18 +46,38 @@ def schema_bytes(name: str) -> bytes:
     return result.SerializeToString()
 
 
-def encode_video(stamp_ns: int, frame_id: str, h264: bytes) -> bytes:
+def encode_video(stamp_ns: int, frame_id: str, h264: bytes, fields: bytes = b"") -> bytes:
+    """`fields` is what Foxglove has no place for: bounds, origins and the like, in a field that its schema does not have."""
     message = _classes()[VIDEO](frame_id=frame_id, data=h264, format="h264")
     message.timestamp.FromNanoseconds(stamp_ns)
-    return message.SerializeToString(deterministic=True)
+    return message.SerializeToString(deterministic=True) + _extra(fields)
 
 
-def encode_audio(start_ns: int, chunk: AudioChunk) -> bytes:
-    """RawAudio's timestamp is its first sample's."""
+def encode_audio(start_ns: int, chunk: AudioChunk, fields: bytes = b"") -> bytes:
+    """RawAudio's timestamp is its first sample's. `fields` as for video."""
     samples = np.ascontiguousarray(chunk.samples, "<i2")
     message = _classes()[AUDIO](data=samples.tobytes(), format="pcm-s16", sample_rate=chunk.rate_hz, number_of_channels=1)
     message.timestamp.FromNanoseconds(start_ns)
-    return message.SerializeToString(deterministic=True)
+    return message.SerializeToString(deterministic=True) + _extra(fields)
+
+
+def _extra(fields: bytes) -> bytes:
+    return _varint(_FIELD << 3 | 2) + _varint(len(fields)) + fields if fields else b""
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out) + bytes((value,))
+
+
+def _fields(message: Any) -> bytes:
+    from google.protobuf.unknown_fields import UnknownFieldSet
+
+    found = [f.data for f in UnknownFieldSet(message) if f.field_number == _FIELD]
+    return found[-1] if found and isinstance(found[-1], bytes) else b""
 
 
 def _parse(name: str, data: bytes) -> Any:
@@ -67,16 +89,16 @@ def _parse(name: str, data: bytes) -> Any:
         raise PayloadError(f"not a {name}: {e}") from None
 
 
-def decode_video(data: bytes) -> bytes:
-    """The H.264 bytes of one frame. Raises PayloadError for other formats."""
+def decode_video(data: bytes) -> tuple[bytes, bytes]:
+    """The H.264 bytes of one frame, and its fields. Raises PayloadError for other formats."""
     message = _parse(VIDEO, data)
     if message.format != "h264":
         raise PayloadError(f"video in the format '{message.format[:20]}' cannot be read; use h264")
-    return message.data
+    return message.data, _fields(message)
 
 
-def decode_audio(data: bytes, stamp_ns: int) -> tuple[AudioChunk, int]:
-    """The samples and the first one's time, counted back from the stamp at their end. Several channels are averaged."""
+def decode_audio(data: bytes, stamp_ns: int) -> tuple[AudioChunk, int, bytes]:
+    """The samples, the first one's time, counted back from the stamp at their end, and the fields. Channels are averaged."""
     message = _parse(AUDIO, data)
     channels, rate = message.number_of_channels, message.sample_rate
     if message.format != "pcm-s16" or not 1 <= channels <= 64 or rate < 1 or len(message.data) % (2 * channels):
@@ -85,4 +107,4 @@ def decode_audio(data: bytes, stamp_ns: int) -> tuple[AudioChunk, int]:
     if channels > 1:
         samples = (samples.reshape(-1, channels).sum(1, dtype=np.int32) // channels).astype(np.int16)
     chunk = AudioChunk(samples, rate)
-    return chunk, stamp_ns - len(samples) * SECOND // rate
+    return chunk, stamp_ns - len(samples) * SECOND // rate, _fields(message)

@@ -9,16 +9,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
+from zlib import crc32
 
 import zstandard
 from mcap.exceptions import McapError
 from mcap.reader import SeekingReader
 from mcap.records import Attachment, Channel, Chunk, Message, Metadata, Schema
-from mcap.stream_reader import StreamReader, breakup_chunk
+from mcap.stream_reader import StreamReader, breakup_chunk, get_chunk_data_stream
 
 from omnistream.errors import RecordingError
 
-__all__ = ["BROKEN", "ChunkAt", "Index", "read_attachment", "read_index", "records_of"]
+__all__ = ["BROKEN", "MAGIC", "ChunkAt", "Index", "read_attachment", "read_index", "record_at", "records_of", "unpacked"]
 
 #: What reading damaged bytes may raise: mcap's own errors, and those of struct, zstd, LZ4 and UTF-8 beneath it.
 BROKEN = (
@@ -34,7 +35,8 @@ BROKEN = (
     IndexError,
 )
 
-_MAGIC = b"\x89MCAP0\r\n"
+#: The first and last bytes of an MCAP file.
+MAGIC = b"\x89MCAP0\r\n"
 _HEAD = struct.Struct("<BQ")
 _MAX_CHUNK = 1 << 30
 
@@ -69,13 +71,13 @@ def read_index(file: IO[bytes], name: str) -> Index:
     """Raises RecordingError where `file` is no MCAP file, or not one whole chunk of it can be read."""
     size = file.seek(0, 2)
     file.seek(0)
-    if file.read(len(_MAGIC)) != _MAGIC:
+    if file.read(len(MAGIC)) != MAGIC:
         found = "is empty" if size == 0 else "is not an MCAP recording"
         raise RecordingError(f"{name} {found}; record one with 'omnistream run --record FILE.mcap'")
     sealed = False
     try:
-        file.seek(max(0, size - len(_MAGIC)))
-        sealed = size > 2 * len(_MAGIC) and file.read() == _MAGIC
+        file.seek(max(0, size - len(MAGIC)))
+        sealed = size > 2 * len(MAGIC) and file.read() == MAGIC
         if sealed:
             return _from_summary(file, size)
     except BROKEN:
@@ -95,7 +97,7 @@ def _from_summary(file: IO[bytes], size: int) -> Index:
         index.chunks.append(ChunkAt(c.chunk_start_offset, frozenset(c.message_index_offsets)))
         index.see(c.message_start_time, c.message_end_time)
     for m in summary.metadata_indexes:
-        record: Metadata = _record_at(file, m.offset, size, Metadata)
+        record: Metadata = record_at(file, m.offset, size, Metadata)
         index.metadata[record.name] = record.metadata
     for a in summary.attachment_indexes:
         index.attachments[a.name] = a.offset
@@ -105,7 +107,7 @@ def _from_summary(file: IO[bytes], size: int) -> Index:
 def _walk(file: IO[bytes], size: int, name: str, why: str) -> Index:
     """Read all whole chunks from the head on, up to the end or the first damage."""
     index = Index()
-    at = len(_MAGIC)
+    at = len(MAGIC)
     messages = 0
     try:
         while at + _HEAD.size <= size:
@@ -119,10 +121,10 @@ def _walk(file: IO[bytes], size: int, name: str, why: str) -> Index:
                 found = _scan_chunk(file, at, size, index)
                 messages += found
             elif opcode == 0x0C:
-                record: Metadata = _record_at(file, at, size, Metadata)
+                record: Metadata = record_at(file, at, size, Metadata)
                 index.metadata[record.name] = record.metadata
             elif opcode == 0x09:
-                index.attachments[_record_at(file, at, size, Attachment).name] = at
+                index.attachments[record_at(file, at, size, Attachment).name] = at
             elif opcode == 0x05:
                 raise RecordingError(f"{name} holds messages outside chunks; run 'mcap recover' on it first")
             at += _HEAD.size + length
@@ -157,20 +159,34 @@ def _scan_chunk(file: IO[bytes], at: int, size: int, index: Index) -> int:
 
 def records_of(file: IO[bytes], offset: int, size: int) -> Iterator[Message | Channel | Schema]:
     """The records of the chunk at `offset`, its checksum checked. Raises one of `BROKEN`."""
-    chunk = _record_at(file, offset, size, Chunk)
+    chunk: Chunk = record_at(file, offset, size, Chunk)
+    data = unpacked(chunk)
+    plain = Chunk("", data, chunk.message_end_time, chunk.message_start_time, 0, len(data))
+    yield from breakup_chunk(plain)  # type: ignore[misc]
+
+
+def unpacked(chunk: Chunk) -> bytes:
+    """What a chunk holds, its checksum checked. Raises one of `BROKEN`."""
     if chunk.uncompressed_size > _MAX_CHUNK:
         raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
     if chunk.compression == "zstd" and zstandard.frame_content_size(chunk.data) > _MAX_CHUNK:
         raise ValueError("a chunk that unpacks to more than it says")
-    yield from breakup_chunk(chunk, validate_crc=True)  # type: ignore[misc]
+    stream, size = get_chunk_data_stream(chunk, validate_crc=True)
+    return stream.read(size) if size else b""
 
 
 def read_attachment(file: IO[bytes], offset: int, size: int) -> bytes:
     """The bytes of the attachment at `offset`. Raises one of `BROKEN`."""
-    return _record_at(file, offset, size, Attachment).data
+    found: Attachment = record_at(file, offset, size, Attachment)
+    file.seek(offset)
+    _, length = _HEAD.unpack(file.read(_HEAD.size))
+    body, said = file.read(length - 4), int.from_bytes(file.read(4), "little")
+    if said and crc32(body) != said:
+        raise ValueError("its checksum is another")
+    return found.data
 
 
-def _record_at(file: IO[bytes], offset: int, size: int, kind: type[Any]) -> Any:
+def record_at(file: IO[bytes], offset: int, size: int, kind: type[Any]) -> Any:
     """The record at `offset`, which must be a `kind`."""
     if not 0 <= offset < size:
         raise ValueError("a place outside the file")

@@ -8,6 +8,7 @@ the port's place in the step, whether the input of a window had ended, and the m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from omnistream.errors import RecordingError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.message import INFINITY
 
-__all__ = ["Fired", "Opened", "Out", "Reads", "firings", "reads_of"]
+__all__ = ["Fired", "Opened", "Out", "Reads", "chains_of", "firings", "reads_of"]
 
 #: port -> (its input had ended, [(edge, epoch, seq, effective stamp), ...])
 Reads = Mapping[int, tuple[bool, Sequence[tuple[int, int, int, int]]]]
@@ -65,7 +66,7 @@ def firings(rows: Iterable[bytes], incarnation: int) -> Iterator[Opened | Fired]
         try:
             row = msgpack.unpackb(data, use_list=False, strict_map_key=True)
             match row:
-                case ("b", int()):  # the run begins
+                case ("b", int()) | ("c", dict()):  # the run begins; sinks' digests, again
                     pass
                 case ("o", str() as node):
                     yield Opened(node, incarnation)
@@ -88,6 +89,21 @@ def firings(rows: Iterable[bytes], incarnation: int) -> Iterator[Opened | Fired]
         except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
             raise RecordingError(f"the journal holds a damaged row: {type(error).__name__}: {str(error)[:80]}") from None
     yield from running.values()
+
+
+def chains_of(rows: Iterable[bytes]) -> dict[str, bytes]:
+    """The newest digest of each sink that rows tell of. Rows that are damaged are passed over."""
+    found: dict[str, bytes] = {}
+    for data in rows:
+        with suppress(ValueError, TypeError, msgpack.UnpackException):
+            match msgpack.unpackb(data, use_list=False):
+                case ("c", dict() as chains):
+                    found.update({str(sink): bytes(chain) for sink, chain in chains.items()})
+                case ("s", str() as sink, _, _, _, bytes() as chain, _):
+                    found[sink] = chain
+                case _:
+                    pass
+    return found
 
 
 def _time(value: int) -> int:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
+import msgpack
 from mcap.records import Channel, Message, Schema
 
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import INFINITY, PAYLOADS, AudioChunk, VideoFrame
 from omnistream.record import foxglove
-from omnistream.record.codec import RecordedMessage, decode_record
+from omnistream.record.codec import PackedFrame, RecordedMessage, decode_fields, decode_record
 from omnistream.record.foreign import ros2
 from omnistream.record.h264 import H264Decoder, is_key_frame
 from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
 from omnistream.record.playable import Playable
-from omnistream.record.writer import HEAD, TRUTH
+from omnistream.record.writer import HEAD, JOURNAL, KEPT, TAP, TRUTH
 
 __all__ = ["Recording"]
 
 _FOXGLOVE: dict[str, type] = {foxglove.VIDEO: VideoFrame, foxglove.AUDIO: AudioChunk}
+#: Schemas whose messages may depend on those before them.
+_IN_ORDER = (foxglove.VIDEO, "omnistream.VideoFrame")
 
 
 class Recording(Playable):
@@ -63,7 +68,11 @@ class Recording(Playable):
 
     def is_lossless(self, topic: str) -> bool:
         """Whether every message is just as it was received: bounds, origins and all."""
-        return all(c.message_encoding == "msgpack" for c in self._channels(topic))
+        return all(c.message_encoding == "msgpack" or c.metadata.get(KEPT) == "exact" for c in self._channels(topic))
+
+    def is_tap(self, topic: str) -> bool:
+        """Whether it is what a node gave of itself, recorded to be looked at, and not something that came from outside."""
+        return any(TAP in c.metadata for c in self._channels(topic))
 
     def messages(self, topic: str, since_ns: int = 0) -> Iterator[RecordedMessage]:
         """The topic's messages stamped `since_ns` or later, in order; stamps rise.
@@ -76,8 +85,7 @@ class Recording(Playable):
         if not ros2.TYPES.keys().isdisjoint(names.values()):
             yield from self._ros2(topic, names, since_ns)
             return
-        decoder = H264Decoder(f"{self.path}: '{topic}'") if foxglove.VIDEO in names.values() else None
-        skipped: list[bytes] = []  # video since the last key frame before `since_ns`
+        video = _Video(f"{self.path}: '{topic}'")
         last = -1
         for count, record in enumerate(self._records(topic)):
             stamp, name = record.log_time, names[record.channel_id]
@@ -86,20 +94,14 @@ class Recording(Playable):
             if stamp >= INFINITY:
                 raise RecordingError(f"{self.path}: message {count} of '{topic}' is stamped {stamp} ns, which is no time")
             last = stamp
+            if stamp < since_ns and name not in _IN_ORDER:
+                continue
             try:
-                if name == foxglove.VIDEO and decoder is not None:
-                    data = foxglove.decode_video(record.data)
-                    if stamp < since_ns:
-                        skipped = [data] if is_key_frame(data) else [*skipped, data]
-                        continue
-                    for earlier in skipped:
-                        decoder.decode(earlier, stamp)
-                    skipped = []
-                    yield RecordedMessage(stamp, None, decoder.decode(data, stamp), seq=record.sequence)
-                elif stamp >= since_ns:
-                    yield _decode(record, name)
+                message = video.shown(_decode(record, name), wanted=stamp >= since_ns)
             except PayloadError as e:
                 raise RecordingError(f"{self.path}: message {count} of '{topic}' cannot be read: {e}") from None
+            if stamp >= since_ns:
+                yield message
 
     def count(self, topic: str, before_ns: int) -> int:
         """How many of the topic's messages are stamped before that time."""
@@ -121,6 +123,21 @@ class Recording(Playable):
     def schema_of(self, channel: Channel) -> Schema | None:
         """What the file says of a channel's messages."""
         return self._index.schemas.get(channel.schema_id)
+
+    def journals(self) -> dict[str, list[bytes]]:
+        """The journals' rows, by life of a worker ("mind.0"). Raises RecordingError where they are damaged."""
+        found: dict[str, list[bytes]] = {}
+        for topic in sorted({c.topic for c in self._index.channels.values() if c.topic.startswith(JOURNAL)}):
+            name = topic.removeprefix(JOURNAL)
+            for record in self._records(topic):
+                try:
+                    rows: Any = msgpack.unpackb(record.data)
+                    if not isinstance(rows, list) or not all(type(r) is bytes for r in rows):
+                        raise ValueError("it is no list of rows")
+                except (ValueError, msgpack.UnpackException) as error:
+                    raise RecordingError(f"{self.path}: the journal of {name} is damaged ({error})") from None
+                found.setdefault(name, []).extend(rows)
+        return found
 
     def truth(self) -> list[dict[str, Any]]:
         """What really happened, in the order recorded: maps with "start_ns" and "end_ns". Empty where nobody wrote it down."""
@@ -185,7 +202,7 @@ class Recording(Playable):
         return [
             c
             for c in self._index.channels.values()
-            if c.topic == topic and (topic == TRUTH or _payload_type(c, known.get(c.schema_id)))
+            if c.topic == topic and (topic == TRUTH or topic.startswith(JOURNAL) or _payload_type(c, known.get(c.schema_id)))
         ]
 
     def _records(self, topic: str) -> Iterator[Message]:
@@ -215,15 +232,49 @@ def _payload_type(channel: Channel, schema: Schema | None) -> type | None:
 
 
 def _decode(record: Message, name: str) -> RecordedMessage:
-    """Audio, or a message kept whole. Raises PayloadError."""
+    """A message, its frame still packed if it is video. Raises PayloadError."""
     stamp = record.log_time
     if name == foxglove.AUDIO:
-        chunk, start = foxglove.decode_audio(record.data, stamp)
-        return RecordedMessage(stamp, start, chunk, seq=record.sequence)
+        chunk, start, fields = foxglove.decode_audio(record.data, stamp)
+        return decode_fields(fields, stamp, chunk) if fields else RecordedMessage(stamp, start, chunk, seq=record.sequence)
+    if name == foxglove.VIDEO:
+        data, fields = foxglove.decode_video(record.data)
+        frame = PackedFrame(data)
+        return decode_fields(fields, stamp, frame) if fields else RecordedMessage(stamp, None, frame, seq=record.sequence)
     message = decode_record(record.data, stamp)
-    if type(message.payload).__name__ != name.removeprefix("omnistream."):
-        raise PayloadError(f"a {type(message.payload).__name__} on a channel of {name}")
+    kind = "VideoFrame" if isinstance(message.payload, PackedFrame) else type(message.payload).__name__
+    if kind != name.removeprefix("omnistream."):
+        raise PayloadError(f"a {kind} on a channel of {name}")
     return message
+
+
+class _Video:
+    """Frames that are video, unpacked in order; those that are not wanted only as far as the next ones depend on them."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._decoder: H264Decoder | None = None
+        self._skipped: list[bytes] = []  # since the last key frame
+
+    def shown(self, message: RecordedMessage, *, wanted: bool) -> RecordedMessage:
+        """Raises RecordingError where the frame is damaged."""
+        frame, stamp = message.payload, message.stamp_ns
+        if not isinstance(frame, PackedFrame):
+            return message
+        if not wanted:
+            self._skipped = [frame.data] if is_key_frame(frame.data) else [*self._skipped, frame.data]
+            return message
+        if self._decoder is None:
+            self._decoder = H264Decoder(self._where)
+        for earlier in self._skipped:
+            self._decoder.decode(earlier, stamp)
+        self._skipped = []
+        image = self._decoder.decode(frame.data, stamp).image
+        if frame.crc is not None and crc32(image.data) != frame.crc:
+            raise RecordingError(
+                f"{self._where}: the video frame at {stamp} ns does not decode to the pixels that were recorded"
+            )
+        return replace(message, payload=VideoFrame(image, frame.encoding))
 
 
 def _say(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""A file that is only ever appended to, frame by frame, and of which every whole frame survives a kill at any moment.
+"""Files that are only ever appended to, frame by frame, and of which every whole frame survives a kill at any moment.
 
 A frame is its length, its CRC-32 and its bytes, written by one system call: what was appended is with the operating
-system when `append` returns.
+system when `append` returns. A spool is a row of such files, its segments: a reader removes those that it is done with.
 """
 
 from __future__ import annotations
@@ -9,25 +9,57 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-__all__ = ["Spool", "read_frames"]
+__all__ = ["APART", "SUFFIX", "Spool", "leave_apart", "life_of", "read_frames", "segments"]
 
 _HEAD = struct.Struct("<II")
 _MAX_FRAME = 1 << 30
+#: Segments are called "WORKER.INCARNATION.NUMBER.part".
+SUFFIX = ".part"
+#: "WORKER.INCARNATION.apart" says that a life's spool is on another host, and comes at the end of the run.
+APART = ".apart"
+#: A segment ends when it has so many bytes.
+SEGMENT_BYTES = 4 << 20
 
 
 class Spool:
-    """Raises OSError in `append` where the disk is full; what was written before is whole."""
+    """One life of a worker's. Raises OSError in `append` where the disk is full; what was written before is whole.
 
-    def __init__(self, path: str | Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    Each segment begins with the frame that `preface` gives, if it gives one.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        name: str,
+        preface: Callable[[], tuple[bytes, ...]] = tuple,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self._folder, self._name, self._preface, self._limit = Path(folder), name, preface, segment_bytes
+        self._number = self._size = 0
+        self._before: dict[Path, int] = {}
+        self._fd = self._open()
+        if first := preface():
+            self._put(first)
+
+    def _open(self) -> int:
+        return os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def _path(self) -> Path:
+        return self._folder / f"{self._name}.{self._number:06d}{SUFFIX}"
 
     def append(self, *parts: bytes | memoryview) -> None:
         """One frame, of all `parts` together: none is copied but by the system."""
+        if self._size >= self._limit:
+            self._next()
+        self._put(parts)
+
+    def _put(self, parts: Sequence[bytes | memoryview]) -> None:
         crc, length = 0, 0
         for part in parts:
             crc = crc32(part, crc)
@@ -36,6 +68,25 @@ class Spool:
         written = os.writev(self._fd, (_HEAD.pack(length, crc), *parts))
         if written != wanted:
             raise OSError(errno.ENOSPC, "No space left on device")
+        self._size += wanted
+
+    def _next(self) -> None:
+        """The next segment; that there is one says that the last has ended."""
+        self._before[self._path()] = self._size
+        self._number += 1
+        self._size = 0
+        before, self._fd = self._fd, self._open()
+        os.close(before)
+        if first := self._preface():
+            self._put(first)
+
+    def waiting(self) -> int:
+        """Bytes that nobody has taken away yet."""
+        for path in list(self._before):
+            if path.exists():
+                break  # they are taken in order
+            del self._before[path]
+        return self._size + sum(self._before.values())
 
     def close(self) -> None:
         """Idempotent."""
@@ -44,12 +95,36 @@ class Spool:
             self._fd = -1
 
 
+def leave_apart(folder: str, worker: str, incarnation: int) -> None:
+    """Say that a life's spool is on another host."""
+    Path(folder, f"{worker}.{incarnation}{APART}").touch()
+
+
+def life_of(path: Path) -> tuple[str, int, int]:
+    """Of a segment: the worker, which life of it, and the segment's number in that. Raises ValueError for other names."""
+    worker, incarnation, number = path.name.removesuffix(SUFFIX).split(".")
+    return worker, int(incarnation), int(number)
+
+
+def segments(folder: Path) -> dict[tuple[str, int], list[Path]]:
+    """The segments in a folder, in order, by (worker, incarnation)."""
+    found: dict[tuple[str, int], list[Path]] = {}
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if e.name.endswith(SUFFIX))
+    for name in names:
+        with suppress(ValueError):
+            worker, incarnation, _ = life_of(Path(name))
+            found.setdefault((worker, incarnation), []).append(folder / name)
+    return dict(sorted(found.items()))
+
+
 def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]]:
-    """(place in the file, bytes) of each whole frame, up to the first that is damaged or was not written to its end.
+    """(place in the file, bytes) of each whole frame from where the file stands, up to the first that is damaged or was
+    not written to its end.
 
     With `only`, one byte, those that begin with it; the others are passed over unread, and so is what is damaged in them.
     """
-    at = 0
+    at = file.tell()
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, crc = _HEAD.unpack(head)
         if length > _MAX_FRAME:

@@ -4,36 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from zlib import crc32
 
-from mcap.writer import CompressionType, Writer
+import numpy as np
 
 from omnistream.errors import RecordingError
-from omnistream.message import MS, AudioChunk, Message, Payload, VideoFrame
+from omnistream.message import MS, AudioChunk, Message, VideoFrame
 from omnistream.record import foxglove
-from omnistream.record.codec import RecordedMessage, encode_record
+from omnistream.record.codec import PackedFrame, RecordedMessage, encode_fields, encode_record
 from omnistream.record.h264 import H264Encoder
+from omnistream.record.mcap_file import McapFile
 
-__all__ = ["HEAD", "TRUTH", "RecordingWriter"]
+__all__ = ["HEAD", "JOURNAL", "KEPT", "TAP", "TRUTH", "Audio", "RecordingWriter", "Video"]
 
 #: Topic of what really happened: JSON maps with ``start_ns`` and ``end_ns``.
 TRUTH = "truth"
+#: Topics that hold journals are called "journal/WORKER.INCARNATION"; a message is a msgpack list of rows.
+JOURNAL = "journal/"
 #: Name of the metadata record at the head of the file.
 HEAD = "omnistream"
 #: A chunk closes at this size or, seen in stamps, at this age: a crash loses what its last chunk held.
 CHUNK_BYTES = 64 << 10
 CHUNK_NS = 250 * MS
 
+Video = Literal["lossless", "exact", "foxglove"]
+Audio = Literal["lossless", "foxglove"]
+#: How the payloads of a channel are kept, in its metadata: "exact" where every message can be had again as it was.
+KEPT = "kept"
+#: In a channel's metadata: its messages are what a node gave, not what came from outside.
+TAP = "tap"
+
 
 class RecordingWriter:
     """One MCAP file. A topic is a stream ("mic.out"), its log time the stamp.
 
-    `video` and `audio`: "lossless" keeps every message whole (msgpack), as a replay that must be exact needs; "foxglove"
-    writes CompressedVideo (H.264) and RawAudio, which keep no bounds, origins or clock sources. All else is msgpack.
-    Not thread-safe. Raises RecordingError where the file cannot be written.
+    `video`: "lossless" keeps every frame whole; "exact" does so, too, but RGB frames as H.264 of which every pixel comes
+    back, in a third of the space; "foxglove" writes CompressedVideo, which is small, plays, and is not what was received.
+    `audio`: "lossless", or "foxglove": RawAudio, which is exact and plays. All else is msgpack. Every form keeps what a
+    message's stream knew of it: bounds, origins, clock sources.
+    With `resume` a file that is there goes on after its last whole chunk, or `size`. Not thread-safe. Raises RecordingError
+    where the file cannot be written.
     """
 
     def __init__(
@@ -41,28 +55,33 @@ class RecordingWriter:
         path: str | Path,
         *,
         start_ns: int,
-        video: Literal["lossless", "foxglove"] = "lossless",
-        audio: Literal["lossless", "foxglove"] = "lossless",
+        video: Video = "lossless",
+        audio: Audio = "lossless",
         fps: int = 30,
         crf: int = 23,
+        preset: str = "slow",
         metadata: Mapping[str, str] | None = None,
+        resume: bool = False,
+        size: int | None = None,
     ) -> None:
         self.path = Path(path)
-        self.fps, self.crf = fps, crf
-        self._plain: dict[type, bool] = {VideoFrame: video == "lossless", AudioChunk: audio == "lossless"}
-        self._channels: dict[tuple[str, str], int] = {}
-        self._schemas: dict[str, int] = {}
+        self.fps, self.crf, self.preset = fps, crf, preset
+        self._video: Video = video
+        self._audio: Audio = audio
         self._encoders: dict[str, H264Encoder] = {}
+        self._channels: dict[tuple[Any, ...], int] = {}
         self._chunk_since: int | None = None
         try:
-            self._file = self.path.open("wb")
+            self._file = McapFile(self.path, resume=resume, size=size)
         except OSError as e:
             raise RecordingError(f"{self.path} cannot be written ({e.strerror}); name a file in a folder that exists") from None
-        # LZ4: raw video at zstd's speed would take a core.
-        self._writer = Writer(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.LZ4)
-        self._writer.start(profile="", library="omnistream")
-        self.metadata(HEAD, {"version": "1", "start_ns": str(start_ns)} | dict(metadata or {}))
-        self.flush()
+        if not resume:
+            self.metadata(HEAD, {"version": "1", "start_ns": str(start_ns)} | dict(metadata or {}))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file that are with the operating system."""
+        return self._file.size
 
     # -- messages ----------------------------------------------------------------------------------
 
@@ -72,90 +91,125 @@ class RecordingWriter:
         record = RecordedMessage(m.stamp_ns, m.start_ns, m.payload, bound_ns, m.epoch, m.seq, clock_source, m.origin)
         self.write(m.stream, record)
 
-    def write(self, topic: str, record: RecordedMessage) -> None:
-        """Stamps rise within a topic. Raises RecordingError where the disk is full or a video frame has another size."""
-        payload = record.payload
-        if self._plain.get(type(payload), True):
-            channel = self._channel(topic, f"omnistream.{type(payload).__name__}", "msgpack")
-            data = encode_record(record)
-        elif isinstance(payload, AudioChunk):
-            channel = self._channel(topic, foxglove.AUDIO, "protobuf")
-            data = foxglove.encode_audio(record.stamp_ns - payload.duration_ns, payload)
+    def encodes(self, kind: str) -> bool:
+        """Whether payloads of that name are written in another form than their record's: if not, `write_record` will do."""
+        return (kind == "VideoFrame" and self._video != "lossless") or (kind == "AudioChunk" and self._audio != "lossless")
+
+    def write(self, topic: str, record: RecordedMessage, about: Mapping[str, str] | None = None) -> None:
+        """Stamps rise within a topic. `about` goes into the metadata of its channel. Raises RecordingError where the disk is
+        full."""
+        payload, about = record.payload, dict(about or {})
+        if isinstance(payload, AudioChunk) and self._audio == "foxglove":
+            channel = self._channel(topic, foxglove.AUDIO, "protobuf", about | {KEPT: "exact"})
+            start = record.stamp_ns - payload.duration_ns
+            self._add(channel, record.stamp_ns, foxglove.encode_audio(start, payload, encode_fields(record)), record.seq)
+        elif isinstance(payload, VideoFrame) and self._video == "foxglove" and _is_compact(payload):
+            channel = self._channel(topic, foxglove.VIDEO, "protobuf", about | {KEPT: "lossy"})
+            coded = self._encoder(topic, payload, lossless=False).encode(payload)
+            self._add(
+                channel,
+                record.stamp_ns,
+                foxglove.encode_video(record.stamp_ns, topic, coded, encode_fields(record)),
+                record.seq,
+            )
+        elif isinstance(payload, VideoFrame) and self._video != "lossless" and _is_rgb(payload):
+            coded = self._encoder(topic, payload, lossless=True).encode(payload)
+            frame = PackedFrame(coded, payload.encoding, crc32(np.ascontiguousarray(payload.image).data))
+            self.write_record(
+                topic, "VideoFrame", record.stamp_ns, record.seq, encode_record(replace(record, payload=frame)), about
+            )
         else:
-            channel = self._channel(topic, foxglove.VIDEO, "protobuf")
-            data = foxglove.encode_video(record.stamp_ns, topic, self._h264(topic, payload))
-        self._add(channel, record.stamp_ns, data, record.seq)
+            name = type(payload).__name__
+            self.write_record(topic, name, record.stamp_ns, record.seq, encode_record(record), about)
+
+    def write_record(
+        self, topic: str, kind: str, stamp_ns: int, seq: int, data: bytes, about: Mapping[str, str] | None = None
+    ) -> None:
+        """A message that is encoded already (record/codec.py); `kind` is the name of its payload's type."""
+        self._add(self._channel(topic, f"omnistream.{kind}", "msgpack", dict(about or {})), stamp_ns, data, seq)
 
     def truth(self, stamp_ns: int, entry: Mapping[str, Any]) -> None:
         """What really happened, for measuring: a plain map with "start_ns" and "end_ns"."""
-        channel = self._channel(TRUTH, "omnistream.Truth", "json")
+        channel = self._channel(TRUTH, "omnistream.Truth", "json", {})
         self._add(channel, stamp_ns, json.dumps(entry, sort_keys=True).encode(), 0)
 
-    def _h264(self, topic: str, frame: Payload) -> bytes:
-        assert isinstance(frame, VideoFrame)
-        if topic not in self._encoders:
-            height, width = frame.image.shape[:2]
-            self._encoders[topic] = H264Encoder(width, height, self.fps, gop=2 * self.fps, crf=self.crf)
-        return self._encoders[topic].encode(frame)
+    def _encoder(self, topic: str, frame: VideoFrame, *, lossless: bool) -> H264Encoder:
+        """The one of a topic; another size begins another."""
+        height, width = frame.image.shape[:2]
+        found = self._encoders.get(topic)
+        if found is None or found.size != (width, height):
+            found = H264Encoder(width, height, self.fps, 2 * self.fps, self.crf, self.preset, lossless=lossless)
+            self._encoders[topic] = found
+        return found
 
-    def _channel(self, topic: str, schema: str, encoding: Literal["msgpack", "protobuf", "json"]) -> int:
-        key = (topic, schema)
+    def _channel(self, topic: str, schema: str, encoding: Literal["msgpack", "protobuf", "json"], about: dict[str, str]) -> int:
+        key = (topic, schema, *about.items())
         if key not in self._channels:
-            if schema not in self._schemas:
-                described = {
-                    "protobuf": lambda: ("protobuf", foxglove.schema_bytes(schema)),
-                    "json": lambda: ("jsonschema", b'{"type":"object"}'),
-                    "msgpack": lambda: ("", b""),
-                }[encoding]()
-                self._schemas[schema] = self._writer.register_schema(schema, *described)
-            self._channels[key] = self._writer.register_channel(topic, encoding, self._schemas[schema])
+            described = {
+                "protobuf": lambda: ("protobuf", foxglove.schema_bytes(schema)),
+                "json": lambda: ("jsonschema", b'{"type":"object"}'),
+                "msgpack": lambda: ("", b""),
+            }[encoding]()
+            self._channels[key] = self._file.channel(topic, encoding, self._file.schema(schema, *described), about)
         return self._channels[key]
 
     def _add(self, channel: int, stamp_ns: int, data: bytes, seq: int) -> None:
-        try:
-            self._writer.add_message(channel, stamp_ns, data, stamp_ns, seq & 0xFFFFFFFF)
-            if self._chunk_since is None:
-                self._chunk_since = stamp_ns
-            elif abs(stamp_ns - self._chunk_since) >= CHUNK_NS:
-                self.flush()
-        except OSError as e:
-            raise RecordingError(f"{self.path} cannot be written any more ({e.strerror}); what is in it can be read") from e
+        self._file.add(channel, stamp_ns, data, seq)
+        if self._chunk_since is None:
+            self._chunk_since = stamp_ns
+        if self._file.pending > CHUNK_BYTES or abs(stamp_ns - self._chunk_since) >= CHUNK_NS:
+            self.flush()
 
     # -- the rest ----------------------------------------------------------------------------------
 
     def attach(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> None:
-        """A file inside the file: the graph, the ledger, a journal."""
-        self.flush()
-        self._writer.add_attachment(0, 0, name, media_type, data)
-        self.flush()
+        """A file inside the file: the graph, the ledger."""
+        try:
+            self._file.attach(name, media_type, data)
+        except OSError as e:
+            raise self._full(e) from e
 
     def metadata(self, name: str, values: Mapping[str, str]) -> None:
-        """Words about the run: versions, overrides, model digests."""
-        self.flush()
-        self._writer.add_metadata(name, {k: str(v) for k, v in values.items()})
+        """Words about the run: versions, overrides, model digests. The last of a name counts."""
+        try:
+            self._file.metadata(name, {k: str(v) for k, v in values.items()})
+        except OSError as e:
+            raise self._full(e) from e
 
     def flush(self) -> None:
         """Everything so far is with the operating system. To be called twice a second while nothing is written."""
         self._chunk_since = None
         try:
-            self._writer.flush()
+            self._file.flush()
         except OSError as e:
-            raise RecordingError(f"{self.path} cannot be written any more ({e.strerror}); what is in it can be read") from e
+            raise self._full(e) from e
+
+    def _full(self, error: OSError) -> RecordingError:
+        return RecordingError(f"{self.path} cannot be written any more ({error.strerror}); what is in it can be read")
 
     def close(self) -> None:
         """Write the index. Without it the file is still read, as one that broke off. Idempotent."""
-        if self._file.closed:
-            return
         try:
-            self._writer.finish()
+            self._file.finish()
         except OSError as e:
             raise RecordingError(f"{self.path} could not be finished ({e.strerror}); what is in it can be read") from e
-        finally:
-            with suppress(OSError):  # the disk is still full, and that has been said
-                self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file without an index, as it is. Idempotent."""
+        self._file.abandon()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _is_rgb(frame: VideoFrame) -> bool:
+    return frame.image.dtype == np.uint8 and frame.image.ndim == 3 and min(frame.image.shape) > 0
+
+
+def _is_compact(frame: VideoFrame) -> bool:
+    """Whether it can be 4:2:0: depth cannot, nor what has an odd side."""
+    image = frame.image
+    return image.dtype == np.uint8 and not (image.shape[0] % 2 or image.shape[1] % 2) and min(image.shape) > 0

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from commands import graph, omnistream, start
 
+from omnistream.record.reader import Recording
+
 TICKS = """graph: beat
 nodes:
   t: {use: tick, with: {rate_hz: 200}}
@@ -40,7 +42,9 @@ def test_a_run_that_was_killed_leaves_a_recording(
         assert run.poll() is None
         time.sleep(0.02)
     kill(run)
-    assert not recording.exists()
+    with Recording(recording) as file_so_far:
+        assert "breaks off" in file_so_far.notice
+        assert list(file_so_far.messages("t.out"))
     until = time.monotonic() + 90
     while _actors(own_temp) and time.monotonic() < until:  # Ray's processes see their driver's end
         time.sleep(0.2)

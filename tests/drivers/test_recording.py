@@ -26,7 +26,8 @@ def file(tmp_path: Path) -> str:
     path = tmp_path / "a.mcap"
     with RecordingWriter(path, start_ns=T0, audio="foxglove", video="foxglove", fps=10) as w:
         for i in range(1, 101):
-            w.write("mic", RecordedMessage(T0 + i * 20 * MS, None, AudioChunk(np.full(320, i, np.int16)), seq=i))
+            stamp = T0 + i * 20 * MS
+            w.write("mic", RecordedMessage(stamp, stamp - 20 * MS, AudioChunk(np.full(320, i, np.int16)), seq=i))
             if i % 5 == 0:
                 image = np.full((16, 16, 3), i, np.uint8)
                 w.write("camera", RecordedMessage(T0 + i * 20 * MS, None, VideoFrame(image)))

@@ -19,7 +19,7 @@ from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import MS, Event
 from omnistream.node import Context, Node
 from omnistream.record.journal import firings
-from omnistream.record.reader import Recording
+from omnistream.record.writer import RecordingWriter
 
 
 @dataclass(kw_only=True)
@@ -134,18 +134,22 @@ def test_a_damaged_row_is_told(row: Any) -> None:
 
 
 @pytest.mark.parametrize("rows", [7, None, {"a": 1}, "x"])
-async def test_a_journal_that_is_no_list_is_told(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_journal_that_is_no_list_is_told(rows: Any, tmp_path: Path) -> None:
     plan = plan_of("Stray")
     path, _ = await recorded(plan, tmp_path)
-    monkeypatch.setattr(Recording, "attachments", {"journal/n.0": msgpack.packb(rows)})
+    with RecordingWriter(path, start_ns=0, resume=True) as file:
+        file.write_record("journal/n.0", "Journal", 1 << 60, 0, msgpack.packb(rows))
     with pytest.raises(RecordingError, match=r"the journal of n\.0 is damaged"):
         await replayed(plan, path)
 
 
-async def test_a_sink_with_a_port_that_the_graph_has_not_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sink_with_a_port_that_the_graph_has_not_is_told(tmp_path: Path) -> None:
     plan = plan_of("Stray")
     path, _ = await recorded(plan, tmp_path)
     row = msgpack.packb(["s", "k", 1, [], "consumed", b"", [5]])
-    monkeypatch.setattr(Recording, "attachments", {"journal/k.0": msgpack.packb([row])})
+    with RecordingWriter(tmp_path / "strange.mcap", start_ns=0, metadata={"sets": "[]"}) as file:
+        file.metadata("run", {"seed": "0", "start_ns": "0"})
+        file.write_record("journal/k.0", "Journal", 1, 0, msgpack.packb([row]))
+    path = tmp_path / "strange.mcap"
     with pytest.raises(RecordingError, match="has no input 5"):
         await replayed(plan, path)

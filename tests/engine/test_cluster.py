@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import secrets
@@ -278,7 +279,8 @@ def test_a_host_whose_keeper_is_gone_is_begun_anew(cluster: Cluster, tmp_path: P
     assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(200)}, outcome.ledger
     check_accounts(outcome)
     with Recording(str(tmp_path / "run.mcap")) as file:
-        assert file.metadata["run"]["holes"] == "beside.0, there.0"
+        holes = json.loads(file.metadata["run"]["holes"])
+    assert [h["what"] for h in holes] == ["worker beside.0", "worker there.0"]
 
 
 def test_a_host_out_of_reach_for_long_is_done_without_until_it_is_back(cluster: Cluster, tmp_path: Path) -> None:

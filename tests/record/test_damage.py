@@ -125,7 +125,7 @@ def test_damaged_video_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     with RecordingWriter(path, start_ns=T0, video="foxglove") as w:
         w.write("camera", RecordedMessage(T0, None, VideoFrame(np.zeros((32, 32, 3), np.uint8))))
-        channel = w._channel("camera", foxglove.VIDEO, "protobuf")
+        channel = w._channel("camera", foxglove.VIDEO, "protobuf", {"kept": "lossy"})
         w._add(channel, T0 + 1, foxglove.encode_video(T0 + 1, "camera", b"\0\0\0\1garbage" * 9), 1)
     with Recording(path) as r:
         messages = r.messages("camera")

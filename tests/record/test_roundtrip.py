@@ -14,7 +14,7 @@ from omnistream.errors import PayloadError, RecordingError
 from omnistream.link.wire import encode_payload
 from omnistream.message import SECOND, AudioChunk, Command, Event, Features, Gesture, Message, Text, Transcript, VideoFrame
 from omnistream.record import RecordedMessage, Recording, RecordingWriter
-from omnistream.record.codec import decode_record, encode_record
+from omnistream.record.codec import PackedFrame, decode_record, encode_record
 
 T0 = 1_800_000_000 * SECOND
 
@@ -142,10 +142,12 @@ def test_video_and_audio_that_foxglove_plays(tmp_path) -> None:
     with RecordingWriter(path, start_ns=T0, video="foxglove", audio="foxglove", fps=10, crf=12) as w:
         for i in range(20):
             w.write("camera", RecordedMessage(T0 + (i + 1) * 100_000_000, None, VideoFrame(images[i]), seq=i))
-            w.write("mic", RecordedMessage(T0 + (i + 1) * 20_000_000, None, AudioChunk(chunks[i]), seq=i))
+            start = T0 + i * 20_000_000
+            w.write("mic", RecordedMessage(start + 20_000_000, start, AudioChunk(chunks[i]), seq=i))
     with Recording(path) as r:
         assert r.streams() == {"camera": {VideoFrame}, "mic": {AudioChunk}}
-        assert not r.is_lossless("mic")
+        assert r.is_lossless("mic")
+        assert not r.is_lossless("camera")
         video = list(r.messages("camera"))
         audio = list(r.messages("mic"))
         again = list(r.messages("camera"))
@@ -180,10 +182,43 @@ def test_what_foxglove_reads_with_its_own_decoder(tmp_path) -> None:
     assert np.array_equal(np.frombuffer(sound.data, "<i2"), np.arange(320))
 
 
-def test_a_frame_of_another_size_is_refused(tmp_path) -> None:
-    with RecordingWriter(tmp_path / "a.mcap", start_ns=T0, video="foxglove") as w:
-        w.write("camera", RecordedMessage(T0, None, VideoFrame(np.zeros((48, 64, 3), np.uint8))))
-        with pytest.raises(RecordingError, match="64x48"):
-            w.write("camera", RecordedMessage(T0 + 1, None, VideoFrame(np.zeros((50, 64, 3), np.uint8))))
-        with pytest.raises(RecordingError, match="even sides"):
-            w.write("other", RecordedMessage(T0 + 1, None, VideoFrame(np.zeros((49, 64, 3), np.uint8))))
+@pytest.mark.parametrize("video", ["lossless", "exact", "foxglove"])
+def test_frames_of_all_kinds_in_one_stream(tmp_path, video) -> None:
+    """Another size, an odd side, grey and depth: each is kept, and but for compact video pixel by pixel."""
+    rng = np.random.default_rng(0)
+    shapes = [
+        ((48, 64, 3), "u1"),
+        ((48, 64, 3), "u1"),
+        ((50, 64, 3), "u1"),
+        ((49, 63, 3), "u1"),
+        ((48, 64), "u1"),
+        ((9, 7), "<u2"),
+    ]
+    images = [rng.integers(0, 255, shape).astype(kind) for shape, kind in shapes]
+    sent = [RecordedMessage(T0 + i, None, VideoFrame(x), T0 + i + 1, 2, i, "rtcp", ("a", 1, i)) for i, x in enumerate(images)]
+    with RecordingWriter(tmp_path / "a.mcap", start_ns=T0, video=video) as w:
+        for record in sent:
+            w.write("camera", record)
+    with Recording(tmp_path / "a.mcap") as r:
+        found = list(r.messages("camera"))
+        late = list(r.messages("camera", since_ns=T0 + 1))
+        assert r.is_lossless("camera") == (video != "foxglove")
+    if video == "foxglove":
+        assert [m.payload.image.shape[:2] for m in found] == [x.shape[:2] for x in images]
+        blank = [dataclasses.replace(m, payload=s.payload) for m, s in zip(found, sent, strict=True)]
+        assert all(map(same, blank, sent)), "bounds, origins and clocks are kept"
+    else:
+        assert all(map(same, found, sent))
+    assert all(map(same, late, found[1:]))
+
+
+def test_video_that_decodes_to_other_pixels_is_refused(tmp_path) -> None:
+    image = VideoFrame(np.zeros((16, 16, 3), np.uint8))
+    with RecordingWriter(tmp_path / "a.mcap", start_ns=T0, video="exact") as w:
+        w.write("camera", RecordedMessage(T0, None, image))
+        data = encode_record(
+            RecordedMessage(T0 + 1, None, PackedFrame(w._encoder("camera", image, lossless=True).encode(image), "rgb8", 7))
+        )
+        w.write_record("camera", "VideoFrame", T0 + 1, 1, data)
+    with Recording(tmp_path / "a.mcap") as r, pytest.raises(RecordingError, match="does not decode to the pixels"):
+        list(r.messages("camera"))

@@ -17,13 +17,15 @@ frames = st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=3), min_
 
 
 def spooled(path: Path, content: list[list[bytes]]) -> bytes:
-    path.unlink(missing_ok=True)
-    spool = Spool(path)
+    for old in path.parent.glob("*.part"):
+        old.unlink()
+    spool = Spool(path.parent, "w.0")
     for parts in content:
         spool.append(*parts)
     spool.close()
     spool.close()
-    return path.read_bytes()
+    (one,) = path.parent.glob("*.part")
+    return one.read_bytes()
 
 
 @given(frames)
@@ -63,5 +65,5 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk: Path, caplo
         recorder.message(Message("s.out", 0, seq, ("s.out", 0, seq), seq, seq, seq, {"s.out": seq}, payload), None, "host")
     assert [r.getMessage() for r in caplog.records] == ["the recording ends here: No space left on device"]
     assert (small_disk / "w.0.hole").exists()
-    with (small_disk / "w.0.part").open("rb") as file:
+    with (small_disk / "w.0.000000.part").open("rb") as file:
         assert 10 < len(list(read_frames(file))) < 60

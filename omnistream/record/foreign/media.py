@@ -140,12 +140,9 @@ def prepared(container: Any) -> Any:
     return stream
 
 
-def timed(container: Any, stream: Any, where: str, zero_us: int | None = None) -> Iterator[tuple[int, Any]]:
-    """Frames with their stamps, which rise; those without a time, or out of order, follow at the file's rate.
-
-    `zero_us`: the file's time that is stamped `BEGINNING_NS`; None is where it begins.
-    """
-    zero = (container.start_time or 0) if zero_us is None else zero_us
+def timed(container: Any, stream: Any, where: str) -> Iterator[tuple[int, Any]]:
+    """Frames with their stamps, which rise; those without a time, or out of order, follow at the file's rate."""
+    zero = container.start_time or 0
     period = round(SECOND / (stream.average_rate or stream.base_rate or 25))
     last: int | None = None
     for frame in _decoded(container, stream, where):

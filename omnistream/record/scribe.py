@@ -1,0 +1,331 @@
+"""The recorder: takes what workers spool into the file, while they do, and lets the spools go once it is safely there.
+
+It is a process of its own (record/recorder.py); whatever dies, another scribe goes on from what the last one said was done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import msgpack
+
+from omnistream.errors import PayloadError, RecordingError
+from omnistream.flow.ledger import Row
+from omnistream.record.about import About
+from omnistream.record.codec import decode_record
+from omnistream.record.part import DONE
+from omnistream.record.tail import Life, Tail
+from omnistream.record.writer import JOURNAL, TAP, RecordingWriter
+
+__all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied"]
+
+#: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
+REPEATED = "repeated/"
+#: The metadata of the run as a whole.
+RUN = "run"
+#: So many bytes are taken before what is done is written down.
+_STRIDE = 4 << 20
+#: Tenths of a second.
+_PATIENCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """What was not kept of a stream, or of a worker's; the times are stamps."""
+
+    what: str
+    from_ns: int
+    to_ns: int
+    count: int
+    why: str
+
+
+@dataclass(slots=True)
+class Made:
+    """What has come of a recording."""
+
+    files: list[str]
+    messages: int
+    holes: list[Hole]
+
+
+@dataclass(slots=True)
+class _Done:
+    """How far it is: what the file has of the spools when it has `size` bytes."""
+
+    number: int = 1
+    size: int = 0
+    inode: int = 0
+    count: int = 0
+    repeated: int = 0
+    start_ns: int = 0
+    began_ns: int = 0
+    now_ns: int = 0
+    last: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    holes: list[Hole] = field(default_factory=list)
+    open: dict[str, Hole] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: Any) -> _Done:
+        holes = [Hole(*h) for h in said.pop("holes")]
+        opened = {k: Hole(*h) for k, h in said.pop("open").items()}
+        places = {k: (int(n), int(at)) for k, (n, at) in said.pop("places").items()}
+        return cls(**said, holes=holes, open=opened, places=places)
+
+    def as_json(self) -> str:
+        said = asdict(self)
+        said["holes"] = [list(h.values()) for h in said["holes"]]
+        said["open"] = {k: list(h.values()) for k, h in said["open"].items()}
+        return json.dumps(said)
+
+
+class Scribe:
+    """One recording. `turn` takes what is there, `finish` all of it, and ends the file.
+
+    With `remove`, segments that are safely in the file are removed, and how far it has come stands in the run's directory,
+    from where another scribe goes on. Raises RecordingError where the file cannot be written; nothing is lost by that, and
+    a new scribe may try again.
+    """
+
+    def __init__(self, run_dir: str, about: About, *, remove: bool) -> None:
+        self.about = about
+        self._dir, self._remove = Path(run_dir), remove
+        self._done = _Done()
+        self._writer: RecordingWriter | None = None
+        self._rows: dict[str, list[bytes]] = {}
+        self._taken = 0
+        self._lock = _only_one(self._dir) if remove else -1
+        try:
+            if remove and (self._dir / DONE).exists():
+                self._go_on()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._tail = Tail(self._dir, self._done.places)
+
+    def _go_on(self) -> None:
+        """Where the last scribe was. What it wrote since it last said so is cut off, and made again from the spools."""
+        try:
+            self._done = _Done.of(json.loads((self._dir / DONE).read_text()))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RecordingError(f"{self._dir / DONE} does not say how far the recording has come ({error})") from None
+        path = self.about.numbered(self._done.number)
+        if self._done.size and not path.exists():
+            self._done.holes.append(Hole("all streams", self._done.began_ns, self._done.now_ns, 0, f"{path} was removed"))
+            self._done.size = self._done.count = 0
+        elif self._done.size:
+            if path.stat().st_size < self._done.size or path.stat().st_ino != self._done.inode:
+                raise RecordingError(f"{path} is there already, and is not what was recorded; move it, or name another file")
+            self._writer = self._open(path, resume=True)
+
+    # -- while it goes on --------------------------------------------------------------------------
+
+    def turn(self, *, last: bool = False) -> bool:
+        """Take what is there. Whether there was anything."""
+        before = self._tail.places()
+        for life, frame in self._tail.frames(last=last):
+            self._take(life, frame)
+            self._done.seen[life.name] = self._done.now_ns
+            self._taken += len(frame)
+            if self._taken > _STRIDE:
+                self._settle()
+        if self._tail.places() != before or self._rows:
+            self._settle()
+            return True
+        return False
+
+    def _take(self, life: Life, frame: bytes) -> None:
+        if frame[:1] == b"J":
+            self._take_row(life, frame[1:])
+            return
+        unpacker = msgpack.Unpacker(use_list=False)
+        unpacker.feed(frame[1:1025])
+        stream, stamp, kind, seq, tap = unpacker.unpack()
+        data = memoryview(frame)[1 + unpacker.tell() :]
+        done = self._done
+        writer = self._begun(stamp)
+        if stream in done.open:  # the worker died in it
+            self._end_hole(stream, stamp, 0)
+        if stamp > done.last.get(stream, -1):
+            about = {TAP: life.worker} if tap else {}
+            if writer.encodes(kind):
+                try:
+                    writer.write(stream, decode_record(bytes(data), stamp), about)
+                except PayloadError as error:
+                    raise RecordingError(f"{self._dir}: a message of '{stream}' is damaged: {error}") from None
+            else:
+                writer.write_record(stream, kind, stamp, seq, bytes(data), about)
+            done.last[stream] = stamp
+            done.now_ns = max(done.now_ns, stamp)
+        else:
+            done.repeated += 1
+            writer.attach(f"{REPEATED}{done.repeated}", msgpack.packb((stream, stamp, bytes(data))), "application/msgpack")  # type: ignore[arg-type]
+        done.count += 1
+
+    def _take_row(self, life: Life, row: bytes) -> None:
+        kind = row[1:3]
+        if kind in (b"\xa1b", b"\xa1h", b"\xa1k"):
+            match msgpack.unpackb(row, use_list=False):
+                case ("b", int() as start):
+                    self._begun(start)
+                case ("h", str() as stream, int() as epoch, int() as seq, int() as stamp):
+                    why = f"the recorder was behind from message {seq} of life {epoch} on"
+                    self._done.open[stream] = Hole(stream, stamp, stamp, 1, why)
+                case ("k", str() as stream, int(), int(), int() as stamp, int() as count):
+                    self._end_hole(stream, stamp, count)
+                case _:
+                    pass
+        elif kind != b"\xa1c":
+            self._rows.setdefault(life.name, []).append(row)
+
+    def _end_hole(self, stream: str, to_ns: int, count: int) -> None:
+        begun = self._done.open.pop(stream, Hole(stream, to_ns, to_ns, 0, "the recorder was behind"))
+        self._done.holes.append(Hole(stream, begun.from_ns, to_ns, count, begun.why))
+
+    def _begun(self, start_ns: int) -> RecordingWriter:
+        """The file, which is made when it is known when the run began."""
+        if self._writer is None:
+            self._done.start_ns = self._done.start_ns or start_ns
+            self._next_file(start_ns)
+        assert self._writer is not None
+        return self._writer
+
+    def _next_file(self, start_ns: int) -> None:
+        done, about = self._done, self.about
+        done.began_ns, done.now_ns = start_ns, max(done.now_ns, start_ns)
+        path = about.numbered(done.number)
+        self._writer = self._open(path, resume=False)
+        done.inode = path.stat().st_ino
+        self._writer.metadata(RUN, self._words())
+        self._writer.attach("graph.yaml", about.text.encode(), "application/yaml")
+
+    def _open(self, path: Path, *, resume: bool) -> RecordingWriter:
+        about = self.about
+        said = {"graph": about.graph, "file": about.file, "sets": json.dumps(about.sets), "sources": json.dumps(about.sources)}
+        video = "foxglove" if about.keep.video == "compact" else "exact"
+        return RecordingWriter(
+            path, start_ns=self._done.began_ns, video=video, audio="foxglove", preset="superfast",
+            metadata=said | dict(about.words), resume=resume, size=self._done.size,
+        )  # fmt: skip
+
+    def _words(self) -> dict[str, str]:
+        done, about = self._done, self.about
+        words = {"seed": str(about.seed), "start_ns": str(done.start_ns), "left_out": json.dumps(about.left_out)}
+        words["threads"] = json.dumps(dict(about.threads))
+        return words | ({"number": str(done.number), "of": Path(about.path).name} if about.keep.rotates else {})
+
+    def _settle(self) -> None:
+        """Give to the operating system what was taken, say so, and let the spools go."""
+        self._taken = 0
+        self._write_rows()
+        if self._writer is None:
+            return
+        self._writer.flush()
+        self._say()
+        keep, done = self.about.keep, self._done
+        old = keep.rotate_ns and done.now_ns - done.began_ns >= keep.rotate_ns
+        if old or (keep.rotate_bytes and self._writer.size >= keep.rotate_bytes):
+            self._writer.close()
+            done.number += 1
+            self._next_file(done.now_ns)
+            self._say()
+
+    def _write_rows(self) -> None:
+        if self._writer is None:
+            return
+        for name, rows in self._rows.items():
+            packed: Any = msgpack.packb(rows)
+            self._writer.write_record(JOURNAL + name, "Journal", self._done.now_ns, 0, packed)
+        self._rows.clear()
+
+    def _say(self) -> None:
+        if not self._remove or self._writer is None:
+            return
+        self._done.size, self._done.places = self._writer.size, self._tail.places()
+        new = self._dir / f"{DONE}.new"
+        try:
+            new.write_text(self._done.as_json())
+            new.replace(self._dir / DONE)
+        except OSError as error:
+            raise RecordingError(f"{new} cannot be written ({error.strerror})") from error
+        self._tail.remove_read()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def finish(self, start_ns: int, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any] | None = None) -> Made:
+        """Take the rest, and end the file, with the ledger's `rows`. `run` is said of all of it, such as its digest."""
+        self.turn(last=True)
+        writer = self._begun(start_ns)
+        self._settle()
+        done = self._done
+        holes = [*done.holes, *(Hole(h.what, h.from_ns, done.now_ns, 0, h.why) for h in done.open.values()), *self._broken()]
+        lost = [Row(h.to_ns, h.what, "not_recorded", count=h.count, detail=f"{h.why}, from {h.from_ns} ns on") for h in holes]
+        writer = self._writer or writer
+        writer.attach("ledger.json", json.dumps([*rows, *(r.as_dict() for r in lost)]).encode(), "application/json")
+        words = self._words() | {k: str(v) for k, v in (run or {}).items()} | {"last": "yes"}
+        writer.metadata(RUN, words | ({"holes": json.dumps([asdict(h) for h in holes])} if holes else {}))
+        writer.close()
+        self.close()
+        files = [str(self.about.numbered(n + 1)) for n in range(done.number)] if self.about.keep.rotates else [self.about.path]
+        return Made(files, done.count, holes)
+
+    def _broken(self) -> list[Hole]:
+        """Lives of which a part is missing: their disk was full, or their host was lost."""
+        found = sorted(p.name.removesuffix(".hole") for p in self._dir.glob("*.hole"))
+        why = "its disk was full, or its host was lost"
+        return [
+            Hole(f"worker {name}", self._done.seen.get(name, self._done.start_ns), self._done.now_ns, 0, why) for name in found
+        ]
+
+    def close(self) -> None:
+        """Leave everything as it is. Idempotent."""
+        self._tail.close()
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    @property
+    def messages(self) -> int:
+        return self._done.count
+
+
+def _only_one(run_dir: Path) -> int:
+    """A lock that one scribe holds; the system lets go of it, however that dies. It is waited for a while."""
+    lock = os.open(run_dir, os.O_RDONLY | os.O_CLOEXEC)
+    for _ in range(_PATIENCE):
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        Event().wait(0.1)
+    os.close(lock)
+    raise RecordingError(f"the recorder of {run_dir} is still at work; try again in a moment")
+
+
+def copied(run_dir: Path, about: About, to: Path) -> About:
+    """What there is of the file by now in another place, where a scribe goes on with it. Raises RecordingError."""
+    Scribe(str(run_dir), about, remove=True).close()  # that it is ours
+    moved = replace(about, path=str(to))
+    done = _Done.of(json.loads((run_dir / DONE).read_text()))
+    try:
+        for number in range(1, done.number + 1):
+            shutil.copyfile(about.numbered(number), moved.numbered(number))
+    except OSError as error:
+        raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
+    done.inode = moved.numbered(done.number).stat().st_ino
+    (run_dir / DONE).write_text(done.as_json())
+    moved.leave(str(run_dir))
+    return moved
