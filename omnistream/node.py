@@ -95,6 +95,10 @@ class Node:
     blocking: ClassVar[bool] = False
     #: True: outputs depend on more than inputs, time and rng (a cloud model): a recording keeps them, and a replay plays them.
     external: ClassVar[bool] = False
+    #: Output fields whose floats differ in the last digits from one machine to another, as a model's may, each with the
+    #: difference that is still the same answer: they are left out of digests, and `replay --golden` compares them with it.
+    #: ``inexact = {"confidence": 1e-3}``. A node that hands such a value on declares it, too.
+    inexact: ClassVar[Mapping[str, float]] = {}
 
     #: True: the arrays of what `step` takes are torch tensors, on whatever device they are (`.to(device)` costs nothing on the
     #: right one). Others read the same memory: change nothing in place, for the process may end by it.

@@ -40,6 +40,8 @@ class CommandParser(Node):
     ```
     """
 
+    inexact = {"confidence": 2e-3}
+
     grammar: str = "commands.yaml"
     embedding: bool = True
     threshold: float = 0.8

@@ -84,6 +84,7 @@ class HandGesture(Node):
 
     # Inference takes 7-15 ms and lets other threads run; the hop costs 0.2 ms.
     blocking: ClassVar[bool] = True
+    inexact = {"confidence": 1e-3, "landmarks": 1e-3, "data": 1e-3}
 
     def __post_init__(self) -> None:
         for name in ("stop_frames", "smooth_frames"):

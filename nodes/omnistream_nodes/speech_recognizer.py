@@ -56,6 +56,7 @@ class SpeechRecognizer(Node):
     """
 
     blocking: ClassVar[bool] = True
+    inexact = {"confidence": 2e-3}
 
     grammar: str = "commands.yaml"
     activity: VoiceModelName = "silero"

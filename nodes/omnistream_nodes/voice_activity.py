@@ -41,6 +41,8 @@ class VoiceActivity(Node):
     ```
     """
 
+    inexact = {"data": 2e-3}
+
     model: VoiceModelName = "silero"
     threshold: float = 0.5
     min_speech_ms: int = 64

@@ -94,13 +94,18 @@ def crew_of(plan: Plan, engine: Engine, options: RunOptions, address: str | None
 
 
 async def conduct(
-    conductor: Conductor, console: Console, title: str, until: Sequence[str] = (), for_s: float | None = None
+    conductor: Conductor,
+    console: Console,
+    title: str,
+    until: Sequence[str] = (),
+    for_s: float | None = None,
+    table: bool = True,
 ) -> Outcome:
     """A whole run, with its live table; signals end it."""
     from omnistream.observe.table import LiveTable
 
-    with LiveTable(console, title) as table:
-        conductor.watch = table
+    with LiveTable(console, title) if table else contextlib.nullcontext() as watch:
+        conductor.watch = watch
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, *_endings()):
             loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)

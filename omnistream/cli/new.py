@@ -33,6 +33,9 @@ class {cls}(Node):
 
     Fields are the options of the graph file. Parameters of `step` are the inputs, what it returns is the output;
     None emits nothing. Nothing is opened before `open`.
+
+    What a model computes in floats may differ in its last digits on another machine. Such fields of the output are
+    declared, each with the difference that is still the same answer: inexact = {{"confidence": 1e-3}}
     """
 
     prefix: str = "#"

@@ -6,7 +6,7 @@ Nothing is settled, forced, dropped or skipped here; all of that was decided in 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from omnistream.clock import SystemClock, perf_ns
@@ -14,7 +14,7 @@ from omnistream.engine.rerun import Key, Rerun
 from omnistream.engine.seen import Watch
 from omnistream.engine.threads import keep_to
 from omnistream.errors import RecordingError
-from omnistream.graph.graph import Plan
+from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.message import INFINITY, Message
 from omnistream.observe.outcome import Outcome, combined_digest
 from omnistream.record.journal import Fired, Opened
@@ -52,6 +52,8 @@ class AsRecorded:
 
     It ends with what fired at `span[1]`, `left` then being the firings that come after; `pace` is how many times real time
     it goes at most from `span[0]` on. What comes before that is done at once: nodes need their state.
+    With `only` the rest of the graph is left out.
+
     Raises DifferenceError at the first difference from the run, and RecordingError where the recording has a hole.
     """
 
@@ -62,27 +64,31 @@ class AsRecorded:
         span: tuple[int, int] = (-INFINITY, INFINITY),
         pace: float | None = None,
         watch: Watch | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         self.plan, self.graph, self.evidence = plan, plan.graph, evidence
         self.span, self.pace, self.watch = span, pace, watch
         rows = evidence.rows()
-        strange = sorted(set(rows) - set(self.graph.nodes))
+        strange = sorted(set(rows) - set(self.graph.nodes)) if only is None else ()
         if strange:
             raise RecordingError(f"the recording is of another graph: it has a node '{strange[0]}', which this one has not")
         held = set(evidence.streams())
-        self._bringing: dict[str, Iterator[Message[Any]]] = {}
+        self.bringing: dict[str, Iterator[Message[Any]]] = {}
         self.nodes: dict[str, Rerun] = {}
         for name, info in self.graph.nodes.items():
             for stream in (f"{name}.{out}" for out in info.outputs):
                 if stream in held:
-                    self._bringing[stream] = evidence.messages(stream, self.graph.budget_ns)
-            if info.role != "source":
-                self.nodes[name] = Rerun(self, info, deque(rows.get(name, ())), evidence.threads.get(name, 1))
+                    self.bringing[stream] = evidence.messages(stream, self.graph.budget_ns)
+            if info.role != "source" and (only is None or name in only):
+                self.nodes[name] = self.rerun_of(info, deque(rows.get(name, ())), evidence.threads.get(name, 1))
         self._wanted = Counter(k for node in self.nodes.values() for k in node.wants())
         self._store: dict[Key, Message[Any]] = {}
         self.cut: dict[str, int] = {}
         self._threads = 0
         self.left = 0
+
+    def rerun_of(self, info: NodeInfo, rows: deque[Opened | Fired], threads: int) -> Rerun:
+        return Rerun(self, info, rows, threads)
 
     async def run(self) -> Outcome:
         """Fire every row, always the one with the least t of those whose messages are there."""
@@ -90,6 +96,8 @@ class AsRecorded:
         started = perf_ns()
         try:
             if not await self._fire_all():
+                if self.watch is not None and self.watch.over:
+                    outcome.stopped_by = "enough"
                 self.left = sum(len(node.rows) for node in self.nodes.values())
         finally:
             for node in self.nodes.values():
@@ -134,7 +142,7 @@ class AsRecorded:
     def find(self, key: Key) -> Message[Any] | None:
         """A message, if it is there by now."""
         found = self._store.get(key)
-        if found is None and (stream := self._bringing.get(key[0])) is not None:
+        if found is None and (stream := self.bringing.get(key[0])) is not None:
             for message in stream:
                 self.keep(message)
                 if (message.stream, message.epoch, message.seq) == key:

@@ -11,7 +11,7 @@ from typing import Any
 from omnistream.clock import Clock
 from omnistream.engine.options import RunOptions
 from omnistream.engine.threads import keep_to
-from omnistream.engine.worker import Worker, threads_of
+from omnistream.engine.worker import Recorder, Worker, threads_of
 from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost
@@ -50,12 +50,16 @@ class LocalCrew:
     def _make(self, name: str, options: RunOptions) -> Worker:
         post = PipePost(self.hub, name, options.incarnation)
         worker = Worker(self.plan, name, self.clock, options, post)
-        if options.record:
-            worker.recorder = PartRecorder(options.run_dir, name, options.incarnation)
+        worker.recorder = self.recorder_of(worker)
         worker.build()
         post.open(worker.exchange.receive)
         self.workers[name] = worker
         return worker
+
+    def recorder_of(self, worker: Worker) -> Recorder | None:
+        """What keeps a life of a worker while it goes on."""
+        options = worker.options
+        return PartRecorder(options.run_dir, worker.name, options.incarnation) if options.record else None
 
     async def call(self, worker: str, method: str, *args: Any) -> Any:
         if worker not in self.workers:

@@ -6,19 +6,28 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from omnistream.clock import SystemClock
+from omnistream.engine.as_recorded import AsRecorded
 from omnistream.engine.conductor import Conductor, Crew
 from omnistream.engine.options import RunOptions
-from omnistream.errors import GraphError, RecordingError
+from omnistream.engine.recorded_graph import sets_of
+from omnistream.engine.seen import Watch
+from omnistream.engine.watched import WatchedCrew
+from omnistream.errors import DifferenceError, GraphError, RecordingError
 from omnistream.graph.external import play_external, refuse_external
 from omnistream.graph.graph import Graph, NodeInfo, Plan
 from omnistream.graph.load import load_graph
+from omnistream.graph.plan import make_plan
 from omnistream.graph.units import show_duration
 from omnistream.message import PAYLOADS, SECOND
+from omnistream.observe.outcome import Outcome
+from omnistream.record.evidence import RunEvidence
 from omnistream.record.playable import Playable, open_recording
+from omnistream.record.reader import Recording
 
-__all__ = ["Part", "Prepared", "fresh_conductor", "fresh_options", "prepare"]
+__all__ = ["Again", "Part", "Prepared", "fresh_conductor", "fresh_options", "prepare", "watched_conductor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +112,36 @@ def fresh_conductor(plan: Plan, crew: Crew, options: RunOptions, pace: float | N
     """Leads a replay: as fast as it goes, or `pace` times real time."""
     clock = SystemClock(options.offset_ns)
     return Conductor(plan, crew, clock, fresh=True, start_ns=options.start_ns, pace=pace)
+
+
+def watched_conductor(prepared: Prepared, watch: Watch, pace: float | None = None) -> Conductor:
+    """Leads one in this process that is looked at."""
+    options = fresh_options(prepared)
+    crew = WatchedCrew(prepared.graph, SystemClock(options.offset_ns), options, watch)
+    conductor = fresh_conductor(crew.plan, crew, options, pace)
+    crew.enough = lambda: conductor.stop("enough")
+    return conductor
+
+
+@dataclass(slots=True)
+class Again:
+    """A live run to be had again as it was recorded: evidence, graph and plan."""
+
+    evidence: RunEvidence
+    plan: Plan
+    span: tuple[int, int]
+    start_ns: int
+
+    @classmethod
+    def of(cls, file: Recording, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None) -> Self:
+        """Raises RecordingError where the file is no evidence of a run."""
+        evidence = RunEvidence(file)
+        plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
+        return cls(evidence, plan, (part or Part()).span(file.start_ns, file.end_ns), file.start_ns)
+
+    def check(self, replay: AsRecorded, outcome: Outcome) -> bool:
+        """Whether the whole run was had again, equal to it. Raises DifferenceError where its digest is another."""
+        whole = not replay.cut and not replay.left and bool(self.evidence.digest)
+        if whole and outcome.digest != self.evidence.digest:
+            raise DifferenceError(f"the digest is {outcome.digest}, and the run's was {self.evidence.digest}")
+        return whole

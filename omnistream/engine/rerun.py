@@ -12,7 +12,7 @@ import numpy as np
 
 from omnistream.clock import SystemClock, perf_ns
 from omnistream.engine.seen import Seen, reads_of
-from omnistream.engine.sink import chained
+from omnistream.engine.sink import chained, inexact_of
 from omnistream.engine.step import Step, outputs_of
 from omnistream.errors import DifferenceError, OmniStreamError, RecordingError
 from omnistream.flow.cell import Cell, Firing, OutPort
@@ -44,6 +44,7 @@ class Rerun:
         self.firings = self.emitted = self.received = 0
         self.durations: list[int] = []
         self.chain = b""
+        self.inexact = inexact_of(replay.graph, info)
         self.outs: list[Message[Any]] = []
         self.node: Any = None
         self.external = False
@@ -129,7 +130,7 @@ class Rerun:
         if info.role == "sink":
             return
         node = info.make()
-        self.external = bool(getattr(node, "external", False))
+        self.external = self.external_of(node)
         if self.external:
             return
         self.node = node
@@ -149,6 +150,10 @@ class Rerun:
             what = f"{type(node).__name__} cannot be opened: {type(error).__name__}: {error}"
             raise RecordingError(f"nodes.{info.name}: {what}") from error
         self.replay.keep_to(self.threads, anew=True)
+
+    def external_of(self, node: Any) -> bool:
+        """Whether what it gave is played from the recording."""
+        return bool(getattr(node, "external", False))
 
     async def _step(self, row: Fired, firing: Firing) -> None:
         assert self.step is not None
@@ -199,7 +204,7 @@ class Rerun:
             if not 0 <= number < len(self.ports):
                 raise RecordingError(f"the recording is of another graph: '{self.info.name}' has no input {number}")
             firing.args[self.ports[number].config.name] = None
-        self.chain = chained(self.chain, firing)
+        self.chain = chained(self.chain, firing, self.inexact)
         self.emitted += sum(len(items) for port, items in firing.items if firing.args[port.config.name] is not None)
         if self.chain.hex() != row.chain:
             raise self._differs(row, "what it consumed is not what it consumed in the run")

@@ -11,8 +11,8 @@ from blake3 import blake3
 from omnistream.clock import perf_ns
 from omnistream.engine.hosted import Hosted
 from omnistream.flow.cell import Cell, Firing
-from omnistream.graph.graph import NodeInfo
-from omnistream.link.wire import buffers_of
+from omnistream.graph.graph import Graph, NodeInfo
+from omnistream.link.inexact import exact_buffers
 from omnistream.message import INFINITY
 from omnistream.node import Context
 from omnistream.observe.outcome import DIGEST_BYTES
@@ -20,7 +20,10 @@ from omnistream.observe.outcome import DIGEST_BYTES
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
 
-__all__ = ["SinkHost", "chained"]
+__all__ = ["Inexact", "SinkHost", "chained", "inexact_of"]
+
+#: By port and place in its ``from:``, the fields that a digest leaves out.
+Inexact = Mapping[tuple[str, int], frozenset[str]]
 
 
 class SinkHost(Hosted):
@@ -35,6 +38,7 @@ class SinkHost(Hosted):
         super().__init__(worker, info, cell, node, ctx)
         recorder = worker.recorder
         self.chain = recorder.chain(info.name) if recorder is not None else b""
+        self.inexact = inexact_of(worker.plan.graph, info)
         self.whole = not worker.options.incarnation or bool(recorder)
         self.handed = 0
         self.records: list[tuple[int, int, int, Mapping[str, int], str, str]] = []
@@ -109,7 +113,7 @@ class SinkHost(Hosted):
         """Take what a firing has into the digest and the journal, before any of it leaves. Raises PayloadError."""
         void = [i for i, port in enumerate(self.cell.ports) if firing.args[port.config.name] is None]
         if not fate:
-            self.chain = chained(self.chain, firing)
+            self.chain = chained(self.chain, firing, self.inexact)
         if self.worker.recorder is not None:
             self.worker.recorder.consumed(self.cell, firing, fate or "consumed", self.chain, void)
 
@@ -130,7 +134,17 @@ class SinkHost(Hosted):
         return super().stats() | {"out": self.handed, "digest": self.chain.hex(), "whole": self.whole}
 
 
-def chained(chain: bytes, firing: Firing) -> bytes:
+def inexact_of(graph: Graph, sink: NodeInfo) -> Inexact:
+    """The fields that are inexact of what a sink's ports read."""
+    return {
+        (port.config.name, place): fields
+        for port in sink.inputs
+        for place, stream in enumerate(port.streams)
+        if (fields := frozenset(graph.nodes[stream.rpartition(".")[0]].inexact))
+    }
+
+
+def chained(chain: bytes, firing: Firing, inexact: Inexact) -> bytes:
     """A sink's digest with one firing more: over port, stamp and canonical payload of what it consumes (rule 32)."""
     digest = blake3(chain)
     for port, items in firing.items:
@@ -138,7 +152,8 @@ def chained(chain: bytes, firing: Firing) -> bytes:
             continue
         for item in items:
             digest.update(port.config.name.encode() + item.message.stamp_ns.to_bytes(8, "big", signed=True))
-            for buffer in buffers_of(item.message.payload):
+            fields = inexact.get((port.config.name, item.edge.index), ())
+            for buffer in exact_buffers(item.message.payload, fields):
                 digest.update(buffer)
     return digest.digest(DIGEST_BYTES)
 

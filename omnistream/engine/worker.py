@@ -32,7 +32,7 @@ from omnistream.message import INFINITY, Message
 from omnistream.node import Context
 from omnistream.tensor import Carriage
 
-__all__ = ["Worker", "threads_of"]
+__all__ = ["Recorder", "Worker", "threads_of"]
 
 _TURN = 256
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.

@@ -41,6 +41,7 @@ class Described:
     inputs: dict[str, str]
     outputs: dict[str, str]
     options: tuple[OptionText, ...]
+    inexact: dict[str, float]
 
 
 def describe(use: str) -> Described:
@@ -64,6 +65,7 @@ def describe(use: str) -> Described:
         inputs={n: _input(p, spare=n in spare) for n, p in found.ports.inputs.items()},
         outputs={n: names_of(t) for n, t in found.ports.outputs.items()},
         options=options,
+        inexact=dict(found.inexact),
     )
 
 

@@ -49,6 +49,7 @@ class NodeInfo:
     folder: str = ""
     external: bool = False
     takes_tensors: bool = False
+    inexact: Mapping[str, float] = field(default_factory=dict)
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""

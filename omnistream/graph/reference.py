@@ -133,6 +133,8 @@ def _section(found: Described) -> list[str]:
     if found.example:
         out += ["```yaml", found.example.rstrip(), "```", ""]
     ports = [f"- in `{n}`: {t}" for n, t in found.inputs.items()] + [f"- out `{n}`: {t}" for n, t in found.outputs.items()]
+    if found.inexact:
+        ports.append(f"- inexact between machines: {', '.join(f'`{n}` ({t:g})' for n, t in found.inexact.items())}")
     out += [*ports, ""]
     if found.options:
         out += ["| option | type | default | |", "| --- | --- | --- | --- |"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from omnistream.errors import GraphError
+from omnistream.graph.inexact import inexact_of
 from omnistream.graph.suggest import did_you_mean
 from omnistream.node import Node, Ports, Sink, Source, ports_of
 
@@ -34,6 +36,7 @@ class Found:
     cls: type[Any]
     role: Role
     ports: Ports
+    inexact: Mapping[str, float]
 
 
 def installed() -> dict[str, tuple[EntryPoint, ...]]:
@@ -81,7 +84,7 @@ def find(use: str) -> Found:
         raise
     except Exception as error:  # a hint that Python itself cannot evaluate
         raise GraphError(f"the type hints of {cls.__name__} cannot be read: {_sentence(error)}") from error
-    return Found(use, target, cls, role, ports)
+    return Found(use, target, cls, role, ports, inexact_of(cls, ports))
 
 
 def _import(target: str) -> type[Any]:

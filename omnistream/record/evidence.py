@@ -57,6 +57,8 @@ class RunEvidence:
         except (KeyError, ValueError, TypeError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
         self.digest = self._files[-1].metadata.get(RUN, {}).get("digest", "")
+        #: The graph file as it was run.
+        self.graph = file.attachments.get("graph.yaml", b"").decode(errors="replace")
 
     def _check_whole(self, run: Any, until_ns: int | None) -> None:
         """That nothing is missing which a replay as recorded needs."""

@@ -1,0 +1,149 @@
+"""What `omnistream replay` does when it knows what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from omnistream.cli.as_recorded import replay_as_recorded, replay_only
+from omnistream.cli.conduct import Engine, Layout, conduct, crew_of, layout_of, undo_on_signals
+from omnistream.cli.screen import screen
+from omnistream.cli.step import Stepper, check_nodes, watch_all
+from omnistream.engine.outputs import GoldenWatch
+from omnistream.engine.replay import Again, Part, Prepared, fresh_conductor, fresh_options, prepare, watched_conductor
+from omnistream.engine.rundir import RunDir
+from omnistream.engine.seen import Watch
+from omnistream.errors import DifferenceError
+from omnistream.graph.graph import Graph
+from omnistream.graph.plan import make_plan
+from omnistream.observe.outcome import Outcome
+from omnistream.observe.summary import print_summary, summarize, write_summary
+from omnistream.record.compare import difference
+from omnistream.record.golden import About, Golden, read_golden, write_golden
+from omnistream.record.reader import Recording
+
+__all__ = ["Ask", "replay_all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """The command line, read."""
+
+    recording: str
+    graph: str
+    sets: Sequence[str]
+    engine: Engine
+    layout: Layout | None
+    summary: str | None
+    as_recorded: bool
+    only: str | None
+    from_ns: int | None
+    to_ns: int | None
+    pace: float | None
+    loop: int
+    step: bool
+    nodes: Sequence[str]
+    expect: str | None
+    golden: str | None
+    write_golden: str | None
+
+    @property
+    def kind(self) -> str:
+        return f"only {self.only}" if self.only else "as recorded" if self.as_recorded else "fresh"
+
+
+def replay_all(ask: Ask) -> None:
+    """Every turn, and the comparisons. Raises DifferenceError where one fails."""
+    part = Part(ask.from_ns, ask.to_ns)
+    golden = None if ask.golden is None else read_golden(ask.golden)
+    if not ask.as_recorded and ask.only is None:
+        found = prepare(ask.recording, ask.graph, ask.sets, part)
+        for notice in found.notices:
+            typer.echo(notice, err=True)
+        _turns(ask, golden, found.graph, found.start_ns, lambda watch: _fresh(ask, found, watch))
+        return
+    with Recording(ask.recording) as file:
+        again = Again.of(file, ask.graph, ask.sets, part)
+
+        def once(watch: Watch | None) -> Outcome:
+            if ask.only is not None:
+                return replay_only(again, ask.only, ask.pace, watch)
+            return replay_as_recorded(again, ask.summary, ask.pace, watch)
+
+        _turns(ask, golden, again.plan.graph, again.start_ns, once)
+
+
+def _turns(ask: Ask, golden: Golden | None, graph: Graph, start_ns: int, once: Callable[[Watch | None], Outcome]) -> None:
+    check_nodes(ask.nodes, graph.nodes)
+    console = screen()
+    first: str | None = None
+    turn = 0
+    while not ask.loop or turn < ask.loop:
+        turn += 1
+        if ask.loop != 1:
+            console.print(f"\nturn {turn}" + (f" of {ask.loop}" if ask.loop else ""), highlight=False)
+        watches: list[Watch] = []
+        if ask.step:
+            watches.append(Stepper(console, ask.nodes, graph.nodes, start_ns))
+        kept = GoldenWatch(graph, ask.only or "")
+        if golden is not None or ask.write_golden is not None:
+            watches.append(kept)
+        outcome = once(watch_all(watches))
+        if outcome.stopped_by != "drained":
+            return
+        if turn > 1:
+            if outcome.digest != first:
+                raise DifferenceError(f"turn {turn} has the digest {outcome.digest}, and the first had {first}")
+            continue
+        first = outcome.digest
+        kept.golden.about = About(graph.name, Path(ask.recording).name, ask.kind, ask.from_ns, ask.to_ns, outcome.digest or "")
+        _compare(ask, golden, kept, start_ns)
+
+
+def _compare(ask: Ask, golden: Golden | None, kept: GoldenWatch, start_ns: int) -> None:
+    """With the digest and the golden file that are expected; then this replay's own is kept."""
+    digest = kept.golden.about.digest
+    if ask.expect is not None and digest != ask.expect.strip().lower():
+        raise DifferenceError(f"the digest is {digest}, and {ask.expect} was expected")
+    if golden is not None:
+        found = difference(golden, kept.golden, kept.inexact, start_ns, str(ask.golden))
+        if found is not None:
+            raise DifferenceError(found)
+        count = sum(len(messages) for messages in golden.seen.values())
+        screen().print(f"  equal to {ask.golden}: {count} messages", highlight=False, soft_wrap=True)
+    if ask.write_golden is not None:
+        write_golden(ask.write_golden, kept.golden)
+        count = sum(len(messages) for messages in kept.golden.seen.values())
+        screen().print(f"  kept {count} messages in {ask.write_golden}", highlight=False, soft_wrap=True)
+
+
+def _fresh(ask: Ask, found: Prepared, watch: Watch | None) -> Outcome:
+    """One replay, with its table and summary."""
+    plan = make_plan(found.graph, layout_of(ask.engine, ask.layout).value)
+    console = screen()
+    for notice in plan.notices:
+        console.print(f"notice: {notice}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    undo_on_signals()
+    home = RunDir()
+    try:
+        if watch is not None:
+            conductor = watched_conductor(found, watch, ask.pace)
+        else:
+            options = fresh_options(found, home.path)
+            conductor = fresh_conductor(plan, crew_of(plan, ask.engine, options, None), options, ask.pace)
+        try:
+            title = f"replay of {found.graph.name} on {ask.engine.value}"
+            outcome = asyncio.run(conduct(conductor, console, title, table=not ask.step))
+        finally:
+            undo_on_signals()  # the event loop has taken its own away
+    finally:
+        home.remove()
+    summary = summarize(plan, ask.engine.value, outcome)
+    print_summary(summary, console)
+    if ask.summary is not None:
+        write_summary(summary, ask.summary)
+    return outcome

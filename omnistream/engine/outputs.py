@@ -1,0 +1,52 @@
+"""What a replay gives, kept while it goes on: for golden files and for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnistream.engine.seen import Seen
+from omnistream.graph.graph import Graph
+from omnistream.message import Message
+from omnistream.record.golden import Golden
+
+__all__ = ["GoldenWatch", "Kept"]
+
+
+class Kept:
+    """The messages that each sink consumed, by its port ("robot.action"), in order."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.over = False
+        self.seen: dict[str, list[Message[Any]]] = {
+            f"{info.name}.{port.config.name}": []
+            for info in graph.nodes.values()
+            if info.role == "sink"
+            for port in info.inputs
+        }
+
+    def fired(self, seen: Seen) -> None:
+        if seen.role == "sink" and seen.fate == "consumed":
+            for port, messages in seen.reads:
+                self.seen[f"{seen.node}.{port}"] += messages
+
+
+class GoldenWatch:
+    """The same as a golden file has it; with `only`, what that node gave."""
+
+    def __init__(self, graph: Graph, only: str = "") -> None:
+        self.over = False
+        self.golden = Golden()
+        self._only = only
+        self.inexact = {name: info.inexact for name, info in graph.nodes.items()}
+
+    def fired(self, seen: Seen) -> None:
+        if self._only:
+            for message in seen.outs if seen.node == self._only else ():
+                self._add(message.stream, message)
+        elif seen.role == "sink" and seen.fate == "consumed":
+            for port, messages in seen.reads:
+                for message in messages:
+                    self._add(f"{seen.node}.{port}", message)
+
+    def _add(self, where: str, message: Message[Any]) -> None:
+        self.golden.add(where, message, self.inexact.get(message.stream.rpartition(".")[0], {}))

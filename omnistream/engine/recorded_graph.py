@@ -1,0 +1,57 @@
+"""What a recording says of its graph: the overrides of the run, and a node as it was then, to compare with today's."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from omnistream.errors import GraphError, RecordingError
+from omnistream.graph.graph import Graph, NodeInfo
+from omnistream.graph.load import parse_graph
+from omnistream.graph.problems import Problems
+from omnistream.graph.tree import parse_tree
+
+__all__ = ["node_then", "sets_of"]
+
+_IMPORT = re.compile(r"\buse\W+[A-Za-z_][\w.]*:[A-Za-z_]")
+
+
+def sets_of(recorded: Sequence[str], given: Sequence[str]) -> list[str]:
+    """The overrides of the run and then those given now. Raises RecordingError where the run's name code to import."""
+    for text in recorded:
+        if _IMPORT.search(text) and text not in given:
+            raise RecordingError(
+                f"the run was started with --set '{text}'; a recording is not trusted to name code, so give that --set yourself"
+            )
+    return [*recorded, *given]
+
+
+def node_then(text: str, sets: Sequence[str], today: Graph, name: str) -> NodeInfo | None:
+    """The node `name` as the run had it, None if it is as it is `today`, or cannot be had any more.
+
+    A recording is somebody's file: it may name what is installed, and what today's graph names, and no other module.
+    Raises RecordingError where the node had other inputs.
+    """
+    known = {info.use for info in today.nodes.values()}
+    tree: Any = parse_tree(text, Problems("recording"), os.environ).value
+    nodes: Any = tree.get("nodes") if isinstance(tree, dict) else None
+    uses = [n.get("use") for n in nodes.values() if isinstance(n, dict)] if isinstance(nodes, dict) else []
+    if not uses or not all(isinstance(u, str) and (":" not in u or u in known) for u in uses):
+        return None
+    try:
+        then = parse_graph(text, today.file, sets).nodes.get(name)
+    except GraphError:
+        return None
+    here = today.nodes[name]
+    if then is None or (then.target, then.options) == (here.target, here.options):
+        return None
+    before, now = _inputs(then), _inputs(here)
+    if before != now:
+        raise RecordingError(f"--only {name}: in the run it read {before}, and here it reads {now}; give it the same inputs")
+    return then
+
+
+def _inputs(info: NodeInfo) -> str:
+    return "; ".join(f"{i.config.name} from {', '.join(i.streams)}" for i in info.inputs) or "nothing"
