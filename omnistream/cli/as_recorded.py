@@ -43,11 +43,12 @@ def replay_as_recorded(again: Again, summary_file: str | None, pace: float | Non
     return outcome
 
 
-def replay_only(again: Again, name: str, pace: float | None, watch: Watch | None) -> Outcome:
+def replay_only(again: Again, name: str, summary_file: str | None, pace: float | None, watch: Watch | None) -> Outcome:
     """One node on what the run gave it. Raises DifferenceError where any firing differs, after showing which."""
     from omnistream.engine.only import OnlyOne
     from omnistream.engine.recorded_graph import node_then
     from omnistream.errors import DifferenceError
+    from omnistream.observe.summary import write_summary
 
     console = screen()
     graph = again.plan.graph
@@ -58,6 +59,10 @@ def replay_only(again: Again, name: str, pace: float | None, watch: Watch | None
     except DifferenceError as error:
         raise DifferenceError(f"{error}; with --only, what stands before '{name}' must be as it was in the run") from None
     _show(console, replay, again.start_ns)
+    if summary_file is not None:
+        words = {"graph": graph.name, "engine": f"only {name}", "firings": replay.tried.firings, "basis": replay.basis}
+        apart = [{"t_ns": a.t, "firing": a.firing, "differences": list(a.lines)} for a in replay.apart]
+        write_summary(words | {"differ": apart}, summary_file)
     if replay.apart:
         count = replay.tried.firings
         raise DifferenceError(f"{len(replay.apart)} of {count} firings of '{name}' do not give what they gave in the run")

@@ -68,8 +68,8 @@ def replay(
         )
     if nodes and not step:
         raise GraphError("--node says what --step shows; add --step")
-    if only is not None and (expect is not None or summary is not None or as_recorded):
-        raise GraphError("--only replays one node, as recorded; leave --as-recorded, --expect and --summary out")
+    if only is not None and (expect is not None or as_recorded):
+        raise GraphError("--only replays one node, as recorded; leave --as-recorded and --expect out")
     looks = step or golden is not None or write_golden is not None
     if (looks or as_recorded or only is not None) and (engine is not Engine.local or layout is not None):
         which = "a replay that is looked at (--step, --golden, --write-golden)" if looks else "an as-recorded replay"

@@ -133,6 +133,7 @@ class _Tried(Rerun):
         ctx = self.ctx
         ctx.now, ctx.cause, ctx.deadline = firing.t, firing.cause, firing.deadline
         self._named = {out: deque(o for o in row.outs if o[0] == out) for out in self.info.outputs}
+        self.replay.keep_to(self.threads)
         started = perf_ns()
         failure = ""
         try:

@@ -34,23 +34,26 @@ def node_then(text: str, sets: Sequence[str], today: Graph, name: str) -> NodeIn
     A recording is somebody's file: it may name what is installed, and what today's graph names, and no other module.
     Raises RecordingError where the node had other inputs.
     """
-    known = {info.use for info in today.nodes.values()}
-    tree: Any = parse_tree(text, Problems("recording"), os.environ).value
-    nodes: Any = tree.get("nodes") if isinstance(tree, dict) else None
-    uses = [n.get("use") for n in nodes.values() if isinstance(n, dict)] if isinstance(nodes, dict) else []
-    if not uses or not all(isinstance(u, str) and (":" not in u or u in known) for u in uses):
+    known = {info.use for info in today.nodes.values()} | _uses(today.text)
+    if not all(":" not in use or use in known for use in _uses(text)):
         return None
     try:
         then = parse_graph(text, today.file, sets).nodes.get(name)
     except GraphError:
         return None
     here = today.nodes[name]
-    if then is None or (then.target, then.options) == (here.target, here.options):
+    if then is None:
         return None
     before, now = _inputs(then), _inputs(here)
     if before != now:
         raise RecordingError(f"--only {name}: in the run it read {before}, and here it reads {now}; give it the same inputs")
-    return then
+    return None if (then.target, then.options) == (here.target, here.options) else then
+
+
+def _uses(text: str) -> set[str]:
+    tree: Any = parse_tree(text, Problems("recording"), os.environ).value
+    nodes: Any = tree.get("nodes") if isinstance(tree, dict) else None
+    return {str(n.get("use")) for n in nodes.values() if isinstance(n, dict)} if isinstance(nodes, dict) else set()
 
 
 def _inputs(info: NodeInfo) -> str:

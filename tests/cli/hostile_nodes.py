@@ -132,3 +132,21 @@ class Knob(Source):
     async def run(self, ctx: Context) -> AsyncIterator[Event]:
         raise OSError("no knob")
         yield Event("never")
+
+
+#: The count that `Counts` does not say.
+SILENT = 0
+
+
+@dataclass(kw_only=True)
+class Counts(Node):
+    """Counts what it is given; from `slip` on it is one too far."""
+
+    slip: int = 0
+    n: int = field(default=0, init=False)
+
+    async def step(self, message: Event) -> Event | None:
+        self.n += 1
+        if self.n == SILENT:
+            return None
+        return Event("count", {"n": self.n + (1 if self.slip and self.n >= self.slip else 0)})
