@@ -32,7 +32,7 @@ BELOW: dict[str, set[str]] = {
     "link": {"errors", "message", "clock", "tensor", "node", "flow"},
     "observe": {"errors", "message", "clock", "node", "flow", "graph"},
     "graph": {"errors", "message", "clock", "node", "flow"},
-    "record": {"errors", "message", "clock", "node", "flow", "link", "observe", "graph"},
+    "record": {"errors", "message", "clock", "node", "tensor", "flow", "link", "observe", "graph"},
     "engine": {"errors", "message", "clock", "tensor", "node", "flow", "link", "observe", "graph", "record"},
     "cli": {"errors", "message", "clock", "node", "flow", "link", "observe", "graph", "record", "engine"},
     "client": {"errors", "message", "clock"},

@@ -29,6 +29,7 @@ from omnistream.observe.outcome import Outcome
 from omnistream.record.compare import fields_apart
 from omnistream.record.golden import plain_message
 from omnistream.record.journal import Fired, Opened
+from omnistream.tensor import hollow
 
 __all__ = ["Apart", "OnlyOne"]
 
@@ -149,7 +150,7 @@ class _Tried(Rerun):
         """What it emits bears the stamps of the run's, as far as there were as many (rule 9: stamps are the runtime's)."""
         assert self.cell is not None
         for out, payload, start in outputs_of(self.output, result) if result is not None else ():
-            pack(payload)
+            pack(hollow(payload))
             port = self.cell.outs[out]
             if self._named[out]:
                 _, port.seq, port.bound = self._named[out].popleft()

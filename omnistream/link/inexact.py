@@ -12,6 +12,7 @@ import numpy as np
 
 from omnistream.link.wire import buffers_of, pack
 from omnistream.message import Payload
+from omnistream.tensor import with_arrays
 
 __all__ = ["exact_buffers"]
 
@@ -20,6 +21,7 @@ def exact_buffers(payload: Payload, inexact: Collection[str]) -> list[Any]:
     """As `buffers_of`; of the fields named, shapes, names and whole numbers stay, and floats do not."""
     if not inexact:
         return buffers_of(payload)
+    payload = with_arrays(payload)
     (kind, values), arrays = pack(payload)
     left: set[int] = set()
     for i, name in enumerate(_names(type(payload))):

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from omnistream.message import INFINITY, SECOND, Message, Payload
 
 __all__ = ["at", "brief", "brief_message", "value_text"]
@@ -27,12 +25,12 @@ def brief(payload: Payload, start_ns: int = 0) -> str:
     fields: list[str] = []
     for field in dataclasses.fields(payload):
         value = getattr(payload, field.name)
-        if not isinstance(value, np.ndarray) and not _is_default(field, value):
+        if hasattr(value, "shape"):
+            fields.append(f"{field.name}={value_text(value)}")
+        elif not _is_default(field, value):
             is_time = field.name.endswith("_ns") and isinstance(value, int) and value >= start_ns > 0
             text = at(value, start_ns) if is_time else value_text(value)
             fields.append(f"{field.name.removesuffix('_ns') if is_time else field.name}={text}")
-        elif isinstance(value, np.ndarray):
-            fields.append(f"{field.name}={value_text(value)}")
     return f"{type(payload).__name__}({', '.join(fields)})"
 
 
@@ -43,7 +41,7 @@ def brief_message(message: Message[Any], start_ns: int = 0) -> str:
 
 def value_text(value: Any) -> str:
     """A field's value, cut where it is long."""
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "shape"):  # numpy's or torch's
         return f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, float):
         return f"{value:.6g}"

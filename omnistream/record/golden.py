@@ -20,6 +20,7 @@ import numpy as np
 from omnistream.errors import RecordingError
 from omnistream.link.wire import pack
 from omnistream.message import Message
+from omnistream.tensor import with_arrays
 
 __all__ = ["About", "Golden", "Plain", "plain_message", "read_golden", "write_golden"]
 
@@ -55,11 +56,12 @@ class Golden:
 
 def plain_message(message: Message[Any], inexact: Mapping[str, float]) -> Plain:
     """A message as a golden file has it."""
-    (kind, values), _ = pack(message.payload)
-    names = [f.name for f in dataclasses.fields(message.payload)]
+    payload = with_arrays(message.payload)
+    (kind, values), _ = pack(payload)
+    names = [f.name for f in dataclasses.fields(payload)]
     shown: dict[str, Any] = {}
     for name, value in zip(names, values, strict=True):
-        held = getattr(message.payload, name)
+        held = getattr(payload, name)
         shown[name] = _plain_array(held, whole=name in inexact) if isinstance(held, np.ndarray) else value
     return {
         "stream": message.stream,
