@@ -46,6 +46,10 @@ class Evidence(Protocol):
 
     def streams(self) -> Sequence[str]: ...
 
+    def taps(self) -> Sequence[str]:
+        """What nodes gave of themselves, recorded to be looked at; `messages` has it, too."""
+        ...
+
 
 class AsRecorded:
     """One replay. `run` returns the accounts; `cut` then says what the journal's end left undone, if anything.

@@ -62,7 +62,7 @@ class OnlyOne(AsRecorded):
             raise RecordingError(f"--only {name}: '{name}' is a {info.role}; name a node that has inputs and outputs")
         if name not in evidence.rows():
             raise RecordingError(f"--only {name}: the run had no node '{name}'; it had {', '.join(sorted(evidence.rows()))}")
-        self.name, self.then = name, then
+        self.name, self.then, self._taps = name, then, frozenset(evidence.taps())
         super().__init__(plan, evidence, span, pace, watch, upstream_of(plan.graph, name))
 
     def rerun_of(self, info: NodeInfo, rows: deque[Opened | Fired], threads: int) -> Rerun:
@@ -80,7 +80,7 @@ class OnlyOne(AsRecorded):
 
     def recorded(self, stream: str) -> bool:
         """Whether the recording holds what the run's node gave there."""
-        return stream in self.bringing
+        return stream in self.bringing or stream in self._taps
 
     @property
     def apart(self) -> Sequence[Apart]:

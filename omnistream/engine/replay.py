@@ -135,7 +135,8 @@ class Again:
     @classmethod
     def of(cls, file: Recording, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None) -> Self:
         """Raises RecordingError where the file is no evidence of a run."""
-        evidence = RunEvidence(file)
+        to = None if part is None or part.to_ns is None else file.start_ns + part.to_ns
+        evidence = RunEvidence(file, to)
         plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
         return cls(evidence, plan, (part or Part()).span(file.start_ns, file.end_ns), file.start_ns)
 

@@ -100,6 +100,10 @@ class RunEvidence:
         """Those that came from outside."""
         return list(dict.fromkeys(t for one in self._files for t in one.streams() if not one.is_tap(t)))
 
+    def taps(self) -> Sequence[str]:
+        """Those that nodes gave of themselves, recorded to be looked at."""
+        return list(dict.fromkeys(t for one in self._files for t in one.streams() if one.is_tap(t)))
+
     def messages(self, stream: str, budget_ns: int) -> Iterator[Message[Any]]:
         """What came from outside on a stream, as it was: in order; then what a killed source began again with."""
         for m in self._every(stream):
