@@ -31,8 +31,8 @@ _RESTARTS_PER_MINUTE = 10
 _STUCK_POLLS = 400
 #: How often a replay at a pace is let go on.
 _PACING_S = 0.005
-#: What a summary is made of: the newest so many outputs of each sink.
-_RECORDS = 20_000
+#: What is kept of a run for its summary and ledger: the newest so many outputs of each sink, and rows.
+_RECORDS, _ROWS = 5_000, 50_000
 
 
 class Crew(Protocol):
@@ -383,7 +383,7 @@ class Conductor:
         out.edges.update(snapshot["edges"])
         out.received.update(snapshot["received"])
         out.rows.extend(snapshot["ledger"])
-        del out.rows[:-50_000]
+        del out.rows[:-_ROWS]
         self.said.extend(snapshot.get("said", ()))
         self._worker_counts[worker, incarnation] = Counter(snapshot["counts"])
         for key, counts in snapshot["edges"].items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -41,7 +40,7 @@ class SinkHost(Hosted):
         self.inexact = inexact_of(worker.plan.graph, info)
         self.whole = not worker.options.incarnation or bool(recorder)
         self.handed = 0
-        self.records: list[tuple[int, int, int, Mapping[str, int], str, str]] = []
+        self.records: list[tuple[int, int, int, int, str, str]] = []
         self.holding = False
         self.refusing = False
 
@@ -128,7 +127,8 @@ class SinkHost(Hosted):
                 payload = message.payload
                 what = type(payload).__name__ + ":" + str(getattr(payload, "kind", ""))
                 text = str(getattr(payload, "text", ""))
-                self.records.append((now, message.stamp_ns, message.cause_ns, message.lineage, what, text))
+                newest = max(message.lineage.values(), default=0)
+                self.records.append((now, message.stamp_ns, message.cause_ns, newest, what, text))
 
     def stats(self) -> dict[str, Any]:
         return super().stats() | {"out": self.handed, "digest": self.chain.hex(), "whole": self.whole}

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -64,10 +64,10 @@ def _get(kind: type, place: Any) -> Any:
         raise PayloadError("an array has a place or dtype that it may not have")
     if not all(type(n) is int and 0 <= n < 1 << 31 for n in shape):
         raise PayloadError("an array has a shape that it may not have")
-    buffer = buffers[index]
+    buffer: Any = buffers[index]
     if isinstance(buffer, np.ndarray) and buffer.dtype == dtype and buffer.shape == tuple(shape):  # it has not gone yet
         return buffer
-    flat = memoryview(buffer).cast("B")
+    flat = memoryview(cast("Any", buffer)).cast("B")
     if math.prod(shape) * dtype.itemsize != flat.nbytes:
         raise PayloadError(f"a {text} array of shape {tuple(shape)} is not {flat.nbytes} bytes")
     array = np.frombuffer(flat, dtype).reshape(shape)

@@ -23,8 +23,10 @@ __all__ = ["SMALLEST", "Slot", "SlotPool", "size_class"]
 
 #: Arrays of fewer bytes go inline: a copy costs less than a slot.
 SMALLEST = 32 << 10
-#: A segment of small slots has about this size.
+#: A segment of small slots has about this size, and one of large slots as many as are in use at once: one that is written,
+#: one on its way, one that is read. A segment takes milliseconds to make, so only the first of a stream's frames waits for it.
 _SEGMENT = 4 << 20
+_AT_ONCE, _AT_ONCE_BYTES = 3, 64 << 20
 _LIMIT = 1 << 30
 #: This share of the shared memory is left to others, who may not survive its end.
 _LEFT = 0.25
@@ -152,7 +154,11 @@ class SlotPool:
         return slot
 
     def _grow(self, room: int) -> bool:
-        slots = max(1, min(segments.MOST_SLOTS, _SEGMENT // room))
+        """A new segment of slots of this size; a smaller one if there is not so much room."""
+        slots = max(_AT_ONCE if _AT_ONCE * room <= _AT_ONCE_BYTES else 1, min(segments.MOST_SLOTS, _SEGMENT // room))
+        return self._make(room, slots) or (slots > 1 and self._make(room, 1))
+
+    def _make(self, room: int, slots: int) -> bool:
         size = room * slots + segments.PAGE
         if self.nbytes + size > self._limit:
             self._trim(self.nbytes + size - self._limit)

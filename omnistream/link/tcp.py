@@ -1,7 +1,8 @@
 """Parts over ZeroMQ `tcp://`, between hosts. Only who holds the run's keys is heard; a connection that breaks loses nothing.
 
-A batch is numbered on its line and kept until the other end has said that it was read. When the connection comes again
-all that is kept goes again; what had been read already is known by its number, so nothing is read twice or out of order.
+A batch, or each piece of a large one, is numbered on its line and kept until the other end has said that it was read. When
+the connection comes again all that is kept goes again; what had been read already is known by its number, so nothing is read
+twice or out of order.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
 from omnistream.errors import LinkError
+from omnistream.link.pieces import Assembly, cut
 
 __all__ = ["LinkKeys", "TcpTransport", "Timing"]
 
 _log = logging.getLogger("omnistream.link")
-#: Before the parts of a batch: its line, and its number on it.
-_BATCH = struct.Struct("<8sQ")
+#: Before the frames of a message: its line, its number on it, and how it continues (pieces.py).
+_BATCH = struct.Struct("<8sQB")
 #: What a line is told: itself, how many of its batches were read, and whether those after them are to come again.
 _READ = struct.Struct("<8sQ?")
 _LARGEST = 1 << 30
@@ -34,6 +36,8 @@ _LARGEST = 1 << 30
 _WINDOW = 2 << 30
 _MOST_LINES = 4096
 _TURN = 64
+#: What the system may hold of a connection's bytes: heartbeats wait behind them, so a slow wire is one of half a megabit.
+_UNSENT = 256 << 10
 #: What was read is said after so long, so many batches, or so many bytes.
 _SAY_S, _SAY_BATCHES, _SAY_BYTES = 0.02, 64, 4 << 20
 
@@ -54,8 +58,8 @@ class LinkKeys:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How soon a silent connection is given up and made again. One that needs longer than `silence_s` for one message is
-    taken for silent."""
+    """How soon a silent connection is given up and made again. One that needs longer than `silence_s` for a piece of a
+    batch, or for what the system holds, is taken for silent."""
 
     beat_s: float = 1.0
     silence_s: float = 5.0
@@ -72,7 +76,7 @@ def _tune(socket: zmq.Socket[Any], timing: Timing, address: str) -> None:
     for option, value in (
         (zmq.LINGER, 0), (zmq.MAXMSGSIZE, _LARGEST), (zmq.HANDSHAKE_IVL, _ms(timing.silence_s)),
         (zmq.HEARTBEAT_IVL, _ms(timing.beat_s)), (zmq.HEARTBEAT_TIMEOUT, _ms(timing.silence_s)),
-        (zmq.HEARTBEAT_TTL, _ms(timing.silence_s)), (zmq.IPV6, int("[" in address)),
+        (zmq.HEARTBEAT_TTL, _ms(timing.silence_s)), (zmq.IPV6, int("[" in address)), (zmq.SNDBUF, _UNSENT),
     ):  # fmt: skip
         socket.setsockopt(option, value)
 
@@ -120,10 +124,10 @@ class TcpLine:
             self.close()
             self._transport.broken(f"{self._address} has not read {self._bytes >> 20} MiB that were sent to it")
             return
-        batch = [_BATCH.pack(self._id, self._next), *(p if isinstance(p, bytes) else bytes(p) for p in parts)]
-        self._kept.append(batch)
-        self._bytes += sum(sizes)
-        self._next += 1
+        for kind, frames in cut(parts):
+            self._kept.append([_BATCH.pack(self._id, self._next, kind), *frames])
+            self._bytes += sum(map(len, frames))
+            self._next += 1
         self._pump()
         if self._timer is None:
             self._wait()
@@ -205,9 +209,10 @@ class TcpLine:
 class _Read:
     """How far a line of a peer has been read, and what of that it has not been told."""
 
-    __slots__ = ("batches", "next", "size", "told_again")
+    __slots__ = ("assembly", "batches", "next", "size", "told_again")
 
     def __init__(self) -> None:
+        self.assembly = Assembly(_LARGEST)
         self.next = self.batches = self.size = 0
         self.told_again = -1
 
@@ -312,14 +317,14 @@ class TcpTransport:
         if len(frames) < 3 or len(frames[1].buffer) != _BATCH.size:
             self.garbage("a peer sent what is no batch")
             return
-        line, number = _BATCH.unpack(frames[1].buffer)
+        line, number, kind = _BATCH.unpack(frames[1].buffer)
         read = self._read.get(line)
         if read is None:
             read = self._read[line] = _Read()
             if len(self._read) > _MOST_LINES:
                 self._read.popitem(last=False)
         self._read.move_to_end(line)
-        parts = [f.buffer for f in frames[2:]]
+        found = [f.buffer for f in frames[2:]]
         if number > read.next and read.told_again != read.next:  # something was lost with a connection
             read.told_again = read.next
             self._say(line, again=True)
@@ -327,13 +332,21 @@ class TcpTransport:
         if fresh:
             read.next += 1
             read.batches += 1
-            read.size += sum(map(len, parts))
+            read.size += sum(map(len, found))
         self._due.add(line)
         if read.batches >= _SAY_BATCHES or read.size >= _SAY_BYTES:
             self._say(line)
         elif self._saying is None:
             self._saying = self._loop.call_later(_SAY_S, self._say_all)
-        if fresh:
+        if not fresh:
+            return
+        try:
+            parts = read.assembly.add(kind, found)
+        except ValueError as error:
+            read.assembly = Assembly(_LARGEST)
+            self.garbage(str(error))
+            return
+        if parts is not None:
             deliver(parts)
 
     def _say_all(self) -> None:

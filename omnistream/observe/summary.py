@@ -30,7 +30,7 @@ def summarize(plan: Plan, engine: str, outcome: Outcome, truth: Sequence[Mapping
     decided from samples of that utterance; end of speech included. `reaction_ms`: from the newest sample that a decision
     read to the transport. `window_fill_ms`: from a decision's cause to the stamp at which its windows let it fire.
     """
-    decided = [(r, max(r[3].values())) for records in outcome.records.values() for r in records if r[3]]
+    decided = [r for records in outcome.records.values() for r in records if r[3]]
     nodes = {
         name: {k: n.get(k) for k in ("in", "out", "step_ms", "queue_max")} | {"restarts": _restarts(plan, outcome, name)}
         for name, n in outcome.nodes.items()
@@ -40,8 +40,8 @@ def summarize(plan: Plan, engine: str, outcome: Outcome, truth: Sequence[Mapping
         "engine": engine,
         "duration_s": round(outcome.duration_s, 3),
         "command_to_action_ms": percentiles(_answers(truth, outcome.records)),
-        "reaction_ms": percentiles([r[0] - newest for r, newest in decided]),
-        "window_fill_ms": percentiles([r[1] - r[2] for r, _ in decided]),
+        "reaction_ms": percentiles([r[0] - r[3] for r in decided]),
+        "window_fill_ms": percentiles([r[1] - r[2] for r in decided]),
         "nodes": nodes,
         "ledger": dict(sorted(outcome.ledger.items())),
         "outputs": {n: s["out"] for n, s in outcome.nodes.items() if s["role"] == "sink"},
@@ -65,8 +65,7 @@ def _answers(truth: Sequence[Mapping[str, Any]], records: Mapping[str, Sequence[
     for said in truth:
         end, start = said["end_ns"], said["start_ns"]
         for i, record in enumerate(actions):
-            newest = max(record[3].values())
-            if i not in used and newest > start and end - _EARLY_NS < record[0] < end + _LATE_NS:
+            if i not in used and record[3] > start and end - _EARLY_NS < record[0] < end + _LATE_NS:
                 used.add(i)
                 found.append(record[0] - end)
                 break

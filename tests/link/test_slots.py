@@ -274,7 +274,7 @@ async def test_without_room_there_is_no_place_and_one_notice(home: Path) -> None
     pool = SlotPool(home, *LIFE, notices.append, limit=6 << 20)
     kept = [image(n, 1 << 20) for n in range(12)]
     places = [pool.place(a, n, "b") for n, a in enumerate(kept)]
-    assert [p is not None for p in places] == [True] * 4 + [False] * 8
+    assert [p is not None for p in places] == [True] * 5 + [False] * 7
     assert len(notices) == 1
     assert "1048576 bytes" in notices[0]
     pool.forget("b")

@@ -78,6 +78,7 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._port = port
         self.delay_s = 0.0
+        self.rate = 0  # bytes a second; what a wire holds is little then
         self.passing = asyncio.Event()
         self.passing.set()
         self.refusing = False
@@ -86,7 +87,10 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Relay:
-        self._server = await asyncio.start_server(self._met, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        if self.rate:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        self._server = await asyncio.start_server(self._met, sock=listener, limit=1 << 14)
         self.address = f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
@@ -115,6 +119,8 @@ class Relay:
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self.passing.wait()
+                if self.rate:
+                    await asyncio.sleep(len(data) / self.rate)
                 writer.write(data)
                 await writer.drain()
         self._end(writer)
@@ -187,7 +193,7 @@ async def test_nobody_without_the_keys_is_heard(make: Callable[..., End], kind: 
     with zmq.Context() as context:
         stranger = keyed(kind, context, b)
         for n in range(5):
-            stranger.send_multipart([struct.pack("<8sQ", b"stranger", n), *numbered(n)], zmq.NOBLOCK)
+            stranger.send_multipart([struct.pack("<8sQB", b"stranger", n, 0), *numbered(n)], zmq.NOBLOCK)
         await asyncio.sleep(0.4)
         a = make()
         a.transport.dial(b.transport.address).send(numbered(77))
@@ -289,12 +295,32 @@ async def test_the_last_batch_before_a_break_comes_with_the_new_connection(make:
     assert b.numbers() == [0, 1, 2, 3]
 
 
+async def test_a_batch_that_takes_longer_than_the_silence_crosses_a_slow_wire(
+    make: Callable[..., End], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be cut off and begun again for ever, if heartbeats waited behind it."""
+    monkeypatch.setattr("omnistream.link.tcp._UNSENT", 1 << 14)
+    monkeypatch.setattr("omnistream.link.pieces.PIECE", 1 << 15)
+    timing = Timing(beat_s=0.1, silence_s=0.6, again_s=0.01)
+    a, b = make(timing=timing), make(timing=timing)
+    relay = Relay(b.port)
+    relay.rate = 400_000
+    async with relay:
+        line = a.transport.dial(relay.address)
+        line.send(numbered(0, 1_000_000))
+        line.send(numbered(1))
+        await b.until(lambda: len(b.got) == 2, seconds=12)
+    assert relay.made == 1
+    assert b.numbers() == [0, 1]
+    assert b.got[0][1] == bytes(1_000_000)
+
+
 async def test_a_gap_is_asked_for_and_not_jumped(make: Callable[..., End]) -> None:
     b = make()
     with zmq.Context() as context:
         friend = keyed("friend", context, b)
         for n in (0, 1, 3, 4, 1):
-            friend.send_multipart([struct.pack("<8sQ", b"friendly", n), *numbered(n)])
+            friend.send_multipart([struct.pack("<8sQB", b"friendly", n, 0), *numbered(n)])
         said: list[tuple[Any, ...]] = []
         async with asyncio.timeout(5):
             while not said or not said[-1][2]:
@@ -303,7 +329,7 @@ async def test_a_gap_is_asked_for_and_not_jumped(make: Callable[..., End]) -> No
                 await asyncio.sleep(0.01)
         assert said[-1] == (b"friendly", 2, True)
         for n in (2, 3, 4):
-            friend.send_multipart([struct.pack("<8sQ", b"friendly", n), *numbered(n)])
+            friend.send_multipart([struct.pack("<8sQB", b"friendly", n, 0), *numbered(n)])
         await b.until(lambda: len(b.got) == 5)
         friend.close()
     assert b.numbers() == [0, 1, 2, 3, 4]
