@@ -37,6 +37,7 @@ BELOW: dict[str, set[str]] = {
     "cli": {"errors", "message", "clock", "node", "flow", "link", "observe", "graph", "record", "engine"},
     "client": {"errors", "message", "clock"},
     "testing": {"errors", "message", "clock", "node", "flow", "link", "observe", "graph", "record", "engine"},
+    "pytest_plugin": {"testing"},
     "": {"errors", "message", "node"},  # what `import omnistream` gives
 }
 #: Where omnistream reaches into the packages beside it. Nobody else may: their parts come by entry points and import paths.

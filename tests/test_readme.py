@@ -13,7 +13,9 @@ import pytest
 import typer
 
 from omnistream.cli.main import app
+from omnistream.message import MS, SECOND, Text
 from omnistream.node import ports_of
+from omnistream.record import RecordedMessage, RecordingWriter
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -106,6 +108,33 @@ def test_the_client_is_given_actions(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "velocity {'x_mps': 0.1}" in said
     assert said.splitlines()[-1].startswith("stop")
+
+
+def test_a_recording_is_a_test_in_three_lines(tmp_path: Path) -> None:
+    """The lines themselves: on a recording they pass, and fail when the graph has changed."""
+    with RecordingWriter(tmp_path / "tuesday.mcap", start_ns=SECOND) as out:
+        for i in range(1, 5):
+            out.write("typed.out", RecordedMessage(SECOND + i * 100 * MS, None, Text(f"word {i}")))
+    (tmp_path / "shout.py").write_text(fences("python")[0], encoding="utf-8")
+    graph = tmp_path / "robot.yaml"
+    graph.write_text(fences("yaml")[0], encoding="utf-8")
+    lines = fences("python")[2]
+    assert len([line for line in lines.splitlines() if line]) == 3
+    (tmp_path / "test_tuesday.py").write_text(lines, encoding="utf-8")
+    (keep,) = [words[1:] for words in commands() if "--write-golden" in words]
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run("omnistream.cli.main", *keep).returncode == 0
+    passed = run("pytest", "-q")
+    assert passed.returncode == 0, passed.stdout
+    graph.write_text(graph.read_text().replace("!!", "!?"))
+    failed = run("pytest", "-q")
+    assert failed.returncode == 1
+    assert "shown.message, message 1 at 0.100 s, is not as in tuesday.jsonl" in failed.stdout
+    assert re.search(r"text +'WORD 1!!' +'WORD 1!\?'", failed.stdout)
+    assert "led to by  typed.out up to 0.100 s" in failed.stdout
 
 
 def test_its_commands_exist() -> None:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
 from omnistream.cli.as_recorded import replay_as_recorded, replay_only
 from omnistream.cli.conduct import Engine, Layout, conduct, crew_of, layout_of, undo_on_signals
 from omnistream.cli.screen import screen
-from omnistream.cli.step import Stepper, check_nodes, watch_all
+from omnistream.cli.step import Stepper, check_nodes
 from omnistream.engine.outputs import GoldenWatch
 from omnistream.engine.replay import Again, Part, Prepared, fresh_conductor, fresh_options, prepare, watched_conductor
 from omnistream.engine.rundir import RunDir
-from omnistream.engine.seen import Watch
+from omnistream.engine.seen import Watch, watch_all
 from omnistream.errors import DifferenceError
 from omnistream.graph.graph import Graph
 from omnistream.graph.plan import make_plan
 from omnistream.observe.outcome import Outcome
 from omnistream.observe.summary import print_summary, summarize, write_summary
 from omnistream.record.compare import difference
-from omnistream.record.golden import About, Golden, read_golden, write_golden
+from omnistream.record.golden import Golden, read_golden, write_golden
 from omnistream.record.reader import Recording
 
 __all__ = ["Ask", "replay_all"]
@@ -64,7 +63,7 @@ def replay_all(ask: Ask) -> None:
         found = prepare(ask.recording, ask.graph, ask.sets, part)
         for notice in found.notices:
             typer.echo(notice, err=True)
-        _turns(ask, golden, found.graph, found.start_ns, lambda watch: _fresh(ask, found, watch))
+        _turns(ask, part, golden, found.graph, found.start_ns, lambda watch: _fresh(ask, found, watch))
         return
     with Recording(ask.recording) as file:
         again = Again.of(file, ask.graph, ask.sets, part)
@@ -74,10 +73,12 @@ def replay_all(ask: Ask) -> None:
                 return replay_only(again, ask.only, ask.summary, ask.pace, watch)
             return replay_as_recorded(again, ask.summary, ask.pace, watch)
 
-        _turns(ask, golden, again.plan.graph, again.start_ns, once)
+        _turns(ask, part, golden, again.plan.graph, again.start_ns, once)
 
 
-def _turns(ask: Ask, golden: Golden | None, graph: Graph, start_ns: int, once: Callable[[Watch | None], Outcome]) -> None:
+def _turns(
+    ask: Ask, part: Part, golden: Golden | None, graph: Graph, start_ns: int, once: Callable[[Watch | None], Outcome]
+) -> None:
     check_nodes(ask.nodes, graph.nodes)
     console = screen()
     first: str | None = None
@@ -92,7 +93,7 @@ def _turns(ask: Ask, golden: Golden | None, graph: Graph, start_ns: int, once: C
         kept = GoldenWatch(graph, ask.only or "")
         if golden is not None or ask.write_golden is not None:
             watches.append(kept)
-        outcome = once(watch_all(watches))
+        outcome = once(watch_all(watches) if watches else None)
         if outcome.stopped_by != "drained":
             return
         if turn > 1:
@@ -100,7 +101,7 @@ def _turns(ask: Ask, golden: Golden | None, graph: Graph, start_ns: int, once: C
                 raise DifferenceError(f"turn {turn} has the digest {outcome.digest}, and the first had {first}")
             continue
         first = outcome.digest
-        kept.golden.about = About(graph.name, Path(ask.recording).name, ask.kind, ask.from_ns, ask.to_ns, outcome.digest or "")
+        kept.about(ask.recording, ask.kind, part, outcome.digest or "")
         _compare(ask, golden, kept, start_ns)
 
 

@@ -15,10 +15,10 @@ from omnistream.observe.brief import at, brief_message
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from omnistream.engine.seen import Seen, Watch
+    from omnistream.engine.seen import Seen
     from omnistream.message import Message
 
-__all__ = ["Stepper", "check_nodes", "watch_all"]
+__all__ = ["Stepper", "check_nodes"]
 
 _HELP = (
     "Enter: the next firing; a node: its next firing; a time such as 3.5s: the first firing from then on; c: all that is left; "
@@ -33,27 +33,6 @@ def check_nodes(names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             raise GraphError(f"--node {name}: there is no node '{name}'{did_you_mean(name, known, 'the nodes:')}")
-
-
-class _All:
-    """Several who look on; it is over when it is for one of them."""
-
-    def __init__(self, watches: Sequence[Watch]) -> None:
-        self._watches = watches
-
-    @property
-    def over(self) -> bool:
-        return any(w.over for w in self._watches)
-
-    def fired(self, seen: Seen) -> None:
-        for watch in self._watches:
-            watch.fired(seen)
-
-
-def watch_all(watches: Sequence[Watch]) -> Watch | None:
-    """All of them as one."""
-    found: Any = _All(watches) if watches else None
-    return found
 
 
 class Stepper:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from omnistream.engine.replay import Part
 from omnistream.engine.seen import Seen
 from omnistream.graph.graph import Graph
 from omnistream.message import Message
-from omnistream.record.golden import Golden
+from omnistream.record.golden import About, Golden
 
 __all__ = ["GoldenWatch", "Kept"]
 
@@ -36,8 +38,13 @@ class GoldenWatch:
     def __init__(self, graph: Graph, only: str = "") -> None:
         self.over = False
         self.golden = Golden()
+        self._graph = graph.name
         self._only = only
         self.inexact = {name: info.inexact for name, info in graph.nodes.items()}
+
+    def about(self, recording: str | Path, kind: str, part: Part, digest: str) -> None:
+        """Say at the end what was replayed."""
+        self.golden.about = About(self._graph, Path(recording).name, kind, part.from_ns, part.to_ns, digest)
 
     def fired(self, seen: Seen) -> None:
         if self._only:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from omnistream.flow.cell import Firing
 from omnistream.message import Message
 
-__all__ = ["Seen", "Watch", "reads_of"]
+__all__ = ["Seen", "Watch", "reads_of", "watch_all"]
 
 
 @dataclass(slots=True)
@@ -34,6 +34,27 @@ class Watch(Protocol):
     over: bool
 
     def fired(self, seen: Seen) -> None: ...
+
+
+class _All:
+    """Several who look on; it is over when it is for one of them."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._watches = watches
+
+    @property
+    def over(self) -> bool:
+        return any(w.over for w in self._watches)
+
+    def fired(self, seen: Seen) -> None:
+        for watch in self._watches:
+            watch.fired(seen)
+
+
+def watch_all(watches: Sequence[Watch]) -> Watch:
+    """All of them as one."""
+    found: Any = _All(watches)
+    return found
 
 
 def reads_of(firing: Firing) -> list[tuple[str, list[Message[Any]]]]:

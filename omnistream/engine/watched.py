@@ -115,6 +115,10 @@ class _Onlooker:
         del sink
         return b""
 
+    def taps(self, stream: str) -> bool:
+        del stream
+        return False
+
     def close(self) -> None: ...
 
 
