@@ -1,16 +1,19 @@
-# make run | test | check | bench | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system
+# make run | test | test-gpu | check | bench | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system
 PYTHON ?= $(shell command -v python3 || echo python3)
 override options := $(if $(filter command line environment,$(origin PYTHON)),--python-given) $(if $(TORCH),--torch $(TORCH))
 setup = @command -v "$(PYTHON)" >/dev/null || { echo "setup: '$(PYTHON)' is not here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "setup: $(PYTHON) is too old; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
 	"$(PYTHON)" launch/setup.py $(options)
 
-.PHONY: run test check bench soak setup clean
+.PHONY: run test test-gpu check bench soak setup clean
 run: ; $(setup) --for run
 	@.venv/bin/python launch/demo.py
 
 test: ; $(setup) --for test
 	@.venv/bin/python -m pytest
+
+test-gpu: ; $(setup) --for test
+	@.venv/bin/python -m pytest -m gpu
 
 check: ; $(setup) --for test
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/pyright

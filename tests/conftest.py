@@ -15,6 +15,14 @@ import pytest
 _status: list[int] = []
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What needs a GPU is left out unless it is asked for by its marker: no machine that tests all else need have one."""
+    if "gpu" not in (config.getoption("markexpr") or ""):
+        left_out = [i for i in items if i.get_closest_marker("gpu")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [i for i in items if i not in left_out]
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
     _status.append(int(exitstatus))
 

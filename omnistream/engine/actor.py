@@ -76,6 +76,8 @@ class WorkerActor:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.threads import keep_to
         from omnistream.engine.worker import Worker, threads_of
+        from omnistream.link.cuda import cuda_sharing
+        from omnistream.link.loans import Loans
 
         threads = threads_of(plan, name, options)
         keep_to(threads)
@@ -100,6 +102,9 @@ class WorkerActor:
         except OmniStreamError as error:
             await worker.close()
             raise type(error)(str(error)) from None
+        sharing = cuda_sharing() if next(w.gpu for w in plan.workers if w.name == name) else None
+        if sharing is not None:
+            worker.exchange.loans = Loans(sharing, worker.exchange.say)
         keep_to(threads)  # what has been loaded meanwhile, too: torch takes the cores for its limit
         return self._post.address
 

@@ -1,7 +1,8 @@
 """The edges of a worker that lead to other workers: what crosses, what comes back, and how both go on after a restart.
 
 Everything for one peer goes through one ordered channel of its `Post`, in batches made at the end of a turn of the
-event loop. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit, "a" acknowledgement, "p" progress, "h" hello).
+event loop. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit, "a" acknowledgement, "p" progress, "h" hello,
+"x" a word of link/loans.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from omnistream.errors import PayloadError
 from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from omnistream.engine.hosted import Hosted
     from omnistream.engine.neighbour import Adapt
     from omnistream.engine.worker import Worker
+    from omnistream.link.loans import Loans
 
 __all__ = ["Exchange", "Post"]
 
@@ -40,15 +43,24 @@ class Post(Protocol):
 
 
 class RemoteLink:
-    """The way from an edge to its receiver on another worker. `adapt` makes arrays of tensors."""
+    """The way from an edge to its receiver on another worker.
 
-    def __init__(self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None) -> None:
+    `adapt` makes arrays of tensors; where `lends` is set and memory can be shown to the peer, they are lent instead.
+    """
+
+    def __init__(
+        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool = False
+    ) -> None:
+        self.lends = lends
+        if lends:
+            exchange.borrowers.add(peer)
         self.exchange, self.peer, self.number, self.wants_ack, self.adapt = exchange, peer, number, wants_ack, adapt
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
         del ack  # kept in Edge.unacked
         if self.adapt is not None:
-            message = self.adapt(message)
+            loans = self.exchange.loans if self.lends else None
+            message = (loans and loans.lend(self.peer, self.number, message)) or self.adapt(message)
         self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
 
     def bound(self, bound: int) -> None:
@@ -103,6 +115,8 @@ class Exchange:
         self.incarnations: dict[str, int] = {}
         self.greeted: set[str] = set()
         self.sent = self.received = 0
+        self.loans: Loans | None = None
+        self.borrowers: set[str] = set()
         self._outbox: dict[str, list[tuple[Any, ...]]] = {}
         self._credits: dict[tuple[str, int], int] = {}
         self._flushing = False
@@ -113,6 +127,10 @@ class Exchange:
     def put(self, peer: str, item: tuple[Any, ...]) -> None:
         self._outbox.setdefault(peer, []).append(item)
         self._schedule()
+
+    def say(self, peer: str, word: str, values: tuple[Any, ...]) -> None:
+        """A word of `loans`, in order with the messages."""
+        self.put(peer, ("x", word, values))
 
     def credit(self, peer: str, number: int, n: int) -> None:
         self._credits[peer, number] = self._credits.get((peer, number), 0) + n
@@ -167,6 +185,8 @@ class Exchange:
             said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay, ended)
             self.worker.wake(entry.hosted)
         self.put(peer, ("h", said))
+        if self.loans is not None and peer in self.borrowers:
+            self.loans.meet(peer)
         self.flush()
 
     def _uncredited(self, entry: Inbound) -> int:
@@ -182,6 +202,8 @@ class Exchange:
         self.greeted.discard(peer)
         if self.post is not None:
             self.post.disconnect(peer)
+        if self.loans is not None:
+            self.loans.forget(peer)
         for entry in self.inbound.values():
             if entry.peer == peer:
                 entry.edge.dead = True
@@ -218,31 +240,50 @@ class Exchange:
                 self._progress(item[1], item[2], item[3])
             elif kind == "h":
                 self._greeted(peer, item[1])
+            elif kind == "x" and self.loans is not None:
+                try:
+                    self.loans.hear(peer, item[1], item[2])
+                except PayloadError as error:
+                    self.worker.report(self.worker.name, "garbage", str(error))
 
     def _message(self, item: tuple[Any, ...], now: int) -> None:
         _, number, bound, wants_ack, message = item
         entry = self.inbound[number]
         edge = entry.edge
+        if self.loans is not None:
+            try:
+                message = self.loans.borrow(entry.peer, number, message)
+            except PayloadError as error:
+                self.worker.report(entry.hosted.name, "garbage", str(error))
+                self._pass_over(entry, message, bound, "garbage")
+                if wants_ack:
+                    self._acknowledger(entry, number, message)("error")
+                return
         ack: Ack | None = None
         if wants_ack:
             known = entry.seen.get(message.origin)
             ack = self._acknowledger(entry, number, message)
             if known is not None:
-                edge.received += 1
-                edge.next_seq = message.seq + 1
-                edge.fates["duplicate"] += 1
-                edge.told(bound)
-                edge.back.credit(1)  # type: ignore[union-attr]
+                self._pass_over(entry, message, bound, "duplicate")
                 if isinstance(known, str):
                     ack(known)
                 else:
                     known.append(ack)
-                self.worker.wake(entry.hosted)
                 return
             ack = self._remember(entry, message.origin, ack)
         if entry.adapt is not None:
             message = entry.adapt(message)
         entry.port.receive(edge, message, bound, ack, now)
+        self.worker.wake(entry.hosted)
+
+    def _pass_over(self, entry: Inbound, message: Message[Any], bound: int, fate: str) -> None:
+        """A message that its port is not to see."""
+        edge = entry.edge
+        edge.received += 1
+        edge.next_seq = message.seq + 1
+        edge.fates[fate] += 1
+        edge.told(bound)
+        edge.back.credit(1)  # type: ignore[union-attr]
         self.worker.wake(entry.hosted)
 
     def _acknowledger(self, entry: Inbound, number: int, message: Message[Any]) -> Ack:

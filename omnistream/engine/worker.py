@@ -170,12 +170,14 @@ class Worker:
                 in_edge.back = LocalBack(edge, owner)  # type: ignore[possibly-undefined]
             else:
                 peer = hosts[wire.target]
+                gpus = [w.gpu for w in self.plan.workers if w.name in (self.name, peer)]
+                lends = self.plan.graph.nodes[wire.target].takes_tensors and all(gpus)
                 edge.remote, edge.ready = True, False
                 if isinstance(owner, SourceHost):
                     owner.remote = True
                 else:
                     owner.remote.add(wire.output)
-                edge.link = RemoteLink(self.exchange, peer, wire.number, not wire.config.queue.droppable, arrays)
+                edge.link = RemoteLink(self.exchange, peer, wire.number, not wire.config.queue.droppable, arrays, lends)
                 entry = self.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
                 edge.beyond = lambda: entry.beyond
         elif there:

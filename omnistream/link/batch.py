@@ -82,6 +82,13 @@ class _Hello(_Item, tag="h"):
     said: dict[int, _Said]
 
 
+class _Loan(_Item, tag="x"):
+    """A word of `loans.py`."""
+
+    word: str
+    values: Raw
+
+
 class _Word(Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """What posts tell each other of shared memory."""
 
@@ -118,7 +125,7 @@ class Header(Struct, array_like=True, forbid_unknown_fields=True):
     sender: str
     incarnation: int
     receiver: int
-    items: list[_Message | _Bound | _Need | _Credit | _Acknowledged | _Progress | _Hello]
+    items: list[_Message | _Bound | _Need | _Credit | _Acknowledged | _Progress | _Hello | _Loan]
     places: list[_Spot | None] | None = None
     told: list[_Free | _Look | _Seen | _Blind] = []
 
@@ -201,9 +208,18 @@ def read_items(header: Header, parts: Sequence[Any], view: Callable[[Any], np.nd
                 item.lineage, payload, item.start_ns,
             )  # fmt: skip
             items.append(("m", item.edge, item.bound, item.wants_ack, message))
+        elif type(item) is _Loan:
+            items.append(("x", item.word, _values(item.values)))
         else:
             items.append((item.__struct_config__.tag, *astuple(item)))
     return items
+
+
+def _values(data: Any) -> tuple[Any, ...]:
+    values = loads(bytes(data))
+    if not isinstance(values, tuple):
+        raise PayloadError("a word of a loan has a list of values")
+    return values
 
 
 def _origin(data: Any) -> tuple[Any, ...]:

@@ -36,6 +36,7 @@ class Encode(Node):
     """Rows of features as a tensor; `kind` is what it makes of them."""
 
     kind: str = "float32"
+    device: str = "cpu"
     takes_tensors: ClassVar[bool] = True
 
     async def open(self, ctx: Context) -> None:
@@ -46,7 +47,7 @@ class Encode(Node):
     async def step(self, frame: VideoFrame) -> Features:
         assert isinstance(frame.image, self.torch.Tensor)
         rows: Any = frame.image.to(self.torch.float32).reshape(-1, 170) / 255
-        data = rows.numpy() if self.kind == "array" else rows.to(getattr(self.torch, self.kind))
+        data = rows.numpy() if self.kind == "array" else rows.to(self.device, getattr(self.torch, self.kind))
         GIVEN.append(data)
         return Features(data)
 

@@ -82,3 +82,17 @@ async def test_on_ray_too(tmp_path: Path) -> None:
     assert outcome.nodes["k"]["in"] == 18
     assert not outcome.ledger
     assert outcome.digest == (await run_fresh(planned("one"))).digest
+
+
+@pytest.mark.gpu
+@pytest.mark.ray
+async def test_on_gpus_of_two_workers_on_ray() -> None:
+    from test_ray import on_ray
+
+    folder = Path(tensor_nodes.__file__).parent
+    sets = ["nodes.e.with.device=cuda", "nodes.e.on=e", "nodes.h.on=h"]
+    sets += [f"workers.{w}={{gpu: 0.4, gpu_required: true}}" for w in "eh"]
+    plan = make_plan(parse_graph(TEXT, str(folder / "tensors.yaml"), sets=sets), "planned")
+    outcome = await on_ray(plan, fresh=True)
+    assert not outcome.ledger
+    assert outcome.digest == (await run_fresh(planned("one"))).digest
