@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import atexit
 import json
 import logging
 import mmap
@@ -18,8 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,52 +27,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
 import numpy as np  # noqa: E402
+from bench_parts import SIZES, answer, array_of, at_50_hz, now, payload_of, quantiles, receiver  # noqa: E402
+from bench_posts import posts  # noqa: E402
 
 from omnistream.message import Features, Message, Text, VideoFrame  # noqa: E402
 from omnistream.node import Context, Node, Source  # noqa: E402
-
-SIZES: dict[str, tuple[int, ...]] = {"64 B": (64,), "640x480x3": (480, 640, 3), "1920x1080x3": (1080, 1920, 3)}
-PERIOD_S = 0.02
-_now = time.perf_counter_ns
-
-
-def array_of(name: str) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, SIZES[name], np.uint8)
-
-
-def payload_of(name: str, array: np.ndarray) -> Any:
-    return Features(array.view(np.float32).reshape(4, 4)) if name == "64 B" else VideoFrame(array)
-
-
-def quantiles(values: list[float]) -> tuple[float, float]:
-    """p50 and p99 in microseconds, without the first five, of nanoseconds."""
-    found = sorted(values[5:])
-    return found[len(found) // 2] / 1000, found[int(len(found) * 0.99)] / 1000
-
-
-async def at_50_hz(count: int, send: Callable[[int], None]) -> None:
-    when = time.perf_counter()
-    for i in range(count):
-        when += PERIOD_S
-        await asyncio.sleep(max(0.0, when - time.perf_counter()))
-        send(i)
-
-
-# -- two processes: a receiver is started with the same arguments and "receive" ----------------------
-
-
-def receiver(part: str, folder: str, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, "--part", part, "--receive", folder, "--count", str(count)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    atexit.register(process.kill)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
-
-
-def answer(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout is not None
-    return json.loads(process.stdout.readline())
 
 
 def mapped(folder: str, size: int) -> mmap.mmap:
@@ -90,7 +47,7 @@ async def floor_send(folder: str, count: int) -> dict[str, Any]:
     slots = 4
     size = max(int(np.prod(s)) for s in SIZES.values())
     memory = mapped(folder, size * slots)
-    process = receiver("floor", folder, count)
+    process = receiver(__file__, "--part", "floor", "--receive", folder, "--count", str(count))
     out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     out.connect(f"{folder}/floor")
     found: dict[str, Any] = {}
@@ -98,7 +55,7 @@ async def floor_send(folder: str, count: int) -> dict[str, Any]:
         array = array_of(name).reshape(-1)
 
         def send(i: int, array: np.ndarray = array) -> None:
-            began = _now()
+            began = now()
             np.copyto(np.frombuffer(memory, np.uint8, array.size, i % slots * size), array)
             out.send(struct.pack("<qqq", began, i % slots * size, array.size))
 
@@ -119,117 +76,13 @@ async def floor_receive(folder: str, count: int) -> None:
     def ready() -> None:
         began, at, size = struct.unpack("<qqq", inbox.recv(64))
         array = np.frombuffer(memory, np.uint8, size, at)
-        took.append(_now() - began)
+        took.append(now() - began)
         del array
         if len(took) == count:
             print(json.dumps(quantiles(took)), flush=True)
             took.clear()
 
     asyncio.get_running_loop().add_reader(inbox, ready)
-    print("ready", flush=True)
-    await asyncio.Event().wait()
-
-
-def message_of(seq: int, payload: Any) -> Message[Any]:
-    return Message("a.out", 0, seq, ("a.out", 0, seq), _now(), 5, 205, {"a.out": 5}, payload)
-
-
-async def posts_send(folder: str, count: int) -> dict[str, Any]:
-    """Two posts as workers have them, and what they carry when they are full."""
-    from omnistream.link.unix import UnixPost
-
-    credit = 0
-    news = asyncio.Event()
-
-    def receive(_: str, items: list[tuple[Any, ...]]) -> None:
-        nonlocal credit
-        credit += sum(i[2] for i in items if i[0] == "c")
-        news.set()
-
-    post = UnixPost(folder, "a", 0)
-    post.open(receive, print)
-    process = receiver("posts", folder, count)
-    post.connect("b", 0, f"unix://{folder}/b.0.sock")
-    await asyncio.sleep(0.3)
-    found: dict[str, Any] = {}
-    for name in SIZES:
-        array = array_of(name)
-        await at_50_hz(count, lambda i, n=name, a=array: post.send("b", [("m", 1, 2, False, message_of(i, payload_of(n, a)))]))
-        post.send("b", [("n", 0, 0)])
-        found[name] = await asyncio.to_thread(answer, process)
-
-    async def full(number: int, batch: int, window: int, make: Callable[[int], Message[Any]]) -> float:
-        """Messages a second, `window` under way at the most."""
-        nonlocal credit
-        credit, began = window, time.perf_counter()
-        sent = 0
-        while sent < number or credit < window:
-            if sent < number and credit >= batch:
-                credit -= batch
-                post.send("b", [("m", 1, 2, False, make(sent + i)) for i in range(batch)])
-                sent += batch
-                await asyncio.sleep(0)
-            else:
-                news.clear()
-                await news.wait()
-        took = time.perf_counter() - began
-        post.send("b", [("n", 0, 1)])
-        heard = await asyncio.to_thread(answer, process)
-        assert heard == [number, True], heard
-        return number / took
-
-    text = Text("go forward ten meters, then turn to the left, then wave your hand")
-    found["64 B messages/s"] = await full(64_000, 64, 1024, lambda i: message_of(i, text))
-    frames = [message_of(n, VideoFrame(array_of("1920x1080x3"))) for n in range(4)]
-    found["1080p descriptors/s"] = await full(6_000, 1, 16, lambda i: _again(frames[i % 4], i))
-    array = array_of("1920x1080x3")
-    found["1080p written GB/s"] = await full(300, 1, 4, lambda i: message_of(i, VideoFrame(array))) * array.nbytes / 1e9
-    target = np.zeros_like(array)
-    began = time.perf_counter()
-    for _ in range(200):
-        np.copyto(target, array)
-    found["memcpy GB/s"] = 200 * array.nbytes / 1e9 / (time.perf_counter() - began)
-    process.kill()
-    process.wait()
-    await post.close()
-    return found
-
-
-def _again(message: Message[Any], seq: int) -> Message[Any]:
-    """The same message, which lies in its slot already."""
-    del seq
-    return message
-
-
-async def posts_receive(folder: str, count: int) -> None:
-    from omnistream.link.unix import UnixPost
-
-    took: list[float] = []
-    seqs: list[int] = []
-    del count
-
-    def receive(_: str, items: list[tuple[Any, ...]]) -> None:
-        n = 0
-        for item in items:
-            if item[0] == "m":
-                took.append(_now() - item[4].stamp_ns)
-                seqs.append(item[4].seq)
-                n += 1
-            elif item[2] == 0:
-                print(json.dumps(quantiles(took)), flush=True)
-                took.clear()
-                seqs.clear()
-            else:
-                right = seqs == list(range(len(seqs))) or set(seqs) == {0, 1, 2, 3}
-                print(json.dumps([len(seqs), right]), flush=True)
-                took.clear()
-                seqs.clear()
-        if n:
-            post.send("a", [("c", 1, n, {})])
-
-    post = UnixPost(folder, "b", 0)
-    post.open(receive, print)
-    post.connect("a", 0, f"unix://{folder}/a.0.sock")
     print("ready", flush=True)
     await asyncio.Event().wait()
 
@@ -327,7 +180,7 @@ def ray_actors(folder: str, count: int) -> dict[str, Any]:
             self.took: list[float] = []
 
         async def take(self, began: int, array: np.ndarray) -> None:
-            self.took.append(_now() - began)
+            self.took.append(now() - began)
             del array
 
         async def result(self) -> tuple[float, float]:
@@ -340,7 +193,7 @@ def ray_actors(folder: str, count: int) -> dict[str, Any]:
 
         async def give(self, name: str, count: int) -> tuple[float, float]:
             array = array_of(name)
-            await at_50_hz(count, lambda _: self.taker.take.remote(_now(), array))
+            await at_50_hz(count, lambda _: self.taker.take.remote(now(), array))
             return await self.taker.result.remote()
 
     try:
@@ -353,6 +206,7 @@ def ray_actors(folder: str, count: int) -> dict[str, Any]:
 
 PARTS: dict[str, str] = {
     "floor": "bare memory and wake", "posts": "two posts", "workers": "two workers on Ray", "ray": "a Ray actor call",
+    "tcp": "two posts by TCP, CURVE",
 }  # fmt: skip
 
 
@@ -360,11 +214,12 @@ def part(name: str, count: int) -> dict[str, Any]:
     """One part, in this process."""
     from omnistream.engine.rundir import RunDir
 
-    if name in ("floor", "posts"):
+    if name in ("floor", "posts", "tcp"):
         home = RunDir()
         try:
-            memory = home.memory or home.path
-            return asyncio.run(posts_send(home.path, count) if name == "posts" else floor_send(memory, count))
+            if name == "floor":
+                return asyncio.run(floor_send(home.memory or home.path, count))
+            return posts("unix" if name == "posts" else "tcp", home.path, count)
         finally:
             home.remove()
     with tempfile.TemporaryDirectory() as folder:
@@ -388,11 +243,11 @@ def main() -> None:
     parser.add_argument("--receive", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.receive:
-        asyncio.run((floor_receive if options.part == "floor" else posts_receive)(options.receive, options.count))
+        asyncio.run(floor_receive(options.receive, options.count))
     elif options.part:
         print(json.dumps(part(options.part, options.count)))
     else:
-        report([p for p in PARTS if not options.no_ray or p in ("floor", "posts")], options.rounds, options.count)
+        report([p for p in PARTS if not options.no_ray or p in ("floor", "posts", "tcp")], options.rounds, options.count)
 
 
 def report(parts: list[str], rounds: int, count: int) -> None:
@@ -409,9 +264,9 @@ def report(parts: list[str], rounds: int, count: int) -> None:
         median[p] = {n: tuple(statistics.median(r[n][i] for r in found[p]) for i in (0, 1)) for n in SIZES}  # type: ignore[misc]
         print(f"{PARTS[p]:24s}" + "".join(f"{f'{a:.0f} / {b:.0f}':>18s}" for a, b in median[p].values()))
     print()
-    for p in parts[1:3]:
+    for p in ("posts", "workers"):
         for base in ("floor", "ray"):
-            if base in parts:
+            if base in parts and p in parts:
                 ratios = [(median[p][n][0] / median[base][n][0], median[p][n][1] / median[base][n][1]) for n in SIZES]
                 print(f"{p + ' / ' + base:24s}" + "".join(f"{f'{a:.2f} / {b:.2f}':>18s}" for a, b in ratios))
     print()
