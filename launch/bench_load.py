@@ -1,4 +1,4 @@
-"""What workers cost that have little to do, and what a second to an eighth reader of the same large frame costs.
+"""What idle workers cost, what a second to an eighth reader of a large frame costs, and how old frames get under overload.
 
 python launch/bench_load.py [--rounds N]
 """
@@ -130,6 +130,20 @@ def last_reader_ms(readers: int) -> float:
     return statistics.median(last.values()) / 1e6
 
 
+def ages(overload: float) -> list[float]:
+    """How old frames are when the step of a node of 40 ms begins, in those 40 ms, at so many times what it can take."""
+    period_ms = 40
+    with tempfile.TemporaryDirectory() as folder:
+        text = (
+            f'graph: overload\nnodes:\n  camera: {{use: "bench_nodes:Patterns", with: {{shape: [480, 640, 3], '
+            f"rate_hz: {overload * 1000 / period_ms}}}, on: a}}\n"
+            f'  slow: {{use: "bench_nodes:Slow", with: {{step_ms: {period_ms}, path: {folder}/ages}}, on: b,\n'
+            f"    inputs: {{item: {{from: camera, queue: newest}}}}}}\n"
+        )
+        asyncio.run(run(text))
+        return [age / 1e6 / period_ms for age in json.loads(Path(folder, "ages").read_text())[5:]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -150,6 +164,11 @@ def main() -> None:
         print(f"{name:44s} {statistics.median(values):8.2f}   ({min(values):.2f} to {max(values):.2f})")
     one, eight = (statistics.median(found[n]) for n in ("1080p to one reader, ms", "1080p to the last of eight, ms"))
     print(f"{'eight readers / one':44s} {eight / one:8.2f} x")
+    print("\nage of a frame when a step of 40 ms begins, in steps (p50, p99, max):")
+    for overload in (1.5, 4, 10):
+        found_ages = sorted(ages(overload))
+        p50, p99 = found_ages[len(found_ages) // 2], found_ages[int(len(found_ages) * 0.99)]
+        print(f"  {overload:g} times what it can take {p50:8.2f} {p99:8.2f} {found_ages[-1]:8.2f}   (n={len(found_ages)})")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from omnistream.message import SECOND, AudioChunk, Text, VideoFrame
-from omnistream.node import Context, Emit, Sink, Source
+from omnistream.message import SECOND, AudioChunk, Message, Text, VideoFrame
+from omnistream.node import Context, Emit, Node, Sink, Source
 
 
 @dataclass(kw_only=True)
@@ -49,6 +53,26 @@ class Patterns(Source):
             image = ctx.alloc(tuple(self.shape), np.uint8)
             image[:] = i % 251
             yield VideoFrame(image)
+
+
+@dataclass(kw_only=True)
+class Slow(Node):
+    """Takes `step_ms` for each image, and writes down how old it was when its step began."""
+
+    step_ms: float
+    path: str
+    blocking: ClassVar[bool] = True
+
+    async def open(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.ages_ns: list[int] = []
+
+    async def step(self, item: Message[VideoFrame]) -> Text | None:
+        self.ages_ns.append(self.ctx.clock.now() - item.stamp_ns)
+        time.sleep(self.step_ms / 1000)  # noqa: ASYNC251  it blocks, in a thread of its own
+
+    async def close(self) -> None:
+        Path(self.path).write_text(json.dumps(self.ages_ns))  # noqa: ASYNC240
 
 
 @dataclass(kw_only=True)
