@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import json
+import platform
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from omnistream.graph.graph import Graph
+    from omnistream.graph.keep import Keep
     from omnistream.observe.outcome import Outcome
     from omnistream.record.scribe import Made
 
@@ -62,19 +66,31 @@ def run(
     from omnistream.graph.units import parse_duration
 
     found = load_graph(graph, sets or (), sources or ())
-    found = find_streams(found, record)
+    keep = _keep(found, record)
+    found = find_streams(found, keep and keep.path)
     try:
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
+    _execute(found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address)
+
+
+def _keep(graph: Graph, record: str | None) -> Keep | None:
+    """What is to be recorded: as the graph says, in the file that the command line names, if it does."""
+    from omnistream.graph.keep import Keep
+
+    keep = graph.record or Keep()
     if record is not None:
-        check_output("--record", record)
-    _execute(found, engine, layout, summary, for_s=for_s, record=record, armed=arm, address=address)
+        keep = dataclasses.replace(keep, path=record)
+    if not keep.path:
+        return None
+    check_output("--record" if record is not None else "record.path", keep.path)
+    return keep
 
 
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
-    for_s: float | None = None, record: str | None = None, armed: bool = False, address: str | None = None,
+    for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -86,7 +102,7 @@ def _execute(
     check_summary(summary_file)
     plan = make_plan(graph, layout_of(engine, layout).value, host_of(engine, address))
     console = screen()
-    notices = [*plan.notices, *(external_notices(graph) if record is not None else ())]
+    notices = [*plan.notices, *(external_notices(graph) if keep is not None else ())]
     if engine is Engine.local:  # the engine on Ray knows whether there is a cluster, and says so itself
         notices += label_notices(graph)
     for notice in notices:
@@ -96,13 +112,15 @@ def _execute(
     home, recorder, made = RunDir(), None, None
     try:
         options = RunOptions(
-            start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=record is not None
-        )
-        if record is not None:
+            start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
+            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0,
+        )  # fmt: skip
+        if keep is not None:
             from omnistream.record.about import About
             from omnistream.record.recorder import Recorder
 
-            recorder = Recorder(home.path, About.of(graph, record, options.seed, plan.threads()))
+            about = About.of(graph, keep.path, options.seed, plan.threads(), keep, _versions())
+            recorder = Recorder(home.path, about)
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
@@ -121,6 +139,19 @@ def _execute(
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+
+
+def _versions() -> dict[str, str]:
+    """What the run was made with: packages, and each model's sha256."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from omnistream_models.store import model_digests
+
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("omnistream", "numpy", "av", "onnxruntime", "ai-edge-litert", "torch", "ray"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return {"versions": json.dumps(found), "models": json.dumps(dict(model_digests()))}
 
 
 def _show_made(made: Made, start_ns: int, console: Console) -> None:

@@ -87,7 +87,7 @@ class WorkerActor:
         if options.record:
             from omnistream.record.part import PartRecorder
 
-            worker.recorder = PartRecorder(options.run_dir, name, options.incarnation)
+            worker.recorder = PartRecorder.of(options, name)
         worker.build()
         self._worker = worker
         for wire in worker.exchange.outbound.values():  # what they emit is to leave the worker

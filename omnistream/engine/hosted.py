@@ -62,6 +62,8 @@ class Hosted:
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
+        recorder = worker.recorder
+        self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
         ctx.report = self.report
 
@@ -218,17 +220,16 @@ class Hosted:
         All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
         """
         outs = outputs_of(self.ports, result) if result is not None else ()
-        kept = self.external and self.worker.recorder is not None
         # What cannot cross, or be kept, is refused here, where the fault is.
-        packed = [checked(payload, sent=kept or out in self.remote) for out, payload, _ in outs]
+        packed = [checked(payload, sent=out in self.kept or out in self.remote) for out, payload, _ in outs]
         if self.worker.recorder is not None:
             self._journal(outs, fate)
         for (out, payload, start), crossing in zip(outs, packed, strict=True):
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
             message.packed = crossing
-            if self.external and self.worker.recorder is not None:
-                self.worker.recorder.message(message, None, "host")
+            if out in self.kept and self.worker.recorder is not None:
+                self.worker.recorder.message(message, None, "host", tap=not self.external)
 
     def _journal(self, outs: Sequence[tuple[str, Any, int | None]], fate: str) -> None:
         """Say what is about to leave, before it does (rule 28)."""

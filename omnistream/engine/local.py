@@ -59,7 +59,7 @@ class LocalCrew:
     def recorder_of(self, worker: Worker) -> Recorder | None:
         """What keeps a life of a worker while it goes on."""
         options = worker.options
-        return PartRecorder(options.run_dir, worker.name, options.incarnation) if options.record else None
+        return PartRecorder.of(options, worker.name) if options.record else None
 
     async def call(self, worker: str, method: str, *args: Any) -> Any:
         if worker not in self.workers:

@@ -18,7 +18,9 @@ class RunOptions:
 
     `start_ns` and `end_ns` are the recorded span in a replay; live, `start_ns` is when the run was launched, by which clients
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
-    and parts of the recording. `losses` tells a restarted worker what its edges had already put in the ledger.
+    and what is recorded. `losses` tells a restarted worker what its edges had already put in the ledger. `record_streams` are
+    those to be recorded (none named: all that comes from outside), `record_queue` the bytes of a worker that may wait for the
+    recorder (0: all).
 
     On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host and `address`
     is where it is reached. `apart` says that it is another one than the head's: its clock is kept there, and the worker ends
@@ -34,6 +36,8 @@ class RunOptions:
     incarnation: int = 0
     run_dir: str = ""
     record: bool = False
+    record_streams: tuple[str, ...] = ()
+    record_queue: int = 0
     losses: Mapping[str, int] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""

@@ -138,7 +138,7 @@ class Again:
         to = None if part is None or part.to_ns is None else file.start_ns + part.to_ns
         evidence = RunEvidence(file, to)
         plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
-        return cls(evidence, plan, (part or Part()).span(file.start_ns, file.end_ns), file.start_ns)
+        return cls(evidence, plan, (part or Part()).span(file.start_ns, evidence.end_ns), file.start_ns)
 
     def check(self, replay: AsRecorded, outcome: Outcome) -> bool:
         """Whether the whole run was had again, equal to it. Raises DifferenceError where its digest is another."""

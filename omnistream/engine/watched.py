@@ -105,7 +105,11 @@ class _Onlooker:
         del chain, void
         self._ended(Seen(cell.name, "sink", 0, firing.t, reads_of(firing), [], fate))
 
-    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str) -> None: ...
+    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False) -> None: ...
+
+    def taps(self, stream: str) -> bool:
+        del stream
+        return False
 
     def began(self, start_ns: int) -> None: ...
 
@@ -114,10 +118,6 @@ class _Onlooker:
     def chain(self, sink: str) -> bytes:
         del sink
         return b""
-
-    def taps(self, stream: str) -> bool:
-        del stream
-        return False
 
     def close(self) -> None: ...
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from omnistream.flow.config import PortConfig
+from omnistream.graph.keep import Keep
 
 __all__ = ["Graph", "Input", "NodeInfo", "Plan", "WorkerPlan"]
 
@@ -65,6 +66,7 @@ class Graph:
 
     `workers` are those that the file describes. `sets` and `sources` are the words of the command line that were
     applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is the one of the file.
+    `record` is what it says of recording, if anything.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Graph:
     sources: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     folder: str = ""
+    record: Keep | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,17 @@ from omnistream.flow.policy import OTHERWISE, POLICIES
 from omnistream.graph.describe import Described, describe
 from omnistream.graph.registry import installed
 from omnistream.graph.schema import SCHEMA_FILE, graph_schema, schema_text
-from omnistream.graph.spec import GraphSpec, InputSpec, NodeSpec, SessionSpec, WindowSpec, WorkerSpec
+from omnistream.graph.spec import (
+    BlackBoxSpec,
+    GraphSpec,
+    InputSpec,
+    NodeSpec,
+    RecordSpec,
+    RotateSpec,
+    SessionSpec,
+    WindowSpec,
+    WorkerSpec,
+)
 from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN
 
 __all__ = ["BEGIN", "END", "graph_reference", "main", "nodes_reference", "with_reference"]
@@ -24,6 +34,7 @@ END = "<!-- end of the generated part -->"
 _MODELS = {
     GraphSpec: "The file", NodeSpec: "A node", InputSpec: "An input",
     WindowSpec: "`window`", SessionSpec: "`session`", WorkerSpec: "A worker",
+    RecordSpec: "`record`", RotateSpec: "`rotate`", BlackBoxSpec: "`black_box`",
 }  # fmt: skip
 
 
@@ -77,7 +88,9 @@ def _value(field: Mapping[str, Any]) -> str:
         return "size"
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
-        named = {"WindowSpec": "`{size, hop}`", "SessionSpec": "`{gap, end}`", "InputSpec": "an input"}
+        named = {"WindowSpec": "`{size, hop}`", "SessionSpec": "`{gap, end}`", "InputSpec": "an input"} | {
+            "RecordSpec": "`{path, ...}`", "RotateSpec": "`{size, every}`", "BlackBoxSpec": "`{last, ...}`",
+        }  # fmt: skip
         return named.get(name, f"a {name.removesuffix('Spec').lower()}")
     if "const" in field:
         return f"`{field['const']}`"

@@ -8,18 +8,19 @@ mistake is told once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omnistream.errors import GraphError
 from omnistream.graph.cycles import find_cycles
 from omnistream.graph.graph import Graph, Input, NodeInfo, WorkerPlan
+from omnistream.graph.keep import Keep
 from omnistream.graph.options import check_options, make
 from omnistream.graph.overrides import Replaced
 from omnistream.graph.ports import Stream, names_of, optional_inputs, resolve_port
 from omnistream.graph.problems import Place, Problems
 from omnistream.graph.registry import Found, find
-from omnistream.graph.spec import GraphSpec, NodeSpec
+from omnistream.graph.spec import GraphSpec, NodeSpec, RecordSpec, RotateSpec
 from omnistream.graph.suggest import did_you_mean
 from omnistream.message import PAYLOADS
 
@@ -74,7 +75,19 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
         )
         for name, w in spec.workers.items()
     }  # fmt: skip
-    return Graph(spec.graph, spec.budget, nodes, workers=workers)
+    record = _record(spec.record, parts, missing, problems) if spec.record is not None else None
+    return Graph(spec.graph, spec.budget, nodes, workers=workers, record=record)
+
+
+def _record(spec: RecordSpec, parts: Mapping[str, _Part], missing: frozenset[str], problems: Problems) -> Keep:
+    found = _streams(("record", "streams"), spec.streams or [], parts, missing, problems)
+    if spec.rotate is not None and spec.black_box is not None:
+        problems.add(("record", "rotate"), "a black box writes a file for each event; delete `rotate`")
+    rotate, box = spec.rotate or RotateSpec.model_construct(), spec.black_box
+    keep = Keep(spec.path, tuple(s.name for s in found or ()), spec.video, rotate.size or 0, rotate.every or 0, spec.queue)
+    if box is None:
+        return keep
+    return replace(keep, box_ns=box.last, box_bytes=box.max_bytes, after_ns=box.after, events=tuple(box.on))
 
 
 def _find(name: str, node: NodeSpec, replaced: Replaced | None, problems: Problems) -> _Part | None:

@@ -13,15 +13,27 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from omnistream.flow.config import Queue
 from omnistream.flow.policy import MAX_N, POLICIES, Policy
+from omnistream.graph.keep import BLACK_BOX_EVENTS
 from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 from omnistream.message import INFINITY
 
-__all__ = ["LATER", "GraphSpec", "InputSpec", "NodeSpec", "SessionSpec", "WindowSpec", "WorkerSpec"]
+__all__ = [
+    "LATER",
+    "BlackBoxSpec",
+    "GraphSpec",
+    "InputSpec",
+    "NodeSpec",
+    "RecordSpec",
+    "RotateSpec",
+    "SessionSpec",
+    "WindowSpec",
+    "WorkerSpec",
+]
 
 #: Words of versions to come, by the model in which they would stand; each is refused with "is not in this version".
 LATER: Mapping[str, frozenset[str]] = {
     "GraphSpec": frozenset(
-        {"export", "exports", "graph_import", "graph_imports", "instance", "instances", "models", "pools", "profile", "record"}
+        {"export", "exports", "graph_import", "graph_imports", "instance", "instances", "models", "pools", "profile"}
         | {"safe_state", "values", "variants", "accept_late", "version"}
     ),
     "NodeSpec": frozenset({"export", "external", "instances", "pool", "record", "restart", "snapshot", "variants"}),
@@ -86,6 +98,16 @@ def _queue_schema() -> dict[str, Any]:
 
 def _input(value: object) -> object:
     return {"from": value} if isinstance(value, str | list) else value
+
+
+def _mcap(value: str) -> str:
+    if not value.endswith(".mcap"):
+        raise ValueError(f"{value[:80]!r} is not the name of a recording; write one that ends in '.mcap'")
+    return value
+
+
+def _record(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
 
 
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]")
@@ -230,6 +252,55 @@ class WorkerSpec(_Spec):
         return self
 
 
+class RotateSpec(_Spec):
+    """When a recording goes on in the next file (`run.0001.mcap`, `run.0002.mcap`, ...): by size, by time, or either."""
+
+    size: Size | None = None
+    """A file ends when it has so many bytes, such as `1GiB`."""
+    every: Finite | None = None
+    """A file ends after so long, such as `10min`."""
+
+    @model_validator(mode="after")
+    def _one(self) -> RotateSpec:
+        if self.size is None and self.every is None:
+            raise ValueError(
+                "`rotate` says neither a size nor a time; write `rotate: {size: 1GiB}` or `rotate: {every: 10min}`"
+            )
+        return self
+
+
+class BlackBoxSpec(_Spec):
+    """Nothing is written until something happens; then what came before it is: `run.20261122-231502.mcap`."""
+
+    last: Finite = 30_000_000_000
+    """How much of the past is kept. Default: 30s."""
+    max_bytes: Size = 256 << 20
+    """At most so many bytes of it, in memory. Default: `256MiB`."""
+    after: Finite = 2_000_000_000
+    """What comes so long after it is written, too; events in that time are one. Default: 2s."""
+    on: Annotated[list[Literal["stop", "refused", "error", "restart"]], Field(min_length=1)] = list(BLACK_BOX_EVENTS)
+    """For what: a robot's `stop`, an action that was `refused`, an `error` of a node, a worker's death and `restart`.
+    Key `b` and SIGUSR1 always do. Default: all."""
+
+
+class RecordSpec(_Spec):
+    """What of each run is recorded. `omnistream run --record FILE` names another file."""
+
+    path: Annotated[str, AfterValidator(_mcap)] = ""
+    """The file, `.mcap`. Without it only runs with `--record FILE` are recorded."""
+    streams: Annotated[list[str], Field(min_length=1)] | None = None
+    """`node` or `node.port`, those of nodes among them. Default: all that comes from outside, as a replay of the run needs."""
+    video: Literal["exact", "compact"] = "exact"
+    """`exact`: every pixel as it was. `compact`: small, plays in Foxglove, and cannot be replayed as recorded."""
+    rotate: RotateSpec | None = None
+    """Go on in another file. Default: one file."""
+    queue: Size = 256 << 20
+    """Bytes that may wait for the recorder, for each worker; beyond them messages are not kept, and the file says which.
+    Default: `256MiB`."""
+    black_box: BlackBoxSpec | None = None
+    """Keep only the last while, and write it when something happens."""
+
+
 class GraphSpec(_Spec):
     """A graph of sources, nodes and sinks."""
 
@@ -241,3 +312,5 @@ class GraphSpec(_Spec):
     """Workers that need more than the defaults; one that a node names in `on` need not be here."""
     nodes: Annotated[dict[Name, NodeSpec], Field(min_length=1)]
     """Every node, source and sink, by name."""
+    record: Annotated[RecordSpec | None, BeforeValidator(_record, json_schema_input_type=str | RecordSpec)] = None
+    """What of each run is recorded. `record: FILE.mcap` is short for `record: {path: FILE.mcap}`."""

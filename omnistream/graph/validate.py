@@ -12,7 +12,18 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from omnistream.graph.problems import Problems
-from omnistream.graph.spec import LATER, GraphSpec, InputSpec, NodeSpec, SessionSpec, WindowSpec, WorkerSpec
+from omnistream.graph.spec import (
+    LATER,
+    BlackBoxSpec,
+    GraphSpec,
+    InputSpec,
+    NodeSpec,
+    RecordSpec,
+    RotateSpec,
+    SessionSpec,
+    WindowSpec,
+    WorkerSpec,
+)
 from omnistream.graph.suggest import did_you_mean
 from omnistream.graph.tree import Substituted, scalar
 
@@ -109,6 +120,7 @@ def _a(model: type[BaseModel]) -> str:
     names: Mapping[type[BaseModel], str] = {
         GraphSpec: "a graph file", NodeSpec: "a node", WorkerSpec: "a worker",
         InputSpec: "an input", WindowSpec: "a window", SessionSpec: "a session",
+        RecordSpec: "`record`", RotateSpec: "`rotate`", BlackBoxSpec: "`black_box`",
     }  # fmt: skip
     return names[model]
 
@@ -117,6 +129,8 @@ def _model_at(place: tuple[str | int, ...]) -> type[BaseModel]:
     """Which model describes the map at a place."""
     if not place:
         return GraphSpec
+    if place[0] == "record":
+        return {"rotate": RotateSpec, "black_box": BlackBoxSpec}.get(str(place[-1]), RecordSpec)
     if place[0] == "workers":
         return WorkerSpec
     if len(place) == 2:

@@ -56,6 +56,7 @@ class RunEvidence:
             self.threads: dict[str, int] = {str(n): max(1, int(count)) for n, count in dict(threads).items()}
         except (KeyError, ValueError, TypeError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
+        self.end_ns = max(one.end_ns for one in self._files)
         self.digest = self._files[-1].metadata.get(RUN, {}).get("digest", "")
         #: The graph file as it was run.
         self.graph = file.attachments.get("graph.yaml", b"").decode(errors="replace")

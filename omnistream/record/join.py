@@ -10,10 +10,12 @@ from typing import Any
 from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
+from omnistream.record.mcap_file import McapFile
 from omnistream.record.part import DONE
+from omnistream.record.reader import Recording
 from omnistream.record.scribe import RUN, Made, Scribe, copied
 
-__all__ = ["RUN", "About", "join_parts", "recover"]
+__all__ = ["RUN", "About", "join_parts", "recover", "repair"]
 
 
 def join_parts(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], run: Mapping[str, Any] | None = None) -> Made:
@@ -47,3 +49,18 @@ def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
     finally:
         scribe.close()
     return made.files[0], made.messages
+
+
+def repair(path: Path) -> int:
+    """Give a file that broke off, or is damaged, its index again, after the last message before the damage; their number.
+
+    What comes behind is cut off. Raises RecordingError where nothing is whole, and the file is as it was.
+    """
+    with Recording(path):  # that something is whole
+        pass
+    try:
+        file = McapFile(path, resume=True)
+        file.finish()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be repaired ({error.strerror})") from None
+    return file.messages

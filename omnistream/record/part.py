@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import msgpack
 
@@ -30,6 +30,21 @@ ABOUT = "record.json"
 DONE = "recorded.json"
 
 _log = logging.getLogger("omnistream.record")
+
+
+class Options(Protocol):
+    """What a recorder wants to know of a run's options (engine/options.py)."""
+
+    @property
+    def run_dir(self) -> str: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def record_streams(self) -> tuple[str, ...]: ...
+    @property
+    def record_queue(self) -> int: ...
+    @property
+    def apart(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -66,6 +81,12 @@ class PartRecorder:
             if not incarnation:
                 raise RecordingError(f"{run_dir}: nothing can be recorded there ({error.strerror})") from None
             self._broke_off(error)
+
+    @classmethod
+    def of(cls, options: Options, worker: str) -> Self:
+        """One for a worker that is told these options. On another host than the recorder's all may wait: nothing is taken."""
+        queue = 0 if options.apart else options.record_queue
+        return cls(options.run_dir, worker, options.incarnation, options.record_streams, queue)
 
     def taps(self, stream: str) -> bool:
         """Whether an output of a node is to be kept, which is no source's."""

@@ -22,12 +22,12 @@ def test_every_fault_of_a_file_is_told_at_once_in_the_order_of_its_lines() -> No
         c: {use: 3, on: {pool: x}, variants: 3}
         d:
         """,
-        "budgt: 3\nrecord: x\nworkers: {a: {gpu: 1.5, cpus: 3}, b: []}\n",
+        "budgt: 3\npools: x\nworkers: {a: {gpu: 1.5, cpus: 3}, b: []}\n",
     ).replace("graph: g", "graph: 7").replace("graph_parts:3", "3")  # fmt: skip
     assert faults(text) == [
         "g.yaml:1: graph: this must be text; found the number 7",
         "g.yaml:2: budgt: there is no such word in a graph file; did you mean 'budget'?",
-        "g.yaml:3: record: `record` is not in this version of OmniStream; delete it",
+        "g.yaml:3: pools: `pools` is not in this version of OmniStream; delete it",
         "g.yaml:4: workers.a.cpus: there is no such word in a worker; did you mean 'cpu'?",
         "g.yaml:4: workers.b: this must be a map of `word: value`; found a list",
         "g.yaml:4: workers.a: `gpu: 1.5` is neither a share of one GPU nor a whole number; write 0.5, 1 or 2",

@@ -1,0 +1,313 @@
+"""The recorder: whatever is killed, full or behind, the file holds what was spooled, or says what it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from omnistream.errors import RecordingError
+from omnistream.graph.graph import Graph, NodeInfo
+from omnistream.graph.keep import Keep
+from omnistream.link.wire import encode_payload
+from omnistream.message import MS, SECOND, AudioChunk, Event, Message, VideoFrame
+from omnistream.record.about import About
+from omnistream.record.evidence import RunEvidence
+from omnistream.record.join import join_parts, recover, repair
+from omnistream.record.part import PartRecorder
+from omnistream.record.reader import Recording
+from omnistream.record.recorder import Recorder
+from omnistream.record.scribe import Scribe
+
+T0 = 1_800_000_000 * SECOND
+GRAPH = Graph(
+    "g", 200 * MS, {n: NodeInfo(n, "", "", "source", {}, (), ("out",)) for n in ("cam", "mic", "typed")}, text="graph: g"
+)
+
+
+def about(path: Path, **keep: Any) -> About:
+    return About.of(GRAPH, str(path), 7, {}, Keep(path=str(path), **keep))
+
+
+class World:
+    """Workers with sources that bring a frame, sound and a word every 50 ms; now and then one is killed."""
+
+    def __init__(self, run_dir: Path, seed: int = 0, **options: Any) -> None:
+        self.dir, self.options = run_dir, {"segment_bytes": 20_000} | options
+        self.random, self.pixels = random.Random(seed), np.random.default_rng(seed)
+        self.lives = {"eyes": 0, "ears": 0}
+        self.recorders = {w: self.make(w) for w in self.lives}
+        self.count = 0
+        self.image = self.pixels.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+    def make(self, worker: str) -> PartRecorder:
+        recorder = PartRecorder(str(self.dir), worker, self.lives[worker], **self.options)
+        recorder.began(T0)
+        return recorder
+
+    def step(self) -> None:
+        self.count += 1
+        image = self.image.copy()
+        image[self.count % 48] = 7
+        self.send("eyes", "cam.out", VideoFrame(image))
+        self.send("ears", "mic.out", AudioChunk(self.pixels.integers(-99, 99, 800).astype(np.int16)))
+        self.send("ears", "typed.out", Event("word", {"n": self.count}))
+        self.recorders["ears"].opened(f"node{self.count}")
+
+    def send(self, worker: str, stream: str, payload: Any) -> None:
+        stamp = T0 + self.count * 50 * MS
+        origin = (stream, self.lives[worker], self.count)
+        message = Message(stream, self.lives[worker], self.count, origin, stamp, stamp, stamp, {stream: stamp}, payload, None)
+        self.recorders[worker].message(message, stamp + 1, "host")
+
+    def kill(self, worker: str) -> None:
+        self.lives[worker] += 1
+        self.recorders[worker] = self.make(worker)
+
+
+def contents(*paths: str | Path) -> dict[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for path in paths:
+        with Recording(path) as file:
+            for stream in file.streams():
+                found.setdefault(stream, []).extend(
+                    (m.stamp_ns, m.epoch, m.seq, m.bound_ns, m.origin, encode_payload(m.payload)) for m in file.messages(stream)
+                )
+            for life, rows in file.journals().items():
+                found.setdefault(life, []).extend((r,) for r in rows)
+    return found
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("keep", [{}, {"rotate_ns": SECOND}, {"rotate_bytes": 60_000}])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_file_made_on_the_way_by_scribes_that_die_is_the_one_made_at_the_end(
+    seed: int, keep: dict[str, int], run_dir: Path, tmp_path: Path
+) -> None:
+    world, r = World(run_dir, seed), random.Random(seed)
+    whole = tmp_path / "whole"
+    scribe = Scribe(str(run_dir), about(tmp_path / "a.mcap", **keep), remove=True)
+    whole.mkdir()
+    for _ in range(120):
+        world.step()
+        if r.random() < 0.05:
+            world.kill(r.choice(["eyes", "ears"]))
+        for part in run_dir.glob("*.part"):
+            shutil.copyfile(part, whole / part.name)
+        if r.random() < 0.4:
+            scribe.turn()
+        if r.random() < 0.1:  # dies: what it had not yet given to the system is gone
+            half_a_turn(scribe, r)
+            scribe.close()
+            scribe = Scribe(str(run_dir), scribe.about, remove=True)
+    made = scribe.finish(T0, (), {"digest": "d"})
+    reference = join_parts(str(whole), about(tmp_path / "b.mcap"), T0, (), {})
+    assert made.messages == reference.messages == 360
+    assert not made.holes
+    assert contents(*made.files) == contents(*reference.files)
+    assert len(made.files) > 1 or not keep
+    with Recording(made.files[0]) as file:
+        assert file.attachments["graph.yaml"] == b"graph: g"
+        assert RunEvidence(file).seed == 7
+
+
+def half_a_turn(scribe: Scribe, r: random.Random) -> None:
+    for (life, frame), _ in zip(scribe._tail.frames(), range(r.randrange(9)), strict=False):
+        scribe._take(life, frame)
+    if scribe._writer is not None and r.random() < 0.5:
+        scribe._writer.flush()
+
+
+def test_spools_are_cut_while_the_run_goes_on(run_dir: Path, tmp_path: Path) -> None:
+    world, scribe = World(run_dir), Scribe(str(run_dir), about(tmp_path / "a.mcap"), remove=True)
+    for _ in range(100):
+        world.step()
+        scribe.turn()
+        assert len(list(run_dir.glob("*.part"))) <= 4
+    assert len(contents(scribe.about.path)["cam.out"]) == 100, "all of it is in the file before that is finished"
+    scribe.close()
+
+
+def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(run_dir: Path, tmp_path: Path) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap"))
+    killed: set[int] = set()
+    while len(killed) < 3:
+        world.step()
+        if recorder.pid not in killed and (len(killed) == 2 or (run_dir / "recorded.json").exists()):
+            killed.add(recorder.pid)
+            os.kill(recorder.pid, signal.SIGKILL)
+    made = recorder.finish(T0, [{"reason": "late"}], {"digest": "d"})
+    assert made.messages == 3 * world.count
+    assert not made.holes
+    found = contents(made.files[0])
+    assert [m[2] for m in found["cam.out"]] == list(range(1, world.count + 1))
+    with Recording(made.files[0]) as file:
+        assert json.loads(file.attachments["ledger.json"]) == [{"reason": "late"}]
+        assert file.metadata["run"]["digest"] == "d"
+
+
+def test_a_run_that_is_dead_is_recovered_from_where_its_recorder_was(run_dir: Path, tmp_path: Path) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap"))
+    while not (run_dir / "recorded.json").exists():
+        world.step()
+    recorder.stop()
+    world.step()
+    path, count = recover(run_dir, str(tmp_path / "b.mcap"))
+    assert (path, count) == (str(tmp_path / "b.mcap"), 3 * world.count)
+    assert [m[2] for m in contents(path)["typed.out"]] == list(range(1, world.count + 1))
+
+
+def test_with_nobody_to_take_them_messages_are_not_kept_and_the_file_says_which(run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir, queue=100_000)
+    scribe = Scribe(str(run_dir), about(tmp_path / "a.mcap"), remove=True)
+    for i in range(60):
+        world.step()
+        if i < 5 or i > 40:
+            scribe.turn()
+    made = scribe.finish(T0, (), {})
+    (hole,) = made.holes
+    assert (hole.what, hole.count) == ("cam.out", 60 - len(contents(made.files[0])["cam.out"]))
+    assert len(contents(made.files[0])["mic.out"]) == 60, "who is not behind is kept"
+    missing = sorted({T0 + i * 50 * MS for i in range(1, 61)} - {m[0] for m in contents(made.files[0])["cam.out"]})
+    assert (hole.from_ns, hole.to_ns) == (missing[0], missing[-1])
+    with Recording(made.files[0]) as file:
+        first, last = (hole.from_ns - T0) / 1e9, (hole.to_ns - T0) / 1e9
+        with pytest.raises(RecordingError, match=rf"has a hole: cam.out from {first:.3f} s to {last:.3f} s of the run"):
+            RunEvidence(file)
+        assert RunEvidence(file, hole.from_ns - 1).start_ns == T0, "what lies before it can be had again"
+        (row,) = json.loads(file.attachments["ledger.json"])
+        assert (row["where"], row["reason"], row["count"]) == ("cam.out", "not_recorded", hole.count)
+
+
+def test_a_worker_that_is_killed_behind_a_hole_ends_it(run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir, queue=30_000)
+    for _ in range(20):
+        world.step()
+    world.kill("eyes")
+    world.step()
+    made = join_parts(str(run_dir), about(tmp_path / "a.mcap"), T0, (), {})
+    assert [h.to_ns for h in made.holes if h.what == "cam.out"] == [T0 + 21 * 50 * MS]
+
+
+def test_a_recorder_without_room_waits_for_it(run_dir: Path, small_disk: Path) -> None:
+    world = World(run_dir)
+    stone = small_disk / "stone"
+    stone.write_bytes(b"x" * 45_000)
+    description = about(small_disk / "a.mcap")
+    scribe = Scribe(str(run_dir), description, remove=True)
+    for _ in range(12):
+        world.step()
+    with pytest.raises(RecordingError, match="No space left"):
+        scribe.turn()
+    scribe.close()
+    with Recording(small_disk / "a.mcap") as file:
+        assert "breaks off" in file.notice
+    scribe = Scribe(str(run_dir), description, remove=True)
+    with pytest.raises(RecordingError, match="No space left"):
+        scribe.turn()
+    scribe.close()
+    count = world.count
+    stone.unlink()
+    again = Scribe(str(run_dir), description, remove=True)
+    assert again.finish(T0, (), {}).messages == 3 * count
+
+
+def test_only_named_streams_are_recorded_and_a_replay_says_what_lacks(run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir, streams=("cam.out", "typed.out"))
+    world.step()
+    made = join_parts(str(run_dir), about(tmp_path / "a.mcap", streams=("cam.out", "typed.out")), T0, (), {})
+    assert {s for s in contents(made.files[0]) if s.endswith(".out")} == {"cam.out", "typed.out"}
+    with Recording(made.files[0]) as file, pytest.raises(RecordingError, match=r"'mic\.out' was not recorded"):
+        RunEvidence(file)
+
+
+def test_compact_video_plays_and_is_no_evidence(run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir)
+    for _ in range(20):
+        world.step()
+    exact = join_parts(str(run_dir), about(tmp_path / "a.mcap"), T0, (), {})
+    small = join_parts(str(run_dir), about(tmp_path / "b.mcap", video="compact"), T0, (), {})
+    assert [m[:5] for m in contents(small.files[0])["cam.out"]] == [m[:5] for m in contents(exact.files[0])["cam.out"]]
+    with Recording(small.files[0]) as file:
+        assert {t: file.is_lossless(t) for t in file.streams()} == {"cam.out": False, "mic.out": True, "typed.out": True}
+        with pytest.raises(RecordingError, match=r"'cam\.out' is lossy \(`video: compact`\)"):
+            RunEvidence(file)
+
+
+def test_the_second_file_of_a_run_names_the_first(run_dir: Path, tmp_path: Path) -> None:
+    world, scribe = World(run_dir), Scribe(str(run_dir), about(tmp_path / "a.mcap", rotate_ns=SECOND), remove=True)
+    for _ in range(50):
+        world.step()
+        scribe.turn()
+    first, second, *_ = scribe.finish(T0, (), {}).files
+    with Recording(second) as file:
+        assert list(file.messages("cam.out"))
+        with pytest.raises(RecordingError, match=rf"is file 2 of a run: .* replay {first}"):
+            RunEvidence(file)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, list[tuple[Any, ...]]]]:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "run").mkdir()
+    world = World(folder / "run")
+    for _ in range(60):
+        world.step()
+    join_parts(str(folder / "run"), about(folder / "a.mcap"), T0, (), {})
+    return (folder / "a.mcap").read_bytes(), contents(folder / "a.mcap")
+
+
+def repaired(path: Path, data: bytes) -> dict[str, list[tuple[Any, ...]]]:
+    path.write_bytes(data)
+    repair(path)
+    with Recording(path) as file:
+        assert not file.notice
+    return contents(path)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_file_cut_anywhere_is_repaired_to_what_is_whole(seed: int, finished: Any, tmp_path: Path) -> None:
+    """A hundred places in all."""
+    data, wanted = finished
+    r = random.Random(seed)
+    second = data.index(b"\x06", data.index(b"lz4")) if b"lz4" in data else 0
+    before: dict[str, int] = {}
+    for at in sorted(r.randrange(len(data) // 4, len(data)) for _ in range(10)):
+        found = repaired(tmp_path / "a.mcap", data[:at])
+        assert second
+        for name, messages in found.items():
+            assert messages == wanted[name][: len(messages)]
+            assert len(messages) >= before.get(name, 0), "more of the file has no less in it"
+            before[name] = len(messages)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_file_with_flipped_bytes_is_repaired_and_never_lies(seed: int, finished: Any, tmp_path: Path) -> None:
+    """A thousand bytes in all: one at a time, and many."""
+    data, wanted = finished
+    r = random.Random(seed)
+    for flips in (*[1] * 8, 12, 80):
+        broken = bytearray(data)
+        places = sorted(r.randrange(len(data)) for _ in range(flips))
+        for at in places:
+            broken[at] ^= r.randrange(1, 256)
+        try:
+            found = repaired(tmp_path / "a.mcap", bytes(broken))
+        except RecordingError as error:
+            assert "a.mcap" in str(error)
+            assert places[0] < len(data) // 8, "only where the first chunk is gone is nothing left"
+            continue
+        for name, messages in found.items():
+            assert messages == wanted.get(name, [])[: len(messages)]
