@@ -35,7 +35,7 @@ def share_cores(graph: Graph, workers: Sequence[WorkerPlan], host: Host) -> tupl
         if worker.threads:
             threads, reason = worker.threads, "as `threads` says"
         elif not count:
-            threads, reason = 1, "no step blocks"
+            threads, reason = 1, "no model: no step blocks"
         elif worker.cpu:
             threads = max(1, int(worker.cpu) // count)
             reason = f"`cpu: {worker.cpu:g}` for {_several(count, 'model')}"

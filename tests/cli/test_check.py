@@ -53,7 +53,7 @@ def test_a_sound_graph_is_shown_as_it_will_run(graph: str) -> None:
     assert "typed.out again.message Text each block 64 -" in lines
     assert "workers, on this host: " + str(Host.here()) in lines
     assert "w again shared - 2 as `threads` says" in lines
-    assert "typed typed, idle shared - 1 no step blocks" in lines
+    assert "typed typed, idle shared - 1 no model: no step blocks" in lines
     assert "notice: worker 'w' asks for `gpu: 1`, and there is none here: it runs on the CPU" in lines
     assert "notice: nobody reads 'idle.out'" in lines
     assert lines[-1] == "ok g.yaml"
@@ -87,6 +87,26 @@ def test_labels_are_shown_as_written_and_told_of(graph: str) -> None:
     assert code == 0
     assert out.count("site=[edge]") == 2
     assert "notice: worker 'w' asks for a host with site=[edge]: labels choose among the hosts of a Ray cluster" in out
+
+
+def test_threads_and_cores_are_shown_as_the_flags_ask(graph: str) -> None:
+    cores = int(Host.here().cpus)
+    code, out, _ = run(graph, "--set", f"workers.w.threads={cores + 1}")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert code == 0
+    assert f"w again shared - {cores + 1} as `threads` says" in lines
+    assert any(
+        line.startswith(
+            f"notice: the workers ask for {cores + 1} inference threads (w {cores + 1}), and there are {cores} core"
+        )
+        for line in lines
+    )
+    code, out, _ = run(graph, "--set", "workers.w={cpu: 1}")
+    assert code == 0
+    assert "w again 1 - 1 no model: no step blocks" in [" ".join(line.split()) for line in out.splitlines()]
+    code, _, err = run(graph, "--set", f"workers.w={{cpu: {cores + 1}}}")
+    assert code == 2
+    assert f"the workers ask for {cores + 1} CPU cores (w {cores + 1}), and there are {cores}" in err
 
 
 def test_a_gpu_that_must_be_there(graph: str) -> None:

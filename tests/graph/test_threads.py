@@ -33,7 +33,7 @@ def crowded(plan: Plan) -> list[str]:
 def test_models_share_the_cores_but_one(cores: int, each: int) -> None:
     plan = planned(Host(cores))
     assert threads(plan) == {"a": 1, "w": each, "v": each}
-    assert plan.why_threads["a"] == "no step blocks"
+    assert plan.why_threads["a"] == "no model: no step blocks"
     capped = "; 4 at most" if cores > 9 else ""
     said = f"2 models on {cores} cores, one left for all else{capped}" if cores > 1 else "2 models on 1 core"
     assert plan.why_threads["w"] == said
