@@ -29,10 +29,12 @@ _models.command("pull")(models_cmd.pull_models)
 app.add_typer(_models, name="models")
 
 _record = typer.Typer(
-    no_args_is_help=True, help="Recordings: what is in one, parts of it, and making one of what a killed run left."
+    no_args_is_help=True,
+    help="Recordings: what is in one, parts and other forms of it, and making one of what a killed run left.",
 )
 _record.command("info")(record.info)
 _record.command("cut")(record.cut)
+_record.command("export")(record.export)
 _record.command("recover")(record.recover)
 app.add_typer(_record, name="record")
 

@@ -1,20 +1,26 @@
-"""``omnistream record``: what a recording holds, parts of it, and the recording of a run that was killed."""
+"""``omnistream record``: what a recording holds, parts and other forms of it, and the recording of a run that was killed."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from typing import Annotated
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
-from omnistream.errors import GraphError
+from omnistream.errors import GraphError, RecordingError
 from omnistream.graph.units import parse_duration
 
-__all__ = ["cut", "info", "recover"]
+if TYPE_CHECKING:
+    from omnistream.record.playable import Playable
+
+__all__ = ["cut", "export", "info", "recover"]
 
 
 @sentences
@@ -22,7 +28,6 @@ def info(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A recording; anybody's (docs/recordings.md).")],
 ) -> None:
     """Show a recording's streams, how long it is, and whether the run can be had again as it was."""
-    from omnistream.errors import RecordingError
     from omnistream.record.cut import CUT
     from omnistream.record.evidence import RunEvidence
     from omnistream.record.journal import Fired
@@ -94,6 +99,79 @@ def cut(
     typer.echo(f"{count} messages in {out}")
 
 
+class Form(StrEnum):
+    """What a recording can be made into."""
+
+    lerobot = "lerobot"
+    mp4 = "mp4"
+    wav = "wav"
+    vtt = "vtt"
+
+
+@sentences
+def export(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE... OUT", help="Recordings (several for lerobot: an episode each), then what to make."),
+    ],
+    to: Annotated[Form | None, typer.Option(help="The form; left out, the ending of OUT says it.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="STREAM", help="Of this stream; may be repeated.")] = None,
+    fps: Annotated[int | None, typer.Option(min=1, max=1000, help="lerobot: rows a second; the first camera's own.")] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="lerobot: what was asked; else what the recording says.")
+    ] = None,
+) -> None:
+    """Make of a recording a LeRobotDataset v3 (a directory), a film (mp4), its sound (wav), or its words as captions (vtt)."""
+    from omnistream.record.playable import open_recording
+
+    *files, out = paths
+    if not files:
+        raise GraphError(f"{out}: what is to be made of it? Write the file to make after it, such as film.mp4")
+    form = to or next((f for f in Form if out.lower().endswith(f".{f.value}")), None)
+    if form is None:
+        raise GraphError(f"{out}: what is it to be? Write --to lerobot, mp4, wav or vtt")
+    if form is not Form.lerobot and (len(files) > 1 or fps is not None or task is not None):
+        raise GraphError(f"--to {form.value} takes one recording, and no --fps or --task")
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_recording(f)) for f in files]
+        for notice in (o.notice for o in opened if o.notice):
+            typer.echo(notice, err=True)
+        typer.echo(_exported(form, opened, out, tuple(only or ()), fps, task))
+
+
+def _exported(form: Form, opened: list[Playable], out: str, only: tuple[str, ...], fps: int | None, task: str | None) -> str:
+    """Make it; what to say of it."""
+    if form is Form.lerobot:
+        from omnistream.record.export.lerobot import export_lerobot
+
+        made = export_lerobot(opened, out, fps=fps, task=task, only=only)
+        left = f"; left out: {', '.join(made.left_out)}" if made.left_out else ""
+        rows = f"{len(made.lengths)} episodes, {sum(made.lengths)} rows at {made.fps} Hz"
+        return f"{out}: {rows} of {', '.join(made.features)}{left}"
+    path = Path(out)
+    if path.exists():
+        raise RecordingError(f"{path} is there already; move it, or name another file")
+    try:
+        if form is Form.mp4:
+            from omnistream.record.export.film import export_mp4
+
+            frames, seconds = export_mp4(opened[0], path, only)
+            return f"{out}: {frames} frames, {f'{seconds:.1f} s of' if seconds else 'no'} sound"
+        if form is Form.wav:
+            from omnistream.record.export.sound import export_wav
+
+            return f"{out}: {export_wav(opened[0], path, only):.1f} s of sound"
+        from omnistream.record.export.captions import export_vtt
+
+        return f"{out}: {export_vtt(opened[0], path, only)} captions"
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise RecordingError(f"{path} cannot be written ({error.strerror}); name a file in a folder with room") from None
+    except BaseException:
+        path.unlink(missing_ok=True)  # half a film would pass for all of it
+        raise
+
+
 def _time(option: str, text: str) -> int:
     try:
         return parse_duration(text)
@@ -107,7 +185,6 @@ def recover(
 ) -> None:
     """Make the recordings of runs that were killed or failed: each in the file that its --record named."""
     from omnistream.engine.rundir import dead
-    from omnistream.errors import RecordingError
     from omnistream.record.join import recover as join
     from omnistream.record.part import ABOUT
 

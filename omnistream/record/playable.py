@@ -49,6 +49,10 @@ class Playable(ABC):
         Raises RecordingError at damage, and for a topic that is not here.
         """
 
+    def stamps(self, topic: str) -> Iterator[int]:
+        """The stamps of all of the topic's messages, without decoding more of them than need be."""
+        return (message.stamp_ns for message in self.messages(topic))
+
     @abstractmethod
     def count(self, topic: str, before_ns: int) -> int:
         """How many of the topic's messages are stamped before that time."""
@@ -113,15 +117,20 @@ class Playable(ABC):
 
 
 def open_recording(where: str | Path) -> Playable:
-    """A run's recording or anybody else's: an MCAP file (of ROS 2, too), a directory of rosbag2, a video or sound file.
-    ``#STREAM`` after its path chooses a stream.
+    """A run's recording or anybody else's: an MCAP file (of ROS 2, too), a directory of rosbag2, an episode of a LeRobotDataset
+    v3 (``dataset#3``), a video or sound file. ``#STREAM`` after its path, or ``dataset#3/STREAM``, chooses a stream.
 
     Raises RecordingError where it is missing, of another kind, or damaged.
     """
     name, part = split_part(str(where))
     path = Path(name).expanduser()
     file: Playable
-    if path.is_dir():
+    if path.is_dir() and (path / "meta" / "info.json").exists():
+        from omnistream.record.foreign.lerobot import Episode
+
+        number, _, stream = part.partition("/")
+        file = Episode(path, number)
+    elif path.is_dir():
         from omnistream.record.foreign.bag import Bag
 
         file, stream = Bag(path), part

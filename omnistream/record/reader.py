@@ -103,6 +103,11 @@ class Recording(Playable):
             if stamp >= since_ns:
                 yield message
 
+    def stamps(self, topic: str) -> Iterator[int]:
+        if any(c.message_encoding == "cdr" for c in self._channels(topic)):
+            return super().stamps(topic)
+        return (record.log_time for record in self._records(topic))
+
     def count(self, topic: str, before_ns: int) -> int:
         """How many of the topic's messages are stamped before that time."""
         return sum(r.log_time < before_ns for r in self._records(topic))

@@ -58,12 +58,16 @@ class Media(Playable):
         self._known(topic, self._held)
         yield from self._frames(since_ns) if topic == "video" else self._sound(since_ns)
 
-    def count(self, topic: str, before_ns: int) -> int:
+    def stamps(self, topic: str) -> Iterator[int]:
         self._known(topic, self._held)
         if topic == "audio":
-            return sum(m.stamp_ns < before_ns for m in self._sound(0))
+            yield from (m.stamp_ns for m in self._sound(0))
+            return
         with open_container(self.path) as container:
-            return sum(stamp < before_ns for stamp, _ in timed(container, prepared(container), str(self.path)))
+            yield from (stamp for stamp, _ in timed(container, prepared(container), str(self.path)))
+
+    def count(self, topic: str, before_ns: int) -> int:
+        return sum(stamp < before_ns for stamp in self.stamps(topic))
 
     def _frames(self, since_ns: int) -> Iterator[RecordedMessage]:
         with open_container(self.path) as container:
@@ -140,9 +144,12 @@ def prepared(container: Any) -> Any:
     return stream
 
 
-def timed(container: Any, stream: Any, where: str) -> Iterator[tuple[int, Any]]:
-    """Frames with their stamps, which rise; those without a time, or out of order, follow at the file's rate."""
-    zero = container.start_time or 0
+def timed(container: Any, stream: Any, where: str, zero_us: int | None = None) -> Iterator[tuple[int, Any]]:
+    """Frames with their stamps, which rise; those without a time, or out of order, follow at the file's rate.
+
+    `zero_us`: the file's time that is stamped `BEGINNING_NS`; None is where it begins.
+    """
+    zero = (container.start_time or 0) if zero_us is None else zero_us
     period = round(SECOND / (stream.average_rate or stream.base_rate or 25))
     last: int | None = None
     for frame in _decoded(container, stream, where):
