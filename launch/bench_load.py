@@ -109,7 +109,7 @@ def plain_ray_here() -> float:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     try:
-        actors = [ray.remote(Idle).options(num_cpus=0).remote() for _ in range(2)]
+        actors: list[Any] = [ray.remote(Idle).options(num_cpus=0).remote() for _ in range(2)]
         processes = [psutil.Process(ray.get(a.pid.remote())) for a in actors]
         time.sleep(FROM_S)
         before = seconds(processes)

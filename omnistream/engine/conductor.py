@@ -52,6 +52,10 @@ class Crew(Protocol):
         """Make a new life of a worker that died, and open its nodes."""
         ...
 
+    def notes(self) -> list[str]:
+        """What a summary should say of how the run was carried."""
+        ...
+
     def on_death(self, callback: Callable[[str, str], None]) -> None:
         """`callback` is called with a worker's name and what is known of why it died."""
         ...
@@ -145,6 +149,7 @@ class Conductor:
         finally:
             for task in self._restarting:
                 task.cancel()
+            self.outcome.notices += self.crew.notes()
             await self.crew.end()
         self._sum_up()
         return self.outcome

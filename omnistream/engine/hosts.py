@@ -29,7 +29,7 @@ class Host:
 
     def __init__(self, node: str, keeper: Any, run_dir: str) -> None:
         self.node, self.keeper, self.run_dir = node, keeper, run_dir
-        self.offset_ns = self.error_ns = 0
+        self.offset_ns = self.error_ns = self.worst_ns = 0
         self.lives: set[tuple[str, int]] = set()
         self.estimate = OffsetEstimate()
 
@@ -77,6 +77,7 @@ class Hosts:
             there = await _answer(host.keeper.read_clock.remote(), _ANSWER_S)
             host.estimate.answered(sent, there, self._clock.now())
         host.offset_ns, host.error_ns = host.estimate.best(self._clock.now())
+        host.worst_ns = max(host.worst_ns, host.error_ns)
         await _answer(host.keeper.aim.remote(host.offset_ns, host.error_ns), _ANSWER_S)
 
     async def _keep_clock(self, host: Host) -> None:
@@ -88,6 +89,14 @@ class Hosts:
                 if self._is_gone(error):
                     return
                 _log.info("host %s was not asked for its clock: %s", host.node[:8], type(error).__name__)
+
+    def notes(self) -> list[str]:
+        """How far the stamps of each host may be wrong."""
+        met = [t.result() for t in self._hosts.values() if t.done() and not t.cancelled() and t.exception() is None]
+        return [
+            f"stamps of the host {h.node[:8]} are right within {h.worst_ns / 1e6:.1f} ms (its clock, seen from here)"
+            for h in (*self._gone, *met)
+        ]
 
     # -- lives and deaths --------------------------------------------------------------------------
 

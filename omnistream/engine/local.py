@@ -74,6 +74,9 @@ class LocalCrew:
     def addresses(self) -> dict[str, tuple[int, str]]:
         return {name: (self.incarnations[name], "") for name in self.workers}
 
+    def notes(self) -> list[str]:
+        return []
+
     async def kill(self, name: str) -> None:
         """Drop a worker with all it knows."""
         worker = self.workers.pop(name)

@@ -262,6 +262,9 @@ class RayCrew:
     def addresses(self) -> dict[str, tuple[int, str]]:
         return {name: (self.incarnations[name], address) for name, address in self._addresses.items()}
 
+    def notes(self) -> list[str]:
+        return [] if self._hosts is None else self._hosts.notes()
+
     def kill(self, worker: str) -> None:
         """End a worker's process. One on another host is taken for dead at once, since that host may be out of reach."""
         host = self._apart.get(worker)

@@ -50,6 +50,7 @@ def summarize(plan: Plan, engine: str, outcome: Outcome, truth: Sequence[Mapping
         "digest": outcome.digest,
         "digest_note": outcome.digest_note,
         "stopped_by": outcome.stopped_by,
+        "notices": list(outcome.notices),
     }
 
 
@@ -103,6 +104,8 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print("  ledger              " + (", ".join(f"{k} {v}" for k, v in summary["ledger"].items()) or "nothing lost"))
     if summary["restarts"]:
         console.print("  restarts            " + ", ".join(f"{k} {v}" for k, v in summary["restarts"].items()))
+    for notice in summary["notices"]:
+        console.print(f"  notice              {notice}", highlight=False, markup=False)
     console.print(f"  digest              {summary['digest'] or summary['digest_note']}")
 
 

@@ -235,6 +235,7 @@ def test_a_run_goes_on_after_a_partition(cluster: Cluster, tmp_path: Path) -> No
     cluster.cut(2)
     outcome, hosts, events = run.end()
     assert not outcome.restarts, events
+    assert sum("right within" in notice for notice in outcome.notices) == len(hosts) > 0
     assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(400)}, outcome.ledger
     assert in_order(tmp_path / "effects")
     frames = effects(tmp_path / "effects.frames")
