@@ -1,5 +1,6 @@
-# make run | test | test-gpu | check | bench | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system
+# make run | test | test-gpu | check | bench | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system  N=1000 (soak)
 PYTHON ?= $(shell command -v python3 || echo python3)
+N ?= 100
 override options := $(if $(filter command line environment,$(origin PYTHON)),--python-given) $(if $(TORCH),--torch $(TORCH))
 setup = @command -v "$(PYTHON)" >/dev/null || { echo "setup: '$(PYTHON)' is not here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "setup: $(PYTHON) is too old; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
@@ -22,7 +23,7 @@ bench: ; $(setup) --for test
 	@.venv/bin/python launch/bench.py && .venv/bin/python launch/bench_link.py && .venv/bin/python launch/bench_load.py
 
 soak: ; $(setup) --for test
-	@.venv/bin/python launch/soak.py && .venv/bin/python launch/soak_link.py
+	@.venv/bin/python launch/soak.py && .venv/bin/python launch/soak_link.py && .venv/bin/python launch/soak_replay.py --count $(N)
 
 setup: ; $(setup) --for test
 
