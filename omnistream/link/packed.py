@@ -11,6 +11,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -87,7 +88,7 @@ class _Kind:
         names = [f.name for f in dataclasses.fields(kind)]
         allowed = {n: ARRAYS[self.name, n] for n in names if (self.name, n) in ARRAYS}
         self.arrays = [(n, dtypes.split(), dims) for n, (dtypes, dims) in allowed.items()]
-        self.plain = [n for n in names if n not in allowed]
+        self.plain: Callable[[Any], Any] = attrgetter(*[n for n in names if n not in allowed])
 
     def holds(self, payload: Any) -> bool:
         """Whether each array is of a dtype and of as many dimensions as its field may hold."""
@@ -152,7 +153,7 @@ def _tried(payload: Any, *, plain: bool = False) -> Packed | None:
     try:
         body = _encode(payload)
         again = known.decode(body)
-        if known.holds(again) and (plain or all(getattr(again, n) == getattr(payload, n) for n in known.plain)):
+        if known.holds(again) and (plain or known.plain(again) == known.plain(payload)):
             return Packed(known.name, body, arrays)
     except _WRONG:
         pass
