@@ -38,9 +38,8 @@ def info(
     console = screen()
     with open_recording(file) as recording:
         head = recording.metadata.get(HEAD, {})
-        console.print(
-            f"{head.get('graph') or 'no graph'}, {(recording.end_ns - recording.start_ns) / 1e9:.1f} s", highlight=False
-        )
+        what = head.get("graph") or ("no graph" if head else recording.path.name)
+        console.print(f"{what}, {(recording.end_ns - recording.start_ns) / 1e9:.1f} s", highlight=False, markup=False)
         if recording.notice:
             console.print(recording.notice, highlight=False, markup=False)
         if part := recording.metadata.get(CUT):
@@ -53,7 +52,9 @@ def info(
             kept = "" if recording.is_foreign(stream) else "as received" if recording.is_lossless(stream) else "lossy"
             table.add_row(stream, kinds, str(recording.count(stream, 1 << 62)), kept)
         console.print(table, highlight=False)
-        if not isinstance(recording, Recording) or all(map(recording.is_foreign, recording.streams())):
+        for topic, kind in recording.others().items():
+            console.print(f"not played: {topic} ({kind or 'of no known kind'})", highlight=False, markup=False)
+        if not isinstance(recording, Recording) or (not head and all(map(recording.is_foreign, recording.streams()))):
             return
         try:
             evidence = RunEvidence(recording)

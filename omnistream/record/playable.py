@@ -57,6 +57,10 @@ class Playable(ABC):
     def count(self, topic: str, before_ns: int) -> int:
         """How many of the topic's messages are stamped before that time."""
 
+    def others(self) -> dict[str, str]:
+        """Topics that cannot be played, and what the file says they hold."""
+        return {}
+
     def is_foreign(self, topic: str) -> bool:  # noqa: ARG002
         """Whether the stream was not recorded by a run, so that nothing is known of how its messages were received."""
         return True

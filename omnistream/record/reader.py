@@ -60,6 +60,10 @@ class Recording(Playable):
         """Each topic that holds payloads, with their types; a recorded stream has one type, or a few."""
         return dict(self._types)
 
+    def others(self) -> dict[str, str]:
+        held = {c.topic: self.schema_of(c) for c in self._index.channels.values() if c.topic not in self._types}
+        return {t: s.name if s else "" for t, s in sorted(held.items()) if t != TRUTH and not t.startswith(JOURNAL)}
+
     def is_foreign(self, topic: str) -> bool:
         return any(c.message_encoding == "cdr" for c in self._channels(topic))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from foreign_files import T0, robot_bag, ros2_file
+from commands import omnistream
+from foreign_files import T0, raw_file, robot_bag, ros2_file
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
@@ -73,3 +74,12 @@ def test_mistakes_are_sentences(tmp_path: Path, text: str, says: str) -> None:
 def test_a_directory_without_recordings(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="is a directory without recordings"):
         open_recording(tmp_path)
+
+
+def test_topics_that_cannot_be_played_are_listed(tmp_path: Path) -> None:
+    raw_file(tmp_path / "a.mcap", "tf2_msgs/msg/TFMessage", [b"\0\1\0\0"], "geometry_msgs/TransformStamped[] transforms")
+    ros2_file(tmp_path / "b.mcap", robot_bag(2))
+    said = omnistream("record", "info", tmp_path)
+    assert said.code == 0, said.err
+    assert "not played: /t (tf2_msgs/msg/TFMessage)" in said.out
+    assert "/imu/data" in said.out

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import graph, omnistream, refused
+from foreign_files import video_file
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND, Action, RobotState, Text, VideoFrame
@@ -141,6 +142,36 @@ def test_missing_files_are_sentences(own: Path) -> None:
                 play(own)
             path.write_bytes(held)
     play(own)
+
+
+def test_a_video_that_is_none_is_a_sentence(own: Path) -> None:
+    """Sound alone, a codec that nobody knows, frames that cannot be sought, and none at the episode's times."""
+    video = own / "videos" / FRONT / "chunk-000" / "file-000.mp4"
+    held = video.read_bytes()
+    tone = np.zeros((1, 16000), np.int16)
+    import av
+
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+        sound.sample_rate = 16000
+        container.mux([*stream.encode(sound), *stream.encode(None)])
+    silent = video.read_bytes()
+    unknown = held.replace(b"av01", b"zz01")
+    table = held.index(b"stts")
+    unsought = held[: table + 8] + b"\0" * 4 + held[table + 12 :]
+    short = shutil.copy(
+        video_file(own / "short.mp4", range(0, 500, 33), lambda _: np.zeros((48, 64, 3), np.uint8)), own / "s"
+    ).read_bytes()
+    for data, says in (
+        (silent, "holds no video"),
+        (unknown, "no codec"),
+        (unsought, "dataset"),
+        (short, "no frame for episode 1 at"),
+    ):
+        video.write_bytes(data)
+        with pytest.raises(RecordingError, match=says):
+            play(own)
 
 
 def test_any_damage_is_a_sentence(own: Path) -> None:

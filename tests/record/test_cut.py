@@ -12,12 +12,13 @@ from omnistream.link.wire import encode_payload
 from omnistream.message import MS, SECOND, Text
 from omnistream.record import RecordedMessage, Recording, RecordingWriter
 from omnistream.record.cut import CUT, cut
+from omnistream.record.playable import Playable, open_recording
 
 SHIPPED = Path("graphs/recordings/voice_robot.mcap")
 T0 = 1_800_000_000 * SECOND
 
 
-def held(file: Recording, since: int, until: int) -> dict[str, list[tuple[int, bytes]]]:
+def held(file: Playable, since: int, until: int) -> dict[str, list[tuple[int, bytes]]]:
     """Everything stamped in [since, until), by stream."""
     return {
         topic: [(m.stamp_ns, encode_payload(m.payload)) for m in file.messages(topic, since) if m.stamp_ns < until]
@@ -46,6 +47,19 @@ def test_a_part_holds_the_same_messages_wherever_key_frames_lie(tmp_path: Path, 
         assert count == sum(map(len, expected.values()))
         assert not part.notice
         assert all(e in part.truth() for e in truth)
+
+
+def test_parts_put_together_are_the_whole(tmp_path: Path) -> None:
+    """In a directory, as the pieces of a recording that goes on in the next file; a stream may begin or end in any of them."""
+    pieces = tmp_path / "pieces"
+    pieces.mkdir()
+    with Recording(SHIPPED) as whole:
+        for i, only in enumerate([(), ("mic",), ()]):
+            cut(whole, pieces / f"run.{i:04d}.mcap", (20 + i) * SECOND, (21 + i) * SECOND, only)
+        expected = held(whole, whole.start_ns + 20 * SECOND, whole.start_ns + 23 * SECOND)
+        lacking = range(whole.start_ns + 21 * SECOND, whole.start_ns + 22 * SECOND)
+    with open_recording(pieces) as together:
+        assert held(together, 0, 1 << 62) == expected | {"camera": [m for m in expected["camera"] if m[0] not in lacking]}
 
 
 def test_a_part_of_a_part_says_where_it_is_from(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ class Bag(Playable):
                 held[topic] = held.get(topic, frozenset()) | types
         return held
 
+    def others(self) -> dict[str, str]:
+        return {topic: kind for part in self._parts for topic, kind in part.others().items()}
+
     def messages(self, topic: str, since_ns: int = 0) -> Iterator[RecordedMessage]:
         self._known(topic, self.streams())
         last = -1

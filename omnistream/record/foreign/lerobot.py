@@ -13,7 +13,7 @@ from omnistream.message import SECOND, Action, Payload, RobotState, Text, VideoF
 from omnistream.record.codec import RecordedMessage
 from omnistream.record.foreign.dataset import Feature, cells, columns_of, read_info, read_tasks, tables_in
 from omnistream.record.foreign.images import decode_image, frame_of
-from omnistream.record.foreign.media import open_container, prepared, timed
+from omnistream.record.foreign.media import open_container, prepared, seek, timed
 from omnistream.record.playable import BEGINNING_NS, Playable
 
 __all__ = ["Episode"]
@@ -131,7 +131,7 @@ class Episode(Playable):
             if not container.streams.video:
                 raise RecordingError(f"{path} holds no video")
             if row < len(wanted):
-                container.seek(max(0, (wanted[row] - BEGINNING_NS) // 1000 - 1))  # the key frame before it
+                seek(container, max(0, (wanted[row] - BEGINNING_NS) // 1000 - 1), str(path))
             before: tuple[int, Any] | None = None
             for shown, frame in timed(container, prepared(container), str(path), zero_us=0):
                 while row < len(wanted) and wanted[row] <= shown:

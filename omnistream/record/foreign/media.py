@@ -12,7 +12,7 @@ from omnistream.record.codec import RecordedMessage
 from omnistream.record.foreign.images import MOST_PIXELS, frame_of
 from omnistream.record.playable import BEGINNING_NS, Playable
 
-__all__ = ["Media", "is_media", "open_container", "prepared", "said", "timed"]
+__all__ = ["Media", "is_media", "open_container", "prepared", "seek", "timed"]
 
 #: What microphones give unless they are asked for something else.
 _RATE_HZ, _CHUNK = 16000, 320
@@ -135,9 +135,19 @@ def open_container(path: Path) -> Any:
         raise RecordingError(f"{path} cannot be read ({said(e)}); name a video or sound file") from None
 
 
+def seek(container: Any, at_us: int, where: str) -> None:
+    """To the last key frame before a time. Raises RecordingError."""
+    try:
+        container.seek(at_us)
+    except _broken() as e:
+        raise RecordingError(f"{where}: {at_us / 1e6:.3f} s cannot be found in it ({said(e)})") from None
+
+
 def prepared(container: Any) -> Any:
     """Its video stream, decoded by one thread, and refused where a frame would be absurdly large."""
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise RecordingError(f"{container.name.removeprefix('file:')}: its video is in no codec that is known")
     stream.thread_type = "SLICE"  # frame threads would hold frames back
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
@@ -167,6 +177,8 @@ def _decoded(container: Any, stream: Any, where: str) -> Iterator[Any]:
     Raises RecordingError at damage later.
     """
     begun, bad, last = False, 0, 0.0
+    if stream.codec_context is None:
+        raise RecordingError(f"{where}: its {stream.type} is in no codec that is known")
     try:
         for packet in container.demux(stream):
             try:
