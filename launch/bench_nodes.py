@@ -83,3 +83,30 @@ class Uniform(Sink):
         image = item.image.reshape(-1)
         if len(image) and not (image == image[0]).all():
             raise ValueError("a torn image")
+
+
+@dataclass(kw_only=True)
+class Filmed(Source):
+    """The frames of a file of arrays, 30 a second, again and again."""
+
+    seconds: float
+    pictures: str
+
+    async def run(self, ctx: Context) -> AsyncIterator[VideoFrame]:
+        pictures = np.load(self.pictures, mmap_mode="r")
+        for i in range(int(self.seconds * 30)):
+            await ctx.clock.sleep_until(ctx.start_ns + int((i + 1) / 30 * SECOND))
+            yield VideoFrame(np.array(pictures[i % len(pictures)]))
+
+
+@dataclass(kw_only=True)
+class Noise(Source):
+    """16 kHz sound, 50 chunks a second."""
+
+    seconds: float
+
+    async def run(self, ctx: Context) -> AsyncIterator[AudioChunk]:
+        noise = np.random.default_rng(0).integers(-999, 999, (50, 320)).astype(np.int16)
+        for i in range(int(self.seconds * 50)):
+            await ctx.clock.sleep_until(ctx.start_ns + int((i + 1) / 50 * SECOND))
+            yield AudioChunk(noise[i % 50])

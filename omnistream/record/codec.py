@@ -2,8 +2,8 @@
 
 This is the lossless form, for every payload type. Fields: ``v`` 1, ``seq``, ``epoch``, ``start_ns``, ``bound_ns``,
 ``clock``, ``origin``, ``payload`` (canonical bytes), and where they are not a source's ``cause_ns`` and ``lineage``.
-In the place of a payload a frame of lossless video has ``video``: [encoding, CRC-32 of its pixels, H.264]. The stamp is
-MCAP's log time.
+In the place of a payload a frame that is packed without loss has ``image``: [encoding, CRC-32 of its pixels, data]
+(record/delta.py). The stamp is MCAP's log time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import msgpack
 from omnistream.errors import PayloadError
 from omnistream.link.wire import bin_header, decode_payload, payload_buffers
 from omnistream.message import Origin, Payload
+from omnistream.record.delta import is_key_image
+from omnistream.record.h264 import is_key_frame
 
 __all__ = [
     "PackedFrame",
@@ -54,11 +56,19 @@ class RecordedMessage:
 
 @dataclass(frozen=True, slots=True)
 class PackedFrame:
-    """A frame in a stream of video, in the place of a payload. `crc` is the CRC-32 of its pixels, if none may be another."""
+    """A frame in a stream of them, in the place of a payload. `crc` is the CRC-32 of its pixels, where none may be another.
+
+    It is by differences then (record/delta.py); without it, it is H.264.
+    """
 
     data: bytes
     encoding: str = "rgb8"
     crc: int | None = None
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it can be unpacked without those before it."""
+        return is_key_frame(self.data) if self.crc is None else is_key_image(self.data)
 
 
 def encode_record(message: RecordedMessage) -> bytes:
@@ -76,7 +86,7 @@ def record_buffers(message: RecordedMessage) -> list[bytes | memoryview]:
         packer.pack(value)
     if isinstance(message.payload, PackedFrame):
         frame = message.payload
-        packer.pack("video")
+        packer.pack("image")
         packer.pack_array_header(3)
         packer.pack(frame.encoding)
         packer.pack(frame.crc)
@@ -111,12 +121,11 @@ def record_fields(message: RecordedMessage) -> dict[str, Any]:
 def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:
     """Raises PayloadError for anything that `encode_record` does not give."""
     fields = _loaded(data)
-    video = fields.get("video")
-    if video is not None:
-        ok = isinstance(video, tuple) and len(video) == 3 and type(video[0]) is str and type(video[2]) is bytes
-        if not ok or not (video[1] is None or _is_int(video[1])):
-            raise PayloadError("video is [encoding, checksum, data]")
-        return _record(fields, stamp_ns, PackedFrame(video[2], video[0], video[1]))
+    image = fields.get("image")
+    if image is not None:
+        if not (isinstance(image, tuple) and tuple(map(type, image)) == (str, int, bytes)):
+            raise PayloadError("an image is [encoding, checksum, data]")
+        return _record(fields, stamp_ns, PackedFrame(image[2], image[0], image[1]))
     if not isinstance(fields.get("payload"), bytes):
         raise PayloadError("a recorded message is a map with v: 1 and a payload")
     return _record(fields, stamp_ns, decode_payload(fields["payload"]))

@@ -20,7 +20,7 @@ from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import SECOND
 from omnistream.record import foxglove
 from omnistream.record.codec import PackedFrame, decode_record, encode_record
-from omnistream.record.h264 import H264Decoder, H264Encoder, is_key_frame
+from omnistream.record.delta import DeltaDecoder, DeltaEncoder
 from omnistream.record.key_frames import begun_anew
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import REPEATED, RUN
@@ -135,12 +135,12 @@ def _kept(
             continue
         if record.log_time >= end:
             continue
-        data = _h264_of(file, channel, record)
-        if data is None or channel.id in begun:
+        frame = _frame_of(file, channel, record)
+        if frame is None or channel.id in begun:
             if record.log_time >= start:
                 yield channel, record
             continue
-        if is_key_frame(data):
+        if frame.is_key:
             yield from _begun(file, channel, packets.pop(channel.id, []), kept.pop(channel.id, 0))
             if record.log_time >= start:
                 begun.add(channel.id)
@@ -158,7 +158,7 @@ def _begun(file: Recording, channel: Channel, records: Sequence[Message], kept: 
         return
     where = f"{file.path}: the video of '{channel.topic}' at {records[-kept].log_time} ns"
     if channel.message_encoding == "msgpack":
-        yield from ((channel, record) for record in _rgb_begun(records, kept, where))
+        yield from ((channel, record) for record in _images_begun(records, kept, where))
         return
     data = begun_anew([foxglove.decode_video(r.data)[0] for r in records], kept, where)
     for record, packet in zip(records[-kept:], data, strict=True):
@@ -167,30 +167,30 @@ def _begun(file: Recording, channel: Channel, records: Sequence[Message], kept: 
         yield channel, record
 
 
-def _rgb_begun(records: Sequence[Message], kept: int, where: str) -> Iterator[Message]:
-    """The same of video that was kept without loss."""
-    decoder, encoder = H264Decoder(where), None
+def _images_begun(records: Sequence[Message], kept: int, where: str) -> Iterator[Message]:
+    """The same of images that were kept without loss."""
+    decoder, encoder = DeltaDecoder(), DeltaEncoder()
     for number, record in enumerate(records):
-        message = decode_record(record.data, record.log_time)
-        frame = decoder.decode(message.payload.data, record.log_time)
-        if number < len(records) - kept:
-            continue
-        height, width = frame.image.shape[:2]
-        encoder = encoder or H264Encoder(width, height, lossless=True)
-        record.data = encode_record(replace(message, payload=replace(message.payload, data=encoder.encode(frame))))
-        yield record
+        try:
+            message = decode_record(record.data, record.log_time)
+            image = decoder.decode(message.payload.data)
+        except PayloadError as error:
+            raise RecordingError(f"{where} is damaged: {error}") from None
+        if number >= len(records) - kept:
+            record.data = encode_record(replace(message, payload=replace(message.payload, data=encoder.encode(image))))
+            yield record
 
 
-def _h264_of(file: Recording, channel: Channel, record: Message) -> bytes | None:
-    """The packet, of video that is kept as H.264."""
+def _frame_of(file: Recording, channel: Channel, record: Message) -> PackedFrame | None:
+    """A frame, of video whose frames depend on those before them."""
     schema = file.schema_of(channel)
     if schema is None or (schema.name, channel.message_encoding) not in _VIDEO:
         return None
     try:
         if channel.message_encoding == "protobuf":
-            return foxglove.decode_video(record.data)[0]
+            return PackedFrame(foxglove.decode_video(record.data)[0])
         frame = decode_record(record.data, record.log_time).payload
-        return frame.data if isinstance(frame, PackedFrame) else None
+        return frame if isinstance(frame, PackedFrame) else None
     except PayloadError:  # of another kind: it is copied as it is
         return None
 

@@ -14,28 +14,21 @@ __all__ = ["H264Decoder", "H264Encoder", "is_key_frame", "rgb_of_yuv420"]
 
 
 class H264Encoder:
-    """RGB frames of one size -> Annex B, no B-frames, parameter sets on every key frame (`gop` frames apart).
+    """RGB frames of one size -> Annex B, no B-frames, parameter sets on every key frame (`gop` frames apart)."""
 
-    `lossless` gives every pixel back: 4:4:4 RGB at quantizer 0, which few players show. Else it is 4:2:0 at `crf`.
-    """
-
-    def __init__(
-        self, width: int, height: int, fps: int = 30, gop: int = 30, crf: int = 23, preset: str = "slow", *,
-        lossless: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, width: int, height: int, fps: int = 30, gop: int = 30, crf: int = 23, preset: str = "slow") -> None:
         import av
 
-        if not lossless and (width % 2 or height % 2):
+        if width % 2 or height % 2:
             raise RecordingError(f"H.264 video has even sides, not {width}x{height}; record it lossless")
         self._av = av
         self.size = (width, height)
-        context: Any = av.CodecContext.create("libx264rgb" if lossless else "libx264", "w")
-        context.width, context.height, context.pix_fmt = width, height, "rgb24" if lossless else "yuv420p"
+        context: Any = av.CodecContext.create("libx264", "w")
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = Fraction(1, fps), fps
         context.gop_size, context.max_b_frames, context.thread_count = gop, 0, 1
         params = "repeat-headers=1:scenecut=0:sliced-threads=0"
-        quality = {"preset": "ultrafast", "qp": "0"} if lossless else {"preset": preset, "crf": str(crf)}
-        context.options = quality | {"tune": "zerolatency", "x264-params": params}
+        context.options = {"preset": preset, "tune": "zerolatency", "crf": str(crf), "x264-params": params}
         self._context = context
         self._count = 0
 
@@ -74,8 +67,6 @@ class H264Decoder:
             frames = self._context.decode(self._av.Packet(data)) if data else []
         except self._av.error.FFmpegError as e:
             raise RecordingError(f"{self._where}: the video frame at {stamp_ns} ns is damaged ({e.strerror})") from None
-        if len(frames) == 1 and frames[0].format.name == "gbrp":
-            return VideoFrame(_rgb_of_gbrp(frames[0]))
         if len(frames) != 1 or frames[0].format.name not in ("yuv420p", "yuvj420p"):
             raise RecordingError(f"{self._where}: the video frame at {stamp_ns} ns is damaged or not 4:2:0 without B-frames")
         return VideoFrame(rgb_of_yuv420(*_planes(frames[0])))
@@ -98,13 +89,6 @@ def _planes(frame: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         for p, (height, width) in zip(frame.planes, sides, strict=True)
     ]
     return planes[0], planes[1], planes[2]
-
-
-def _rgb_of_gbrp(frame: Any) -> np.ndarray:
-    out = np.empty((frame.height, frame.width, 3), np.uint8)
-    for plane, channel in zip(frame.planes, (1, 2, 0), strict=True):
-        out[..., channel] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    return out
 
 
 def rgb_of_yuv420(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -10,14 +10,16 @@ from typing import Any
 from zlib import crc32
 
 import msgpack
+import numpy as np
 from mcap.records import Channel, Message, Schema
 
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import INFINITY, PAYLOADS, AudioChunk, VideoFrame
 from omnistream.record import foxglove
 from omnistream.record.codec import PackedFrame, RecordedMessage, decode_fields, decode_record
+from omnistream.record.delta import DeltaDecoder
 from omnistream.record.foreign import ros2
-from omnistream.record.h264 import H264Decoder, is_key_frame
+from omnistream.record.h264 import H264Decoder
 from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
 from omnistream.record.playable import Playable
 from omnistream.record.writer import HEAD, JOURNAL, KEPT, TAP, TRUTH
@@ -262,8 +264,9 @@ class _Video:
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._decoder: H264Decoder | None = None
-        self._skipped: list[bytes] = []  # since the last key frame
+        self._h264: H264Decoder | None = None
+        self._deltas = DeltaDecoder()
+        self._skipped: list[PackedFrame] = []  # since the last key frame
 
     def shown(self, message: RecordedMessage, *, wanted: bool) -> RecordedMessage:
         """Raises RecordingError where the frame is damaged."""
@@ -271,19 +274,23 @@ class _Video:
         if not isinstance(frame, PackedFrame):
             return message
         if not wanted:
-            self._skipped = [frame.data] if is_key_frame(frame.data) else [*self._skipped, frame.data]
+            self._skipped = [frame] if frame.is_key else [*self._skipped, frame]
             return message
-        if self._decoder is None:
-            self._decoder = H264Decoder(self._where)
         for earlier in self._skipped:
-            self._decoder.decode(earlier, stamp)
+            self._image(earlier, stamp)
         self._skipped = []
-        image = self._decoder.decode(frame.data, stamp).image
+        image = self._image(frame, stamp)
         if frame.crc is not None and crc32(image.data) != frame.crc:
             raise RecordingError(
                 f"{self._where}: the video frame at {stamp} ns does not decode to the pixels that were recorded"
             )
         return replace(message, payload=VideoFrame(image, frame.encoding))
+
+    def _image(self, frame: PackedFrame, stamp: int) -> np.ndarray:
+        if frame.crc is not None:
+            return self._deltas.decode(frame.data)
+        self._h264 = self._h264 or H264Decoder(self._where)
+        return self._h264.decode(frame.data, stamp).image
 
 
 def _say(error: BaseException) -> str:

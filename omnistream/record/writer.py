@@ -16,6 +16,7 @@ from omnistream.errors import RecordingError
 from omnistream.message import MS, AudioChunk, Message, VideoFrame
 from omnistream.record import foxglove
 from omnistream.record.codec import PackedFrame, RecordedMessage, encode_fields, encode_record
+from omnistream.record.delta import DeltaEncoder
 from omnistream.record.h264 import H264Encoder
 from omnistream.record.mcap_file import McapFile
 
@@ -42,8 +43,8 @@ TAP = "tap"
 class RecordingWriter:
     """One MCAP file. A topic is a stream ("mic.out"), its log time the stamp.
 
-    `video`: "lossless" keeps every frame whole; "exact" does so, too, but RGB frames as H.264 of which every pixel comes
-    back, in a third of the space; "foxglove" writes CompressedVideo, which is small, plays, and is not what was received.
+    `video`: "lossless" keeps every frame whole; "exact" does so, too, by their differences (record/delta.py), in a
+    fraction of the space; "foxglove" writes CompressedVideo, which is small, plays, and is not what was received.
     `audio`: "lossless", or "foxglove": RawAudio, which is exact and plays. All else is msgpack. Every form keeps what a
     message's stream knew of it: bounds, origins, clock sources.
     With `resume` a file that is there goes on after its last whole chunk, or `size`. Not thread-safe. Raises RecordingError
@@ -69,6 +70,7 @@ class RecordingWriter:
         self._video: Video = video
         self._audio: Audio = audio
         self._encoders: dict[str, H264Encoder] = {}
+        self._deltas: dict[str, DeltaEncoder] = {}
         self._channels: dict[tuple[Any, ...], int] = {}
         self._chunk_since: int | None = None
         try:
@@ -105,19 +107,13 @@ class RecordingWriter:
             self._add(channel, record.stamp_ns, foxglove.encode_audio(start, payload, encode_fields(record)), record.seq)
         elif isinstance(payload, VideoFrame) and self._video == "foxglove" and _is_compact(payload):
             channel = self._channel(topic, foxglove.VIDEO, "protobuf", about | {KEPT: "lossy"})
-            coded = self._encoder(topic, payload, lossless=False).encode(payload)
-            self._add(
-                channel,
-                record.stamp_ns,
-                foxglove.encode_video(record.stamp_ns, topic, coded, encode_fields(record)),
-                record.seq,
-            )
-        elif isinstance(payload, VideoFrame) and self._video != "lossless" and _is_rgb(payload):
-            coded = self._encoder(topic, payload, lossless=True).encode(payload)
-            frame = PackedFrame(coded, payload.encoding, crc32(np.ascontiguousarray(payload.image).data))
-            self.write_record(
-                topic, "VideoFrame", record.stamp_ns, record.seq, encode_record(replace(record, payload=frame)), about
-            )
+            coded = foxglove.encode_video(record.stamp_ns, topic, self._h264(topic, payload), encode_fields(record))
+            self._add(channel, record.stamp_ns, coded, record.seq)
+        elif isinstance(payload, VideoFrame) and self._video != "lossless":
+            data = self._deltas.setdefault(topic, DeltaEncoder()).encode(payload.image)
+            frame = PackedFrame(data, payload.encoding, crc32(np.ascontiguousarray(payload.image).data))
+            packed = encode_record(replace(record, payload=frame))
+            self.write_record(topic, "VideoFrame", record.stamp_ns, record.seq, packed, about)
         else:
             name = type(payload).__name__
             self.write_record(topic, name, record.stamp_ns, record.seq, encode_record(record), about)
@@ -133,14 +129,13 @@ class RecordingWriter:
         channel = self._channel(TRUTH, "omnistream.Truth", "json", {})
         self._add(channel, stamp_ns, json.dumps(entry, sort_keys=True).encode(), 0)
 
-    def _encoder(self, topic: str, frame: VideoFrame, *, lossless: bool) -> H264Encoder:
-        """The one of a topic; another size begins another."""
+    def _h264(self, topic: str, frame: VideoFrame) -> bytes:
+        """By the topic's encoder; another size begins another."""
         height, width = frame.image.shape[:2]
         found = self._encoders.get(topic)
         if found is None or found.size != (width, height):
-            found = H264Encoder(width, height, self.fps, 2 * self.fps, self.crf, self.preset, lossless=lossless)
-            self._encoders[topic] = found
-        return found
+            found = self._encoders[topic] = H264Encoder(width, height, self.fps, 2 * self.fps, self.crf, self.preset)
+        return found.encode(frame)
 
     def _channel(self, topic: str, schema: str, encoding: Literal["msgpack", "protobuf", "json"], about: dict[str, str]) -> int:
         key = (topic, schema, *about.items())
@@ -203,10 +198,6 @@ class RecordingWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _is_rgb(frame: VideoFrame) -> bool:
-    return frame.image.dtype == np.uint8 and frame.image.ndim == 3 and min(frame.image.shape) > 0
 
 
 def _is_compact(frame: VideoFrame) -> bool:

@@ -15,6 +15,7 @@ from omnistream.link.wire import encode_payload
 from omnistream.message import SECOND, AudioChunk, Command, Event, Features, Gesture, Message, Text, Transcript, VideoFrame
 from omnistream.record import RecordedMessage, Recording, RecordingWriter
 from omnistream.record.codec import PackedFrame, decode_record, encode_record
+from omnistream.record.delta import DeltaDecoder, DeltaEncoder, is_key_image
 
 T0 = 1_800_000_000 * SECOND
 
@@ -216,9 +217,41 @@ def test_video_that_decodes_to_other_pixels_is_refused(tmp_path) -> None:
     image = VideoFrame(np.zeros((16, 16, 3), np.uint8))
     with RecordingWriter(tmp_path / "a.mcap", start_ns=T0, video="exact") as w:
         w.write("camera", RecordedMessage(T0, None, image))
-        data = encode_record(
-            RecordedMessage(T0 + 1, None, PackedFrame(w._encoder("camera", image, lossless=True).encode(image), "rgb8", 7))
-        )
+        data = encode_record(RecordedMessage(T0 + 1, None, PackedFrame(DeltaEncoder().encode(image.image), "rgb8", 7)))
         w.write_record("camera", "VideoFrame", T0 + 1, 1, data)
     with Recording(tmp_path / "a.mcap") as r, pytest.raises(RecordingError, match="does not decode to the pixels"):
         list(r.messages("camera"))
+
+
+images = hnp.arrays("u1", hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)) | hnp.arrays(
+    "u1", st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))
+)
+
+
+@given(st.lists(images | hnp.arrays("<u2", (3, 5)), min_size=1, max_size=9), st.integers(0, 1))
+def test_images_come_back_from_their_differences_whatever_their_sizes(stream, repeat) -> None:
+    encoder, decoder = DeltaEncoder(), DeltaDecoder()
+    for image in [x for x in stream for _ in range(1 + repeat)]:
+        found = decoder.decode(encoder.encode(image))
+        assert found.dtype == image.dtype
+        assert np.array_equal(found, image)
+
+
+def test_a_key_image_comes_every_two_seconds_and_needs_no_other() -> None:
+    rng, encoder = np.random.default_rng(0), DeltaEncoder()
+    still = rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    coded = [encoder.encode(still) for _ in range(130)]
+    keys = [i for i, data in enumerate(coded) if is_key_image(data)]
+    assert keys == [0, 60, 120]
+    assert np.array_equal(DeltaDecoder().decode(coded[60]), still)
+    with pytest.raises(PayloadError, match="the image before this one"):
+        DeltaDecoder().decode(coded[61])
+
+
+@given(
+    st.binary(max_size=60)
+    | st.builds(lambda a, b: b"\0\0\2\0" + a + b, st.binary(min_size=12, max_size=12), st.binary(max_size=30))
+)
+def test_other_bytes_are_no_image(data) -> None:
+    with pytest.raises(PayloadError):
+        DeltaDecoder().decode(data)
