@@ -118,8 +118,8 @@ def record_fields(message: RecordedMessage) -> dict[str, Any]:
     return fields
 
 
-def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:
-    """Raises PayloadError for anything that `encode_record` does not give."""
+def decode_record(data: bytes, stamp_ns: int, *, ours: bool = False) -> RecordedMessage:
+    """Raises PayloadError for anything that `encode_record` does not give. `ours`: as for `decode_payload`."""
     fields = _loaded(data)
     image = fields.get("image")
     if image is not None:
@@ -128,7 +128,7 @@ def decode_record(data: bytes, stamp_ns: int) -> RecordedMessage:
         return _record(fields, stamp_ns, PackedFrame(image[2], image[0], image[1]))
     if not isinstance(fields.get("payload"), bytes):
         raise PayloadError("a recorded message is a map with v: 1 and a payload")
-    return _record(fields, stamp_ns, decode_payload(fields["payload"]))
+    return _record(fields, stamp_ns, decode_payload(fields["payload"], ours=ours))
 
 
 def decode_fields(data: bytes, stamp_ns: int, payload: Payload | PackedFrame) -> RecordedMessage:

@@ -161,7 +161,7 @@ class Scribe:
             about = {TAP: life.worker} if tap else {}
             if writer.encodes(kind):
                 try:
-                    writer.write(stream, decode_record(bytes(data), stamp), about)
+                    writer.write(stream, decode_record(bytes(data), stamp, ours=True), about)
                 except PayloadError as error:
                     raise RecordingError(f"{self._dir}: a message of '{stream}' is damaged: {error}") from None
             else:
