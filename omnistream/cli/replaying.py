@@ -70,7 +70,7 @@ def replay_all(ask: Ask) -> None:
 
         def once(watch: Watch | None) -> Outcome:
             if ask.only is not None:
-                return replay_only(again, ask.only, ask.summary, ask.pace, watch)
+                return replay_only(again, ask.only, ask.summary, ask.pace, watch, judge=not (ask.golden or ask.write_golden))
             return replay_as_recorded(again, ask.summary, ask.pace, watch)
 
         _turns(ask, part, golden, again.plan.graph, again.start_ns, once)

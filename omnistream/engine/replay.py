@@ -21,9 +21,10 @@ from omnistream.graph.graph import Graph, NodeInfo, Plan
 from omnistream.graph.load import load_graph
 from omnistream.graph.plan import make_plan
 from omnistream.graph.units import show_duration
-from omnistream.message import PAYLOADS, SECOND
+from omnistream.message import INFINITY, PAYLOADS, SECOND
 from omnistream.observe.outcome import Outcome
 from omnistream.record.evidence import RunEvidence
+from omnistream.record.journal import Fired
 from omnistream.record.playable import Playable, open_recording
 from omnistream.record.reader import Recording
 
@@ -134,11 +135,19 @@ class Again:
 
     @classmethod
     def of(cls, file: Recording, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None) -> Self:
-        """Raises RecordingError where the file is no evidence of a run."""
-        to = None if part is None or part.to_ns is None else file.start_ns + part.to_ns
-        evidence = RunEvidence(file, to)
+        """Raises RecordingError where the file is no evidence of a run.
+
+        Windows fire after the last message, too: only `part` says where it ends.
+        """
+        part = part or Part()
+        first = file.start_ns + (part.from_ns or 0)
+        last = INFINITY if part.to_ns is None else file.start_ns + part.to_ns - 1
+        evidence = RunEvidence(file, None if part.to_ns is None else last)
         plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
-        return cls(evidence, plan, (part or Part()).span(file.start_ns, evidence.end_ns), file.start_ns)
+        if part.from_ns is not None:
+            fired = [row.t for rows in evidence.rows().values() for row in rows if isinstance(row, Fired)]
+            part.span(file.start_ns, max(fired, default=evidence.end_ns))
+        return cls(evidence, plan, (first, last), file.start_ns)
 
     def check(self, replay: AsRecorded, outcome: Outcome) -> bool:
         """Whether the whole run was had again, equal to it. Raises DifferenceError where its digest is another."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from omnistream.message import SECOND, Action, Caption, Event, Imu, Payload
+from omnistream.message import SECOND, Action, Caption, Event, Imu, Payload, Window
 from omnistream.node import Context, Emit, Node, Sink, Source
 
 
@@ -132,6 +132,12 @@ class Knob(Source):
     async def run(self, ctx: Context) -> AsyncIterator[Event]:
         raise OSError("no knob")
         yield Event("never")
+
+
+@dataclass(kw_only=True)
+class Sums(Node):
+    async def step(self, events: Window[Event]) -> Event:
+        return Event("sum", {"n": len(events)})
 
 
 #: The count that `Counts` does not say.

@@ -109,6 +109,23 @@ def test_as_recorded_has_parts_and_a_pace_too(tmp_path: Path) -> None:
     assert 0 < part.summary["outputs"]["show"] < live.summary["outputs"]["show"]
 
 
+def test_as_recorded_has_the_firings_after_the_last_message(tmp_path: Path) -> None:
+    """The last window of a run fires behind all that was recorded."""
+    text = (
+        "graph: sums\nnodes:\n  ticks: {use: tick, with: {rate_hz: 40, count: 30}}\n"
+        '  sum: {use: "hostile_nodes:Sums", inputs: {events: {from: ticks, window: {size: 4s, hop: 4s}}}}\n'
+        "  show: {use: console, inputs: {message: sum}}\n  each: {use: console, inputs: {message: ticks}}\n"
+    )
+    file = graph(tmp_path, text)
+    live = omnistream("run", file, "--engine", "local", "--record", tmp_path / "live.mcap")
+    assert live.summary["outputs"]["show"] > 0
+    again = omnistream("replay", tmp_path / "live.mcap", file, "--as-recorded", "--from", "10ms")
+    assert again.code == 0, again.err
+    assert "\n  equal to the run" in again.out
+    assert again.summary["digest"] == live.summary["digest"]
+    assert "nothing is left from 100 s on" in refused("replay", tmp_path / "live.mcap", file, "--as-recorded", "--from", "100s")
+
+
 def test_another_graph_is_played_where_the_streams_fit_it(tmp_path: Path) -> None:
     """By name, else by what is in them; what has no stream is silent, and that is said."""
     path = tmp_path / "r.mcap"
