@@ -23,6 +23,7 @@ __all__ = [
     "SystemClock",
     "cpu_ns",
     "monotonic_ns",
+    "pause",
     "perf_ns",
     "unix_ns",
 ]
@@ -37,6 +38,11 @@ unix_ns = time.time_ns
 _monotonic_ns = time.monotonic_ns
 #: This host's monotonic clock, for measuring how far it is from another host's; never compared with run time.
 monotonic_ns = time.monotonic_ns
+
+
+def pause(seconds: float) -> None:
+    """Stop this thread for so long: for commands that look again and again, never in a run."""
+    time.sleep(seconds)
 
 
 class Clock(Protocol):

@@ -100,16 +100,32 @@ async def conduct(
     until: Sequence[str] = (),
     for_s: float | None = None,
     table: bool = True,
+    run_dir: str = "",
 ) -> Outcome:
-    """A whole run, with its live table; signals end it."""
+    """A whole run, with its live table; signals end it. With `run_dir`, it can be looked at from outside."""
+    from omnistream.engine.control import Control
     from omnistream.observe.table import LiveTable
 
-    with LiveTable(console, title) if table else contextlib.nullcontext() as watch:
+    control = Control(conductor, title)
+    with LiveTable(console, title) if table else contextlib.nullcontext() as shown:
+
+        def watch(run: Conductor) -> None:
+            control.note(run)
+            if shown is not None:
+                shown(run)
+            else:
+                run.said.clear()
+
         conductor.watch = watch
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, *_endings()):
             loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)
-        return await conductor.run(until, for_s)
+        if run_dir:
+            await control.open(run_dir)
+        try:
+            return await conductor.run(until, for_s)
+        finally:
+            await control.close()
 
 
 def undo_on_signals() -> None:

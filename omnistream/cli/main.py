@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from omnistream.cli import check, draw, models_cmd, new, nodes, record, replay, run
+from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run
 from omnistream.cli.devices import list_devices
 
 __all__ = ["app"]
@@ -22,6 +22,11 @@ app.command("check")(check.check)
 app.command("draw")(draw.draw)
 app.command("nodes")(nodes.nodes)
 app.command("devices")(list_devices)
+app.command("ps")(attach.ps)
+app.command("top")(attach.top)
+app.command("ledger")(attach.ledger)
+app.command("logs")(attach.logs)
+app.command("stop")(attach.stop)
 
 _models = typer.Typer(no_args_is_help=True, help="Model files: what there is, and fetching it.")
 _models.command("list")(models_cmd.list_models)

@@ -137,8 +137,8 @@ def _fresh(ask: Ask, found: Prepared, watch: Watch | None) -> Outcome:
             options = fresh_options(found, home.path)
             conductor = fresh_conductor(plan, crew_of(plan, ask.engine, options, None), options, ask.pace)
         try:
-            title = f"replay of {found.graph.name} on {ask.engine.value}"
-            outcome = asyncio.run(conduct(conductor, console, title, table=not ask.step))
+            title = f"replay on {ask.engine.value} of {found.graph.name}"
+            outcome = asyncio.run(conduct(conductor, console, title, table=not ask.step, run_dir=home.path))
         finally:
             undo_on_signals()  # the event loop has taken its own away
     finally:

@@ -124,7 +124,8 @@ def _execute(
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
-            outcome = asyncio.run(conduct(conductor, console, f"run of {graph.name} on {engine.value}", graph.replaced, for_s))
+            title = f"run on {engine.value} of {graph.name}"
+            outcome = asyncio.run(conduct(conductor, console, title, graph.replaced, for_s, run_dir=home.path))
         finally:
             undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))

@@ -14,7 +14,7 @@ from omnistream.link.segment import LINK_NAME
 from omnistream.record.part import ABOUT, DONE
 from omnistream.record.spool import SUFFIX, read_frames
 
-__all__ = ["RunDir", "dead"]
+__all__ = ["RunDir", "dead", "homes"]
 
 _log = logging.getLogger("omnistream")
 _PREFIX = "omnistream-"
@@ -108,6 +108,11 @@ def _keep(path: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
         elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, "owner"):
             other.unlink(missing_ok=True)
+
+
+def homes() -> list[Path]:
+    """The directories of this user's runs, going on or dead, where their sockets lie."""
+    return sorted(path for path in Path(_parent()).glob(f"{_PREFIX}*") if path.stat().st_uid == os.getuid())
 
 
 def dead() -> list[Path]:

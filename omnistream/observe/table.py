@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from omnistream.clock import perf_ns
-from omnistream.graph.graph import Plan
-from omnistream.observe.outcome import Outcome
 from omnistream.observe.summary import node_table
+from omnistream.observe.view import Watched, view_of
 
-__all__ = ["LiveTable"]
+__all__ = ["LiveTable", "RunTable"]
 
 _WINDOW_NS = 2_000_000_000
-_ENDINGS = ("consumed", "read", "superseded")
 
 
-class Watched(Protocol):
-    """A run that can be looked at."""
+class RunTable:
+    """A table of the newest view of a run; its rates are over the last two seconds of views."""
 
-    plan: Plan
-    outcome: Outcome
-    events: list[str]
-    said: list[str]
-    down: dict[str, str]
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._seen: list[tuple[int, dict[str, int]]] = []
 
-    def ledger(self) -> Counter[str]: ...
+    def show(self, view: Mapping[str, Any], seconds: float) -> Group:
+        """`seconds`: how long the run has been going on."""
+        nodes = view["nodes"]
+        lost = {n: sum(s["lost"].values()) for n, s in nodes.items()}
+        table = node_table(nodes, self._rates(nodes), lost, {n: s["restarts"] for n, s in nodes.items()})
+        head = Text.assemble((self._title, "bold"), f"   {seconds:.0f} s")
+        if view["down"]:
+            head.append(f"   down: {', '.join(view['down'])}", "red")
+        counts = ", ".join(f"{k} {v}" for k, v in sorted(view["ledger"].items()))
+        return Group(head, table, Text(f"ledger: {counts or 'nothing lost'}"))
+
+    def _rates(self, nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+        """Firings a second (messages, for a source)."""
+        now = perf_ns()
+        self._seen.append((now, {n: s.get("firings", s["out"]) for n, s in nodes.items()}))
+        while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW_NS:
+            self._seen.pop(0)
+        before, old = self._seen[0]
+        span = (now - before) / 1e9
+        return {n: (s.get("firings", s["out"]) - old.get(n, 0)) / span for n, s in nodes.items()} if span > 0 else {}
 
 
 class LiveTable:
@@ -37,9 +52,8 @@ class LiveTable:
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
-        self._title = title
+        self._table = RunTable(title)
         self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
-        self._seen: list[tuple[int, dict[str, int]]] = []
         self._events = 0
         self._began = perf_ns()
 
@@ -59,27 +73,5 @@ class LiveTable:
         for line in run.said:
             self._console.print(line, markup=False, highlight=False)
         run.said.clear()
-        if self._live is None:
-            return
-        nodes = {n: run.outcome.nodes[n] for n in run.plan.graph.nodes if n in run.outcome.nodes}
-        lost: Counter[str] = Counter()
-        for key, edge in run.outcome.edges.items():
-            lost[key.split("->")[1].split(".")[0]] += sum(n for f, n in edge["fates"].items() if f not in _ENDINGS)
-        restarts = {n: run.outcome.restarts[w.name] for w in run.plan.workers for n in w.nodes if run.outcome.restarts[w.name]}
-        table = node_table(nodes, self._rates(nodes), lost, restarts)
-        head = Text.assemble((self._title, "bold"), f"   {(perf_ns() - self._began) / 1e9:.0f} s")
-        if run.down:
-            head.append(f"   down: {', '.join(run.down)}", "red")
-        counts = run.ledger()
-        foot = Text("ledger: " + (", ".join(f"{k} {v}" for k, v in sorted(counts.items())) or "nothing lost"))
-        self._live.update(Group(head, table, foot))
-
-    def _rates(self, nodes: dict[str, dict[str, Any]]) -> dict[str, float]:
-        """Firings a second (messages, for a source) over the last two seconds."""
-        now = perf_ns()
-        self._seen.append((now, {n: s.get("firings", s["out"]) for n, s in nodes.items()}))
-        while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW_NS:
-            self._seen.pop(0)
-        before, old = self._seen[0]
-        span = (now - before) / 1e9
-        return {n: (s.get("firings", s["out"]) - old.get(n, 0)) / span for n, s in nodes.items()} if span > 0 else {}
+        if self._live is not None:
+            self._live.update(self._table.show(view_of(run), (perf_ns() - self._began) / 1e9))
