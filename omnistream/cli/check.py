@@ -26,7 +26,9 @@ SetOption = Annotated[
 ]
 SourceOption = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NODE=WHAT", help="Give a source a recording (FILE.mcap), a device, a file or a URL."),
+    typer.Option(
+        "--source", metavar="NODE=WHAT", help="Give a source a recording (FILE, or FILE#STREAM), a device, a file or a URL."
+    ),
 ]
 
 

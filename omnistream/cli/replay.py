@@ -21,7 +21,7 @@ ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="End 
 @sentences
 def replay(
     recording: Annotated[
-        str, typer.Argument(metavar="RECORDING", help="An MCAP file: recorded with run --record, or any other.")
+        str, typer.Argument(metavar="RECORDING", help="A run's (run --record), or another's: docs/recordings.md.")
     ],
     graph: GraphArgument,
     engine: EngineOption = Engine.local,

@@ -11,6 +11,8 @@ from foreign_files import picture, robot_bag, ros2_file, video_file
 
 from omnistream.record.playable import open_recording
 
+DATASET = Path(__file__).parent / "lerobot" / "dataset"
+FRONT = "observation.images.front"
 ROBOT = """graph: robot
 nodes:
   camera: {use: camera, with: {device: /dev/video7}}
@@ -65,11 +67,19 @@ def messages_in(file: Path) -> int:
 
 @pytest.mark.ray
 def test_on_ray_the_digest_is_the_same(bag: Path, film: Path, tmp_path: Path) -> None:
-    for file, text in ((bag, ROBOT), (film, FILM)):
-        where = graph(tmp_path, text)
-        ends = [omnistream("replay", file, where, "--engine", engine) for engine in ("local", "ray")]
-        assert [e.code for e in ends] == [0, 0], ends[1].err
-        assert len({e.summary["digest"] for e in ends}) == 1
+    """A bag that is replayed, and beside it a film and an episode, which are sources by themselves."""
+    others = {"film": f"{film}#video", "heard": f"{film}#audio", "arm": f"{DATASET}#1/action", "front": f"{DATASET}#1/{FRONT}"}
+    lines = [f"  {node}: {{use: recording, with: {{path: '{path}'}}}}" for node, path in others.items()]
+    lines += [
+        f"  {node}_shown: {{use: console, inputs: {{message: {{from: {node}, queue: {{block: 8}}}}}}}}" for node in others
+    ]
+    where = graph(tmp_path, ROBOT + "\n".join(lines) + "\n")
+    ends = [omnistream("replay", bag, where, "--engine", engine) for engine in ("local", "ray")]
+    assert [e.code for e in ends] == [0, 0], ends[1].err
+    assert ends[0].summary["digest"] == ends[1].summary["digest"]
+    assert ends[1].summary["outputs"] == {
+        "shown": 24, "film_shown": 10, "heard_shown": messages_in(film) - 10, "arm_shown": 25, "front_shown": 25
+    }  # fmt: skip
 
 
 def test_live_at_its_own_pace(bag: Path, film: Path, tmp_path: Path) -> None:

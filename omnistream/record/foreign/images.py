@@ -80,8 +80,12 @@ def raw_frame(data: bytes, height: int, width: int, step: int, encoding: str, *,
     return pick(pixels)
 
 
-def _rgb(order: tuple[int, ...]) -> Any:
-    return lambda p: VideoFrame(np.ascontiguousarray(p[..., list(order)]))
+def _rgb(pixels: np.ndarray) -> VideoFrame:
+    return VideoFrame(np.ascontiguousarray(pixels[..., :3]))
+
+
+def _bgr(pixels: np.ndarray) -> VideoFrame:
+    return VideoFrame(np.ascontiguousarray(pixels[..., 2::-1]))
 
 
 def _grey(pixels: np.ndarray) -> VideoFrame:
@@ -116,11 +120,11 @@ def _yuv(luma: int) -> Any:
 
 #: encoding -> channels, type of each, and how they become a frame (sensor_msgs/image_encodings.hpp).
 _RAW: dict[str, tuple[int, str, Any]] = {
-    "rgb8": (3, "u1", _rgb((0, 1, 2))),
-    "bgr8": (3, "u1", _rgb((2, 1, 0))),
-    "rgba8": (4, "u1", _rgb((0, 1, 2))),
-    "bgra8": (4, "u1", _rgb((2, 1, 0))),
-    "8uc3": (3, "u1", _rgb((2, 1, 0))),
+    "rgb8": (3, "u1", _rgb),
+    "bgr8": (3, "u1", _bgr),
+    "rgba8": (4, "u1", _rgb),
+    "bgra8": (4, "u1", _bgr),
+    "8uc3": (3, "u1", _bgr),
     "mono8": (1, "u1", _grey),
     "8uc1": (1, "u1", _grey),
     "mono16": (1, "u2", _depth_mm),
