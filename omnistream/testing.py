@@ -115,7 +115,6 @@ def _fresh(recording: str | Path, graph: str | Path, sets: Sequence[str], part: 
 
 
 def _as_recorded(recording: str | Path, graph: str | Path, sets: Sequence[str], part: Part) -> Replayed:
-    from omnistream.engine.as_recorded import AsRecorded
     from omnistream.engine.outputs import GoldenWatch, Kept
     from omnistream.engine.replay import Again
     from omnistream.engine.seen import watch_all
@@ -124,7 +123,7 @@ def _as_recorded(recording: str | Path, graph: str | Path, sets: Sequence[str], 
     with Recording(recording) as file:
         again = Again.of(file, graph, sets, part)
         kept, golden = Kept(again.plan.graph), GoldenWatch(again.plan.graph)
-        rerun = AsRecorded(again.plan, again.evidence, again.span, None, watch_all([kept, golden]))
+        rerun = again.replay(watch=watch_all([kept, golden]))
         outcome = _run(rerun.run)
         again.check(rerun, outcome)
     golden.about(recording, "as recorded", part, outcome.digest or "")

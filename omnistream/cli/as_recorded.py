@@ -23,11 +23,10 @@ _SHOWN = 20
 
 def replay_as_recorded(again: Again, summary_file: str | None, pace: float | None, watch: Watch | None) -> Outcome:
     """Raises DifferenceError at the first difference from the run, RecordingError where the recording has a hole."""
-    from omnistream.engine.as_recorded import AsRecorded
     from omnistream.observe.summary import print_summary, summarize, write_summary
 
     console = screen()
-    replay = AsRecorded(again.plan, again.evidence, again.span, pace, watch)
+    replay = again.replay(pace, watch)
     outcome = asyncio.run(replay.run())
     equal = again.check(replay, outcome)
     summary = summarize(again.plan, "as recorded", outcome)
@@ -48,14 +47,15 @@ def replay_only(
 ) -> Outcome:
     """One node on what the run gave it: which firings differ is shown; with `judge` they are a DifferenceError."""
     from omnistream.engine.only import OnlyOne
-    from omnistream.engine.recorded_graph import node_then
+    from omnistream.engine.recorded_graph import check_inputs, node_then
     from omnistream.errors import DifferenceError
     from omnistream.observe.summary import write_summary
 
     console = screen()
     graph = again.plan.graph
-    then = node_then(again.evidence.graph, again.evidence.sets, graph, name) if name in graph.nodes else None
+    then = node_then(again.then, graph, name)
     replay = OnlyOne(again.plan, again.evidence, name, then, again.span, pace, watch)
+    check_inputs(again.then, graph, replay.nodes)
     try:
         outcome = asyncio.run(replay.run())
     except DifferenceError as error:

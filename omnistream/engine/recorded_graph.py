@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from omnistream.errors import GraphError, RecordingError
@@ -13,7 +13,7 @@ from omnistream.graph.load import parse_graph
 from omnistream.graph.problems import Problems
 from omnistream.graph.tree import parse_tree
 
-__all__ = ["node_then", "sets_of"]
+__all__ = ["check_inputs", "graph_then", "node_then", "sets_of"]
 
 _IMPORT = re.compile(r"\buse\W+[A-Za-z_][\w.]*:[A-Za-z_]")
 
@@ -28,26 +28,39 @@ def sets_of(recorded: Sequence[str], given: Sequence[str]) -> list[str]:
     return [*recorded, *given]
 
 
-def node_then(text: str, sets: Sequence[str], today: Graph, name: str) -> NodeInfo | None:
-    """The node `name` as the run had it, None if it is as it is `today`, or cannot be had any more.
+def graph_then(text: str, sets: Sequence[str], today: Graph) -> Graph | None:
+    """The graph as the run had it, None if it cannot be had any more.
 
     A recording is somebody's file: it may name what is installed, and what today's graph names, and no other module.
-    Raises RecordingError where the node had other inputs.
     """
     known = {info.use for info in today.nodes.values()} | _uses(today.text)
     if not all(":" not in use or use in known for use in _uses(text)):
         return None
     try:
-        then = parse_graph(text, today.file, sets).nodes.get(name)
+        return parse_graph(text, today.file, sets)
     except GraphError:
         return None
-    here = today.nodes[name]
-    if then is None:
+
+
+def check_inputs(then: Graph | None, today: Graph, names: Collection[str]) -> None:
+    """Raises RecordingError where one of these nodes had other inputs in the run: a journal names ports by their place."""
+    known = then.nodes if then is not None else {}
+    for name in names:
+        if name in known and name in today.nodes:
+            before, now = _inputs(known[name]), _inputs(today.nodes[name])
+            if before != now:
+                raise RecordingError(
+                    f"'{name}' read {before} in the run, and here it reads {now}: what was recorded does not fit it; give it "
+                    "the inputs that it had, or replay without --as-recorded and --only"
+                )
+
+
+def node_then(then: Graph | None, today: Graph, name: str) -> NodeInfo | None:
+    """The node `name` as the run had it, None if it is as it is `today`, or is not known."""
+    found, here = then.nodes.get(name) if then is not None else None, today.nodes.get(name)
+    if found is None or here is None or (found.target, found.options) == (here.target, here.options):
         return None
-    before, now = _inputs(then), _inputs(here)
-    if before != now:
-        raise RecordingError(f"--only {name}: in the run it read {before}, and here it reads {now}; give it the same inputs")
-    return None if (then.target, then.options) == (here.target, here.options) else then
+    return found
 
 
 def _uses(text: str) -> set[str]:

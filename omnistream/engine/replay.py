@@ -12,7 +12,7 @@ from omnistream.clock import SystemClock
 from omnistream.engine.as_recorded import AsRecorded
 from omnistream.engine.conductor import Conductor, Crew
 from omnistream.engine.options import RunOptions
-from omnistream.engine.recorded_graph import sets_of
+from omnistream.engine.recorded_graph import check_inputs, graph_then, sets_of
 from omnistream.engine.seen import Watch
 from omnistream.engine.watched import WatchedCrew
 from omnistream.errors import DifferenceError, GraphError, RecordingError
@@ -132,6 +132,7 @@ class Again:
     plan: Plan
     span: tuple[int, int]
     start_ns: int
+    then: Graph | None
 
     @classmethod
     def of(cls, file: Recording, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None) -> Self:
@@ -147,7 +148,14 @@ class Again:
         if part.from_ns is not None:
             fired = [row.t for rows in evidence.rows().values() for row in rows if isinstance(row, Fired)]
             part.span(file.start_ns, max(fired, default=evidence.end_ns))
-        return cls(evidence, plan, (first, last), file.start_ns)
+        then = graph_then(evidence.graph, evidence.sets, plan.graph)
+        return cls(evidence, plan, (first, last), file.start_ns, then)
+
+    def replay(self, pace: float | None = None, watch: Watch | None = None) -> AsRecorded:
+        """All of it. Raises RecordingError where the graph is another one than that of the run."""
+        replay = AsRecorded(self.plan, self.evidence, self.span, pace, watch)
+        check_inputs(self.then, self.plan.graph, replay.nodes)
+        return replay
 
     def check(self, replay: AsRecorded, outcome: Outcome) -> bool:
         """Whether the whole run was had again, equal to it. Raises DifferenceError where its digest is another."""

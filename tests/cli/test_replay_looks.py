@@ -246,7 +246,9 @@ def test_one_node_of_another_graph_must_fit_the_recording(live: Path, recording:
     more = COUNTS.replace("  show:", "  again: {use: passthrough, inputs: {message: ticks}}\n  show:")
     assert "the run had no node 'again'" in refused("replay", live, graph(tmp_path, more, "more.yaml"), "--only", "again")
     other = more.replace("inputs: {message: ticks}}\n  again", "inputs: {message: [ticks, again]}}\n  again")
-    assert "in the run it read" in refused("replay", live, graph(tmp_path, other, "other.yaml"), "--only", "count")
+    for words in (["--only", "count"], ["--as-recorded"]):
+        said = refused("replay", live, graph(tmp_path, other, "other.yaml"), *words)
+        assert "'count' read message from ticks.out in the run, and here it reads message from ticks.out, again.out" in said
     less = COUNTS.replace(
         "\n  show: {use: console, inputs: {message: count}}", "\n  to: {use: console, inputs: {message: count}}"
     )
