@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from omnistream.errors import GraphError
+from omnistream.graph.played import split_part
 
 if TYPE_CHECKING:
     from omnistream.graph.graph import Graph
@@ -47,7 +48,7 @@ def find_streams(graph: Graph, record: str | None = None) -> Graph:
         path = info.options.get("path")
         if info.use != "recording" or not isinstance(path, str):
             continue
-        if record is not None and Path(record).resolve() == Path(path).resolve():
+        if record is not None and Path(record).resolve() == Path(split_part(path)[0]).resolve():
             raise GraphError(f"--record {record}: the run plays this very file; record into another")
         with open_recording(path) as file:
             if file.notice and path not in told:

@@ -168,11 +168,13 @@ def _show_made(made: Made, start_ns: int, console: Console) -> None:
 
 def _truth(graph: Graph, outcome: Outcome) -> list[dict[str, Any]]:
     """What the recordings given by --source say was commanded, its times in run time."""
+    from omnistream.graph.played import split_part
     from omnistream.record.reader import Recording
     from omnistream_drivers.recording import LEAD_NS
 
     entries: list[dict[str, Any]] = []
-    for path in sorted({s.partition("=")[2] for s in graph.sources if s.endswith(".mcap")}):
+    played = {split_part(s.partition("=")[2])[0] for s in graph.sources}
+    for path in sorted(p for p in played if p.endswith(".mcap")):
         with Recording(path) as file:
             shift = outcome.started_ns + LEAD_NS - file.start_ns
             entries += [

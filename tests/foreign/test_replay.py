@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,9 @@ def test_mistakes_are_sentences(bag: Path, tmp_path: Path) -> None:
     assert "has no stream '/nose'; it has" in refused("check", where, "--source", f"camera={bag}#/nose")
     assert "'/said' holds Text" in refused("check", where, "--source", f"camera={bag}#/said")
     assert "no such file" in refused("check", where, "--source", f"camera={tmp_path}/no.mcap#a")
+    own = shutil.copy(bag, tmp_path / "own.mcap")
+    words = ("--source", f"camera={own}#/camera/image_raw", "--record", own)
+    assert "plays this very file" in refused("run", where, "--engine", "local", *words)
     (tmp_path / "a.db3").write_bytes(b"SQLite format 3\0" + bytes(100))
     assert "ros2 bag convert" in refused("replay", tmp_path / "a.db3", where)
 

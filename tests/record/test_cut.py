@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 
 from omnistream.errors import RecordingError
 from omnistream.link.wire import encode_payload
-from omnistream.message import MS, SECOND, Text
+from omnistream.message import MS, SECOND, Text, VideoFrame
 from omnistream.record import RecordedMessage, Recording, RecordingWriter
 from omnistream.record.cut import CUT, cut
 from omnistream.record.playable import Playable, open_recording
@@ -132,3 +134,25 @@ def test_what_was_not_written_to_its_end_can_be_cut(tmp_path: Path) -> None:
     with Recording(tmp_path / "part.mcap") as part:
         assert not part.notice
         assert held(part, 0, 1 << 62) == expected
+
+
+@pytest.mark.parametrize("video", ["lossless", "foxglove"])
+@pytest.mark.parametrize(("first", "last"), [(0, 40), (1, 40), (13, 29), (64, 66)])
+def test_frames_keep_their_pixels_wherever_a_part_begins(
+    tmp_path: Path, video: Literal["lossless", "foxglove"], first: int, last: int
+) -> None:
+    """However a run keeps its video: frames that depend on those before them begin anew."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    with RecordingWriter(tmp_path / "a.mcap", start_ns=T0, video=video, fps=25) as writer:
+        for i in range(100):
+            image = np.roll(image, 1, axis=1)
+            image[i % 48] = rng.integers(0, 256, (64, 3))
+            writer.write("eye.out", RecordedMessage(T0 + i * 40 * MS, None, VideoFrame(image.copy()), seq=i))
+    with Recording(tmp_path / "a.mcap") as whole:
+        cut(whole, tmp_path / "b.mcap", first * 40 * MS, last * 40 * MS)
+        expected = held(whole, T0 + first * 40 * MS, T0 + last * 40 * MS)
+    with Recording(tmp_path / "b.mcap") as part:
+        assert held(part, 0, 1 << 62) == expected
+        assert len(expected["eye.out"]) == last - first
+        assert part.is_lossless("eye.out") == (video == "lossless")

@@ -59,9 +59,7 @@ class _Streams:
 class _Episode:
     """One recording, resampled."""
 
-    tables: dict[str, np.ndarray]
-    names: dict[str, list[str]]
-    tasks: list[str]
+    tables: dict[str, np.ndarray] = field(default_factory=dict)
     pixels: dict[str, Pixels] = field(default_factory=dict)
 
 
@@ -157,15 +155,15 @@ class _Writer:
         if count > _MOST_ROWS:
             raise RecordingError(f"{streams.file.path} would have {count} rows; cut it first ('omnistream record cut')")
         times = [int(begin + k * step) for k in range(count)]
-        episode = _Episode({}, {k: s.names() for k, s in series.items()}, [])
+        episode = _Episode()
         for key, topic in streams.cameras.items():
             path = self._folder / VIDEO_PATH.format(video_key=key, chunk_index=number // _CHUNK, file_index=number % _CHUNK)
             shape = _film(path, streams.file.messages(topic), times, self._fps, episode.pixels.setdefault(key, Pixels()))
             self._feature(key, _camera_feature(shape, self._fps), streams.file)
         for key, one in series.items():
-            names = episode.names[key]
+            names = one.names()
             self._feature(key, {"dtype": "float32", "shape": [len(names)], "names": names}, streams.file)
-            episode.tables[key] = one.rows(self.features[key]["names"], times)
+            episode.tables[key] = one.rows(names, times)
         stamps, words = ([], []) if task is not None else words_of(streams.file, streams.words)
         said = [task or "" if task is not None else words[i - 1] if (i := bisect_right(stamps, t)) else "" for t in times]
         self._keep(number, streams, episode, said)
