@@ -67,3 +67,8 @@ def test_a_broken_one_is_listed_with_its_reason(tmp_path: Path, monkeypatch: pyt
     assert (
         "broken: shaky: 'shaky_node' needs the package 'no_such_package_y', which is not installed; install it" in done.stdout
     )
+
+
+def test_what_may_differ_between_machines_is_said() -> None:
+    out = " ".join(CliRunner().invoke(app, ["hand_gesture"]).stdout.split())
+    assert "inexact landmarks may differ by 0.001 on another machine" in out

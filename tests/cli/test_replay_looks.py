@@ -23,20 +23,25 @@ nodes:
 """
 
 
-@pytest.fixture
-def counts(tmp_path: Path) -> Path:
-    return graph(tmp_path, COUNTS)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("looks")
 
 
-@pytest.fixture
-def recording(tmp_path: Path) -> Path:
-    return recorded(tmp_path / "r.mcap", 12)
+@pytest.fixture(scope="module")
+def counts(folder: Path) -> Path:
+    return graph(folder, COUNTS)
 
 
-@pytest.fixture
-def live(counts: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def recording(folder: Path) -> Path:
+    return recorded(folder / "r.mcap", 12)
+
+
+@pytest.fixture(scope="module")
+def live(counts: Path, folder: Path) -> Path:
     """A live run, recorded."""
-    path = tmp_path / "live.mcap"
+    path = folder / "live.mcap"
     assert omnistream("run", counts, "--engine", "local", "--record", path).code == 0
     return path
 
