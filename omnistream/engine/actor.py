@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,24 @@ POLLED = ("news", "snapshot", "probe")
 
 
 class Said(io.TextIOBase):
-    """What a worker prints (a console sink, a node being debugged): kept, and shown by whoever leads the run."""
+    """What a worker prints (a console sink, a node being debugged): kept, and shown by whoever leads the run.
+
+    From any thread: a step that blocks prints in its own.
+    """
 
     def __init__(self) -> None:
         self._text = ""
+        self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
-        self._text = (self._text + text)[-100_000:]
+        with self._lock:
+            self._text = (self._text + text)[-100_000:]
         return len(text)
 
     def take(self) -> list[str]:
-        lines, self._text = self._text.splitlines(), ""
-        return lines
+        with self._lock:
+            text, self._text = self._text, ""
+        return text.splitlines()
 
 
 class WorkerActor:

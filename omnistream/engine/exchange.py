@@ -2,7 +2,7 @@
 
 Everything for one peer goes through one ordered channel of its `Post`, in batches made at the end of a turn of the
 event loop. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit, "a" acknowledgement, "p" progress, "h" hello,
-"x" a word of link/loans.py).
+"x" a word of link/loans.py, "u" in the place of a message that could not be packed, or read).
 """
 
 from __future__ import annotations
@@ -223,6 +223,8 @@ class Exchange:
             kind = item[0]
             if kind == "m":
                 self._message(item, now)
+            elif kind == "u":
+                self._unread(*item[1:])
             elif kind == "c":
                 entry = self.outbound[item[1]]
                 entry.edge.reported = item[3]
@@ -255,16 +257,14 @@ class Exchange:
                 message = self.loans.borrow(entry.peer, number, message)
             except PayloadError as error:
                 self.worker.report(entry.hosted.name, "garbage", str(error))
-                self._pass_over(entry, message, bound, "garbage")
-                if wants_ack:
-                    self._acknowledger(entry, number, message)("error")
+                self._unread(number, bound, wants_ack, message.seq)
                 return
         ack: Ack | None = None
         if wants_ack:
             known = entry.seen.get(message.origin)
-            ack = self._acknowledger(entry, number, message)
+            ack = self._acknowledger(entry, number, message.seq)
             if known is not None:
-                self._pass_over(entry, message, bound, "duplicate")
+                self._pass_over(entry, message.seq, bound, "duplicate")
                 if isinstance(known, str):
                     ack(known)
                 else:
@@ -276,18 +276,25 @@ class Exchange:
         entry.port.receive(edge, message, bound, ack, now)
         self.worker.wake(entry.hosted)
 
-    def _pass_over(self, entry: Inbound, message: Message[Any], bound: int, fate: str) -> None:
+    def _unread(self, number: int, bound: int, wants_ack: bool, seq: int) -> None:
+        """A message came, and nobody can read it: who sent it is told, and sends others."""
+        entry = self.inbound[number]
+        self._pass_over(entry, seq, bound, "garbage")
+        if wants_ack:
+            self._acknowledger(entry, number, seq)("error")
+
+    def _pass_over(self, entry: Inbound, seq: int, bound: int, fate: str) -> None:
         """A message that its port is not to see."""
         edge = entry.edge
         edge.received += 1
-        edge.next_seq = message.seq + 1
+        edge.next_seq = seq + 1
         edge.fates[fate] += 1
         edge.told(bound)
         edge.back.credit(1)  # type: ignore[union-attr]
         self.worker.wake(entry.hosted)
 
-    def _acknowledger(self, entry: Inbound, number: int, message: Message[Any]) -> Ack:
-        seq, peer = message.seq, entry.peer
+    def _acknowledger(self, entry: Inbound, number: int, seq: int) -> Ack:
+        peer = entry.peer
         return lambda fate: self.put(peer, ("a", number, seq, fate))
 
     def _remember(self, entry: Inbound, origin: Any, ack: Ack) -> Ack:

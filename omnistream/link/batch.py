@@ -50,6 +50,15 @@ class _Message(_Item, tag="m"):
     count: Natural
 
 
+class _Unread(_Item, tag="u"):
+    """In the place of a message that cannot be read there: its receiver accounts for it, and goes on with what follows."""
+
+    edge: int
+    bound: int
+    wants_ack: bool
+    seq: int
+
+
 class _Bound(_Item, tag="b"):
     edge: int
     bound: int
@@ -125,7 +134,7 @@ class Header(Struct, array_like=True, forbid_unknown_fields=True):
     sender: str
     incarnation: int
     receiver: int
-    items: list[_Message | _Bound | _Need | _Credit | _Acknowledged | _Progress | _Hello | _Loan]
+    items: list[_Message | _Unread | _Bound | _Need | _Credit | _Acknowledged | _Progress | _Hello | _Loan]
     places: list[_Spot | None] | None = None
     told: list[_Free | _Look | _Seen | _Blind] = []
 
@@ -140,7 +149,7 @@ def encode_batch(
 ) -> list[Any]:  # fmt: skip
     """The parts of a batch of items, for one life of its receiver.
 
-    Raises PayloadError for a message that cannot be packed, or tells `refuse` and leaves it out.
+    Raises PayloadError for a message that cannot be packed, or tells `refuse` and says in its place that it is not there.
     """
     parts: list[Any] = [b""]
     places: list[Any] = []
@@ -157,6 +166,7 @@ def encode_batch(
             if refuse is None:
                 raise
             refuse(f"{m.stream} {m.seq} was not sent: {error}")
+            plain.append(("u", item[1], item[2], item[3], m.seq))
             continue
         plain.append(
             (
@@ -194,25 +204,45 @@ def read_header(parts: Sequence[Any]) -> Header:
         raise PayloadError(f"not a batch: {str(error)[:120]}") from None
 
 
-def read_items(header: Header, parts: Sequence[Any], view: Callable[[Any], np.ndarray] | None = None) -> list[tuple[Any, ...]]:
-    """The items of a batch; `view` gives the bytes that a descriptor names. Raises PayloadError for what is malformed."""
+def read_items(
+    header: Header, parts: Sequence[Any], view: Callable[[Any], np.ndarray] | None = None,
+    unread: Callable[[PayloadError], None] | None = None,
+) -> list[tuple[Any, ...]]:  # fmt: skip
+    """The items of a batch; `view` gives the bytes that a descriptor names.
+
+    Raises PayloadError for what is malformed. Where it is only a message's payload, `unread` is told, and a "u" is in the
+    message's place.
+    """
     buffers = _buffers(header.places, parts, view)
     items: list[tuple[Any, ...]] = []
     for item in header.items:
         if type(item) is _Message:
             if item.first + item.count > len(buffers):
                 raise PayloadError("a message names buffers that are not there")
-            payload = unpack_fast(item.kind, item.body, buffers[item.first : item.first + item.count])
-            message = Message(
-                item.stream, item.epoch, item.seq, _origin(item.origin), item.stamp_ns, item.cause_ns, item.deadline_ns,
-                item.lineage, payload, item.start_ns,
-            )  # fmt: skip
+            try:
+                message = _message(item, buffers[item.first : item.first + item.count])
+            except PayloadError as error:
+                if unread is None:
+                    raise
+                unread(error)
+                items.append(("u", item.edge, item.bound, item.wants_ack, item.seq))
+                continue
             items.append(("m", item.edge, item.bound, item.wants_ack, message))
         elif type(item) is _Loan:
             items.append(("x", item.word, _values(item.values)))
         else:
             items.append((item.__struct_config__.tag, *astuple(item)))
     return items
+
+
+def _message(item: _Message, buffers: Sequence[Any]) -> Message[Any]:
+    for buffer in buffers:
+        if isinstance(buffer, PayloadError):
+            raise buffer
+    return Message(
+        item.stream, item.epoch, item.seq, _origin(item.origin), item.stamp_ns, item.cause_ns, item.deadline_ns,
+        item.lineage, unpack_fast(item.kind, item.body, buffers), item.start_ns,
+    )  # fmt: skip
 
 
 def _values(data: Any) -> tuple[Any, ...]:
@@ -246,7 +276,15 @@ def _buffers(places: Sequence[Any] | None, parts: Sequence[Any], view: Callable[
     if view is None:
         raise PayloadError("a batch names slots where no memory is shared")
     inline = iter(parts[1:])
-    return [next(inline) if place is None else view(place) for place in places]
+    return [next(inline) if place is None else _seen(view, place) for place in places]
+
+
+def _seen(view: Callable[[Any], np.ndarray], place: Any) -> np.ndarray | PayloadError:
+    """What a descriptor names, or why it cannot be seen, which concerns its message alone."""
+    try:
+        return view(place)
+    except PayloadError as error:
+        return error
 
 
 def words_of(header: Header) -> list[tuple[Any, ...]]:

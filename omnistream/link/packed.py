@@ -18,13 +18,17 @@ import msgspec
 import numpy as np
 
 from omnistream.errors import PayloadError
-from omnistream.link.wire import ARRAYS, is_plain, pack, unpack
+from omnistream.link.wire import ARRAYS, MARK, is_plain, pack, unpack
 from omnistream.message import PAYLOADS, Event, Payload
 from omnistream.tensor import hollow
 
-__all__ = ["Packed", "checked", "pack_fast", "unpack_fast"]
+__all__ = ["LARGEST", "Packed", "checked", "pack_fast", "unpack_fast"]
 
 _DTYPES = {text: np.dtype(text) for dtypes, _ in ARRAYS.values() for text in dtypes.split()}
+
+
+#: As much of one payload as goes to another worker: what is larger is no message, but a mistake.
+LARGEST = 512 << 20
 
 
 class Packed(NamedTuple):
@@ -101,6 +105,8 @@ class _Kind:
 
 _kinds: dict[str, _Kind] = {}
 _encode = msgspec.msgpack.Encoder(enc_hook=_put).encode
+#: The one key that no map may have: the canonical form marks arrays by it.
+_MARK = b"\xa3" + MARK.encode()
 _WRONG = (msgspec.MsgspecError, PayloadError, TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -124,6 +130,9 @@ def pack_fast(payload: Payload) -> Packed:
         packed = _tried(unpack(*_plain_forms(payload)), plain=True)
     if packed is None:
         raise PayloadError(f"{kind.__name__} cannot be sent as it is")
+    size = len(packed.body) + sum(a.nbytes for a in packed.arrays)
+    if size > LARGEST:
+        raise PayloadError(f"{kind.__name__} of {size >> 20} MiB cannot be sent to another worker; {LARGEST >> 20} at most")
     return packed
 
 
@@ -152,6 +161,8 @@ def _tried(payload: Any, *, plain: bool = False) -> Packed | None:
     _beside.buffers = arrays
     try:
         body = _encode(payload)
+        if _MARK in body and not plain:
+            return None
         again = known.decode(body)
         if known.holds(again) and (plain or known.plain(again) == known.plain(payload)):
             return Packed(known.name, body, arrays)

@@ -39,12 +39,12 @@ def cut(parts: Sequence[Any]) -> Iterator[tuple[int, list[bytes]]]:
 
 
 class Assembly:
-    """The pieces of one line's batch, put together. Raises ValueError for what is none, before it allocates for it."""
+    """The pieces of one line's batch, put together. Raises ValueError for what is none; what is only claimed takes no room."""
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
         self._whole = bytearray()
-        self._filled = 0
+        self._size = 0
         self._sizes: tuple[int, ...] = ()
 
     def add(self, kind: int, frames: Sequence[Any]) -> list[Any] | None:
@@ -56,20 +56,19 @@ class Assembly:
         data = memoryview(frames[0])
         if not self._sizes:
             data = self._begin(data)
-        if self._filled + len(data) > len(self._whole):
+        if len(self._whole) + len(data) > self._size:
             raise ValueError("a batch has more pieces than it says")
-        self._whole[self._filled : self._filled + len(data)] = data
-        self._filled += len(data)
+        self._whole += data
         if kind == MORE:
             return None
-        if self._filled != len(self._whole):
+        if len(self._whole) != self._size:
             raise ValueError("a batch ends before its last piece")
         parts: list[Any] = []
         at, view = 0, memoryview(self._whole).toreadonly()
         for size in self._sizes:
             parts.append(view[at : at + size])
             at += size
-        self._whole, self._filled, self._sizes = bytearray(), 0, ()
+        self._whole, self._sizes = bytearray(), ()
         return parts
 
     def _begin(self, data: memoryview) -> memoryview:
@@ -81,5 +80,5 @@ class Assembly:
         sizes = struct.unpack_from(f"<{count}Q", data, _COUNT.size)
         if sum(sizes) > self._largest:
             raise ValueError(f"a batch of {sum(sizes)} bytes is too large")
-        self._sizes, self._whole = sizes, bytearray(sum(sizes))
+        self._sizes, self._size = sizes, sum(sizes)
         return data[start:]

@@ -113,11 +113,13 @@ class HostPost:
         for word in words_of(header):
             self._listen_to(header.sender, header.incarnation, word)
         views, life = self._views, (header.sender, header.incarnation)
-        try:
-            items = read_items(header, parts, None if views is None else lambda place: views.view(life, place))
-        except UnmappedError:
-            self._tell(header.sender, ("blind",))
-            raise
+
+        def unread(error: PayloadError) -> None:
+            if isinstance(error, UnmappedError):
+                self._tell(header.sender, ("blind",))
+            self._garbage(f"a message of {header.sender} was not read: {error}")
+
+        items = read_items(header, parts, None if views is None else lambda place: views.view(life, place), unread)
         if items or not header.told:
             receive(header.sender, items)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -70,6 +71,7 @@ class SlotPool:
         self._known: dict[int, Slot] = {}
         self._readers: dict[str, dict[Slot, int]] = {}
         self._dropped: deque[Slot] = deque()
+        self._lock = threading.Lock()  # a step that blocks allocates in its own thread
         self.nbytes = 0
 
     # -- writing -----------------------------------------------------------------------------------
@@ -79,6 +81,10 @@ class SlotPool:
 
         The descriptor is (segment, slot, filling, length, checksum or None).
         """
+        with self._lock:
+            return self._place(array, key, peer)
+
+    def _place(self, array: np.ndarray, key: Any, peer: str) -> tuple[Any, ...] | None:
         slot = self._find(array, key)
         if slot is None:
             slot = self._take(array.nbytes)
@@ -94,18 +100,21 @@ class SlotPool:
         return (slot.segment.number, slot.index, slot.seq, array.nbytes, slot.checksum)
 
     def alloc(self, shape: int | Sequence[int], dtype: Any) -> np.ndarray:
-        """An array to fill, in a slot if it is large and there is one: then sending it copies nothing.
+        """An array to fill, in a slot if it is large and there is one: then sending it copies nothing. From any thread.
 
         It is read-only once it has been sent.
         """
         dtype = np.dtype(dtype)
         nbytes = math.prod([shape] if isinstance(shape, int) else shape) * dtype.itemsize
-        slot = self._take(nbytes) if nbytes >= SMALLEST else None
-        if slot is None:
+        if nbytes < SMALLEST:
             return np.empty(shape, dtype)
-        root = slot.segment.piece(slot.index, nbytes)
-        slot.held = True
-        self._know(slot, root, None)
+        with self._lock:
+            slot = self._take(nbytes)
+            if slot is None:
+                return np.empty(shape, dtype)
+            root = slot.segment.piece(slot.index, nbytes)
+            slot.held = True
+            self._know(slot, root, None)
         weakref.finalize(root, self._dropped.append, slot).atexit = False
         return _shaped(root, shape, dtype)
 
@@ -160,15 +169,12 @@ class SlotPool:
 
     def _make(self, room: int, slots: int) -> bool:
         size = room * slots + segments.PAGE
-        if self.nbytes + size > self._limit:
-            self._trim(self.nbytes + size - self._limit)
         try:
-            there = os.statvfs(self._home)
-            if (
-                self.nbytes + size > self._limit
-                or there.f_bavail * there.f_frsize - size < there.f_blocks * there.f_frsize * _LEFT
-            ):
-                return False
+            lacking = self._lacking(size)
+            if lacking > 0:
+                self._trim(lacking)
+                if self._lacking(size) > 0:
+                    return False
             self._numbers += 1
             made = segments.make(self._home, self._worker, self._incarnation, self._numbers, room, slots, self.token)
         except OSError:
@@ -179,6 +185,12 @@ class SlotPool:
             slot = self._slots[made.number, index] = Slot(made, index)
             self._free[room][slot] = None
         return True
+
+    def _lacking(self, size: int) -> int:
+        """How many bytes must be given back before there is room for so many more."""
+        there = os.statvfs(self._home)
+        left = int(there.f_blocks * there.f_frsize * _LEFT)
+        return max(self.nbytes + size - self._limit, size + left - there.f_bavail * there.f_frsize)
 
     def _trim(self, nbytes: int) -> None:
         """Give back segments of which nothing is used, until so many bytes are free."""
@@ -201,22 +213,24 @@ class SlotPool:
 
     def released(self, peer: str, words: Sequence[tuple[int, int, int]]) -> None:
         """`peer` is done with one view of each (segment, slot, filling). What is not its own to release is passed over."""
-        mine = self._readers.get(peer, {})
-        for number, index, seq in words:
-            slot = self._slots.get((number, index))
-            if slot is None or slot.seq != seq or slot not in mine:
-                continue
-            mine[slot] -= 1
-            if not mine[slot]:
-                del mine[slot]
-            slot.readers -= 1
-            self._settle(slot)
+        with self._lock:
+            mine = self._readers.get(peer, {})
+            for number, index, seq in words:
+                slot = self._slots.get((number, index))
+                if slot is None or slot.seq != seq or slot not in mine:
+                    continue
+                mine[slot] -= 1
+                if not mine[slot]:
+                    del mine[slot]
+                slot.readers -= 1
+                self._settle(slot)
 
     def forget(self, peer: str) -> None:
         """`peer` is dead: it reads nothing any more."""
-        for slot, count in self._readers.pop(peer, {}).items():
-            slot.readers -= count
-            self._settle(slot)
+        with self._lock:
+            for slot, count in self._readers.pop(peer, {}).items():
+                slot.readers -= count
+                self._settle(slot)
 
     def _collect(self) -> None:
         """Arrays of `alloc` that nothing refers to any more."""
@@ -231,13 +245,15 @@ class SlotPool:
 
     def busy(self) -> int:
         """How many slots are not free."""
-        self._collect()
-        return len(self._slots) - sum(map(len, self._free.values()))
+        with self._lock:
+            self._collect()
+            return len(self._slots) - sum(map(len, self._free.values()))
 
     def close(self) -> None:
         """Take all names away. Whoever has a segment mapped reads on."""
-        for segment in self._segments.values():
-            segments.remove(segment)
+        with self._lock:
+            for segment in self._segments.values():
+                segments.remove(segment)
         (self._home / f"{self._worker}.{self._incarnation}.0").unlink(missing_ok=True)
 
 

@@ -97,9 +97,12 @@ class SlotViews:
             return
         self._woken = True
         if threading.get_ident() == self._thread:
-            self._loop.call_later(_PATIENCE_S, self._tell)
+            self._loop.call_soon(self._wait)  # not call_later: this may be within a change of its heap
         else:
             self._loop.call_soon_threadsafe(self._tell)
+
+    def _wait(self) -> None:
+        self._loop.call_later(_PATIENCE_S, self._tell)
 
     def _check_again(self, life: Life, word: Word, segment: Segment, length: int, checksum: int) -> None:
         if checksum_of(segment.piece(word[1], length)) != checksum or segment.seqs[word[1]] != word[2]:

@@ -23,6 +23,7 @@ from omnistream.tensor import with_arrays
 
 __all__ = [
     "ARRAYS",
+    "MARK",
     "bin_header",
     "buffers_of",
     "decode_payload",
@@ -34,7 +35,8 @@ __all__ = [
     "unpack",
 ]
 
-_ARRAY = "\0nd"
+#: The key by which an array is known in the header.
+MARK = "\0nd"
 #: dtypes and number of dimensions that each array field may have.
 ARRAYS: dict[tuple[str, str], tuple[str, tuple[int, ...]]] = {
     ("VideoFrame", "image"): ("|u1 <u2", (2, 3)),
@@ -66,23 +68,25 @@ class _Field(NamedTuple):
 
 
 def _plain(value: Any, floats: bool, room: int = _DEEPEST) -> Any:
-    """A value as it goes into msgpack: maps in the order of their keys, numpy's numbers as plain ones."""
+    """A value as it goes into msgpack: maps in the order of their keys, numpy's numbers and kinds of text as plain ones."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
         if not value.isascii():
             value.encode()
-        return value
+        return value if type(value) is str else str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if not -(1 << 63) <= value < 1 << 64:
             raise PayloadError("cannot hold a number of more than 64 bits")
-        return float(value) if floats else value
-    if value is None or isinstance(value, (bool, float)):
+        return float(value) if floats else int.__int__(value)
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return float.__float__(value)
     if isinstance(value, (Mapping, tuple, list)) and not room:
         raise PayloadError(f"cannot be nested deeper than {_DEEPEST}")
     if isinstance(value, Mapping):
-        if not all(isinstance(k, str) and k != _ARRAY for k in value):
+        if not all(isinstance(k, str) and k != MARK for k in value):
             raise PayloadError("cannot hold a map whose keys are not text")
         return {_plain(k, floats): _plain(value[k], floats, room - 1) for k in sorted(value)}
     if isinstance(value, (tuple, list)):
@@ -100,7 +104,7 @@ def _buffer(kind: str, name: str, array: np.ndarray, buffers: list[np.ndarray]) 
             + (f"use {allowed}" if dims else "use text, numbers, lists and maps")
         )
     buffers.append(array)
-    return {_ARRAY: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
+    return {MARK: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
 
 
 def pack(payload: Payload) -> tuple[list[Any], list[np.ndarray]]:
@@ -147,7 +151,7 @@ def unpack(header: Any, buffers: Sequence[Any]) -> Payload:
         if type(raw) is field.exact:
             values[name] = raw
             continue
-        value = _array(kind.__name__, name, raw, buffers) if isinstance(raw, dict) and _ARRAY in raw else raw
+        value = _array(kind.__name__, name, raw, buffers) if isinstance(raw, dict) and MARK in raw else raw
         if not field.check(value):
             raise PayloadError(f"{kind.__name__}.{name} cannot be {type(value).__name__}")
         values[name] = _floats(value) if field.floats else _lists(value) if field.free else value
@@ -169,7 +173,7 @@ def _lists(value: Any) -> Any:
 def _array(kind: str, name: str, raw: Mapping[str, Any], buffers: Sequence[Any]) -> np.ndarray:
     dtypes, dims = ARRAYS.get((kind, name), ("", ()))
     try:
-        index, dtype, shape = raw[_ARRAY]
+        index, dtype, shape = raw[MARK]
         ok = isinstance(index, int) and 0 <= index < len(buffers) and dtype in dtypes.split()
         ok = ok and len(shape) in dims and all(isinstance(n, int) and 0 <= n < 1 << 31 for n in shape)
     except (TypeError, ValueError):
@@ -212,7 +216,7 @@ def is_plain(value: Any, room: int = _DEEPEST) -> bool:
     if value is None or isinstance(value, (bool, int, float, str)):
         return True
     if isinstance(value, dict):
-        return room > 0 and all(isinstance(k, str) and k != _ARRAY and is_plain(v, room - 1) for k, v in value.items())
+        return room > 0 and all(isinstance(k, str) and k != MARK and is_plain(v, room - 1) for k, v in value.items())
     return isinstance(value, (tuple, list)) and room > 0 and all(is_plain(v, room - 1) for v in value)
 
 

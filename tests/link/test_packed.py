@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import random
 import tracemalloc
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 from link_parts import same
 
 from omnistream.errors import PayloadError
-from omnistream.link.packed import pack_fast, unpack_fast
+from omnistream.link.packed import LARGEST, pack_fast, unpack_fast
 from omnistream.link.wire import decode_payload, encode_payload
-from omnistream.message import Action, Detections, Event, Features, Gesture, Pose, VideoFrame
+from omnistream.message import Action, Command, Detections, Event, Features, Gesture, Pose, Text, VideoFrame
 
 EXAMPLES = [
     encode_payload(p)
@@ -24,6 +25,22 @@ EXAMPLES = [
         Event("x", {"a": [1, {"b": None}], "c": True}),
     )
 ]  # fmt: skip
+
+
+class Words(str):
+    """As parsers and translators give them."""
+
+
+class Metres(float):
+    pass
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Word(enum.StrEnum):
+    GO = "go"
 
 
 def body(image: Any) -> bytes:
@@ -61,7 +78,9 @@ def test_a_place_that_lies_about_its_array_is_refused_before_anything_is_allocat
         Event("x", {"a": np.int32(3), "b": np.bool_(True), "c": [np.float64(0.5), (1, 2)]}), Gesture(np.str_("none")),
         Detections(np.zeros((1, 4), np.float32), ["a"], np.zeros(1, np.float32)), Pose([1.0, 2.0, 3.0]),
         VideoFrame(np.asfortranarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))),
-        Features(np.zeros((4, 6), np.float32)[::2, ::3]),
+        Features(np.zeros((4, 6), np.float32)[::2, ::3]), Text(Words("a")), Command(Word.GO, "b", {Words("c"): Words("d")}),
+        Action("go", Level.HIGH, {"x_m": Metres("nan")}, chunk_index=Level.HIGH),
+        Event(Words("a"), {"b": [Words("c"), Level.HIGH]}), Gesture("none", Metres(0.5)), Pose([Metres(1), 2, 3]),
     ],
 )  # fmt: skip
 def test_values_that_are_almost_right_cross_as_files_hold_them(payload: Any) -> None:
@@ -88,3 +107,17 @@ def test_mutated_payloads_are_refused_or_are_others_between_workers() -> None:
         taken += 1
         assert same(decode_payload(encode_payload(payload)), payload)
     assert 0 < taken < 5_000
+
+
+def test_the_key_that_marks_arrays_is_refused_by_both_forms() -> None:
+    for payload in (Action("go", 5, {"\0nd": 1.0}), Event("x", {"\0nd": 1.0}), Command("a", "b", {"\0nd": "c"})):
+        for form in (pack_fast, encode_payload):
+            with pytest.raises(PayloadError, match="keys"):
+                form(payload)
+    assert pack_fast(Action("\0nd", 5, text="\0nd")).kind == "Action"
+
+
+def test_what_no_connection_would_carry_is_refused_by_name() -> None:
+    pack_fast(VideoFrame(np.empty((1 << 14, LARGEST >> 15), np.uint8)))
+    with pytest.raises(PayloadError, match="VideoFrame of 512 MiB cannot be sent to another worker"):
+        pack_fast(VideoFrame(np.empty((1 << 14, LARGEST >> 14), np.uint8)))

@@ -56,6 +56,16 @@ def test_what_is_no_piece_is_refused_before_anything_is_allocated(messages: list
         tracemalloc.stop()
 
 
+def test_what_is_only_claimed_takes_no_room() -> None:
+    assembly = Assembly(1 << 30)
+    tracemalloc.start()
+    try:
+        assert assembly.add(MORE, [head(1 << 29) + b"a" * 1000]) is None
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_any_pieces_whatever_end_in_a_batch_or_a_sentence() -> None:
     r = random.Random(5)
     assembly, taken, refused = Assembly(1 << 16), 0, 0

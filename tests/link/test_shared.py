@@ -268,9 +268,24 @@ async def test_a_message_that_cannot_be_packed_takes_no_other_with_it(make: Make
     await join(a, b)
     a.post.send("b", [m(text(1)), m(text(2, Features(np.zeros((2, 2), np.float64)))), m(text(3, VideoFrame(image(3))))])
     await until(lambda: len(b.payloads()) == 2)
-    assert [item[4].seq for item in b.got[0][1]] == [1, 3]
+    first, hole, last = b.got[0][1]
+    assert (first[4].seq, last[4].seq) == (1, 3)
+    assert hole == ("u", 1, 2, False, 2)  # its receiver gives the credit back
     assert len(a.garbage) == 1
     assert "Features.data" in a.garbage[0]
+
+
+async def test_what_cannot_be_read_takes_no_other_with_it(make: Make) -> None:
+    a, b = make("a"), make("b")
+    await join(a, b)
+    batch = encode_batch("a", 0, 0, [m(text(n, VideoFrame(image(n)))) for n in range(3)], a.post._sharing["b"])
+    seq, segment = 1, next(iter(a.post.pool._segments.values()))  # type: ignore[union-attr]
+    segment.seqs[seq] += 1  # the second one's slot is filled anew
+    a.post._peers["b"][1].send(batch)
+    await until(lambda: bool(b.got))
+    assert [(i[0], i[4] if i[0] == "u" else i[4].seq) for i in b.got[0][1]] == [("m", 0), ("u", 1), ("m", 2)]
+    assert len(b.garbage) == 1
+    assert "no longer holds filling" in b.garbage[0]
 
 
 async def test_what_is_filled_in_place_arrives(make: Make) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from omnistream.errors import PayloadError
+from omnistream.link import segment
 from omnistream.link.segment import PAGE, make_token, read_token
 from omnistream.link.slots import SMALLEST, SlotPool, size_class
 from omnistream.link.views import SlotViews, UnmappedError
@@ -159,6 +160,27 @@ async def test_an_array_that_dies_in_a_thread_is_released_on_the_loop(home: Path
             await asyncio.sleep(0.001)
 
 
+async def test_a_view_that_dies_within_a_change_of_the_loops_timers_does_it_no_harm(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, loop = Pair(home), asyncio.get_running_loop()
+    held = [pair.views.view(LIFE, pair.pool.place(image(1), 0, "b"))]
+    compare = asyncio.TimerHandle.__lt__
+
+    def compare_and_collect(one: asyncio.TimerHandle, other: asyncio.TimerHandle) -> bool:
+        held.clear()  # as Python's collector may, from 3.12 on
+        return compare(one, other)
+
+    monkeypatch.setattr(asyncio.TimerHandle, "__lt__", compare_and_collect)
+    timers = [loop.call_later(n, lambda: None) for n in (100, 99)]
+    assert not held
+    async with asyncio.timeout(5):
+        while pair.pool.busy():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    for timer in timers:
+        timer.cancel()
+
+
 async def test_a_peer_cannot_release_what_is_not_its_own(home: Path) -> None:
     pool = SlotPool(home, *LIFE)
     place = pool.place(image(1), 0, "b")
@@ -288,6 +310,21 @@ async def test_room_of_one_size_serves_another_when_nothing_is_in_it(home: Path)
     pool.forget("b")
     assert pool.place(image(2, 3 << 20), 2, "b") is not None
     assert len(list(home.iterdir())) == 2  # the secret, and one segment
+
+
+async def test_room_that_others_have_taken_is_made_of_what_is_not_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, total = os.statvfs(home), 64 << 20
+    pool = SlotPool(home, *LIFE)
+
+    def small(_: Any) -> os.statvfs_result:
+        free = (total - pool.nbytes) // real.f_frsize
+        return os.statvfs_result((real.f_bsize, real.f_frsize, total // real.f_frsize, free, free, *real[5:]))
+
+    monkeypatch.setattr(os, "statvfs", small)
+    place = pool.place(image(1, 12 << 20), 1, "b")
+    assert place is not None
+    pool.released("b", [place[:3]])
+    assert pool.place(image(2, 14 << 20), 2, "b") is not None  # a stream whose frames have grown
 
 
 async def test_memory_that_is_full_is_no_room(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,6 +475,28 @@ async def test_a_part_of_what_was_filled_in_place_is_copied(home: Path) -> None:
     for part in (array[:, :, ::-1], array[100:], array.transpose(1, 0, 2)):
         assert pair.views.view(LIFE, pair.pool.place(part, 1, "b")).tobytes() == part.tobytes()
     array[0] = 1
+
+
+async def test_threads_allocate_one_after_another(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, make, within, most = SlotPool(home, *LIFE), segment.make, [0], [0]
+
+    def make_slowly(*args: Any) -> Any:
+        within[0] += 1
+        most[0] = max(most[0], within[0])
+        threading.Event().wait(0.02)
+        within[0] -= 1
+        return make(*args)
+
+    monkeypatch.setattr(segment, "make", make_slowly)
+    kept: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: kept.append(pool.alloc(100_000, np.uint8))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    pool.place(image(1), 0, "b")
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert len({a.__array_interface__["data"][0] for a in kept}) == 4
 
 
 async def test_small_arrays_are_plain(home: Path) -> None:
