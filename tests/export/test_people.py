@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import resource
+import subprocess
+import sys
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -209,3 +212,23 @@ def test_what_cannot_be_made_is_a_sentence_and_leaves_nothing(tmp_path: Path) ->
     assert omnistream("record", "export", two, tmp_path / "a.mp4", "--only", "left").code == 0
     assert "is there already" in refused("record", "export", two, tmp_path / "a.mp4", "--only", "left")
     assert "takes one recording" in refused("record", "export", two, silent, tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize(
+    "words", [["export", "a.mp4"], ["export", "a.wav"], ["cut", "a.mcap"], ["export", "d", "--to", "lerobot"]]
+)
+def test_a_disk_that_is_full_is_a_sentence_and_leaves_nothing(tmp_path: Path, words: list[str]) -> None:
+    """No file may grow beyond 50,000 bytes."""
+    rng = np.random.default_rng(2)
+    noise = [("eye", i * 40 * MS, VideoFrame(rng.integers(0, 256, (96, 128, 3), dtype=np.uint8))) for i in range(20)]
+    recording = made(tmp_path / "noise.mcap", [*noise, *sound(ramp, 0, 4000)])
+    command = [sys.executable, "-m", "omnistream.cli.main", "record", words[0], str(recording), *words[1:]]
+    limit = (50_000, 50_000)
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert "cannot be written (File too large)" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    assert list(tmp_path.iterdir()) == [recording]

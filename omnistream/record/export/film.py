@@ -34,8 +34,9 @@ def export_mp4(file: Playable, out: Path, only: tuple[str, ...] = ()) -> tuple[i
     check_length(file, zero, file.end_ns)
     film = _Pictures(file, pictures, zero)
     heard = _Sound(file, sound, zero) if sound is not None else None
+    out.open("xb").close()  # where it cannot be, that is told before an hour's work
     try:
-        with out.open("xb") as target, av.open(target, "w", format="mp4", options={"movflags": "faststart"}) as container:
+        with av.open(f"file:{out}", "w", format="mp4", options={"movflags": "faststart"}) as container:
             film.open(container)
             if heard is not None:
                 heard.open(container)
@@ -45,7 +46,7 @@ def export_mp4(file: Playable, out: Path, only: tuple[str, ...] = ()) -> tuple[i
                 else:
                     heard.step(container)
     except av.error.FFmpegError as e:
-        raise RecordingError(f"{out} cannot be written ({e.strerror or e})") from None
+        raise RecordingError(f"{out} cannot be written ({e.strerror or e}); name a file in a folder with room") from None
     return film.count, 0.0 if heard is None else heard.done / heard.rate
 
 
