@@ -1,6 +1,6 @@
 """Replays, again and again: the same recording has one answer, and a live run that went badly can be had again.
 
-    python launch/soak_replay.py [--count 100] [--seed 0] [--part 9s]
+    python launch/soak_replay.py [--count 100] [--recorded 10] [--seed 0] [--part 9s]
 
 N fresh replays of the shipped recording (`--part`: of its beginning), each on an engine, with a layout and under a load drawn
 by chance, must have one digest. N/10 replays as recorded of live runs that dropped, forced bounds, skipped late messages and
@@ -98,9 +98,9 @@ async def soak_recorded(count: int, rng: random.Random) -> bool:
                 print(f"as recorded: a run that was not bad enough ({', '.join(run.lacks)} not); another one", flush=True)
                 continue
             wrongs.update(run.wrongs)
-            for _ in range(min(RUN_EVERY, count - done)):
-                with load(rng.choice([0, 0, 1, 2])):
-                    outcome, cut = await replayed(bad_plan(), run.path)
+            with load(rng.choice([0, 0, 1, 2])):
+                replays = await asyncio.gather(*(replayed(bad_plan(), run.path) for _ in range(min(RUN_EVERY, count - done))))
+            for outcome, cut in replays:
                 done += 1
                 if cut or outcome.digest != run.digest:
                     print(f"as recorded: replay {done} has the digest {outcome.digest}, the run had {run.digest}; cut {cut}")
@@ -115,12 +115,14 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--recorded", type=int, help="so many as recorded, in place of a tenth")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", type=parse_duration, help="only so much of the recording's beginning, such as 9s")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     kept = soak_fresh(options.count, rng, options.part)
-    kept = asyncio.run(soak_recorded(-(-options.count // 10), rng)) and kept
+    recorded = -(-options.count // 10) if options.recorded is None else options.recorded
+    kept = asyncio.run(soak_recorded(recorded, rng)) and kept
     print("all promises kept" if kept else "a promise is broken")
     return 0 if kept else 1
 
