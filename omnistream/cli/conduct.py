@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,8 +101,12 @@ async def conduct(
     for_s: float | None = None,
     table: bool = True,
     run_dir: str = "",
+    also: Callable[[Conductor], None] | None = None,
 ) -> Outcome:
-    """A whole run, with its live table; signals end it. With `run_dir`, it can be looked at from outside."""
+    """A whole run, with its live table; signals end it. With `run_dir`, it can be looked at from outside.
+
+    `also` is called after each look at the run.
+    """
     from omnistream.engine.control import Control
     from omnistream.observe.table import LiveTable
 
@@ -110,6 +114,8 @@ async def conduct(
     with LiveTable(console, title) if table else contextlib.nullcontext() as shown:
 
         def watch(run: Conductor) -> None:
+            if also is not None:
+                also(run)
             control.note(run)
             if shown is not None:
                 shown(run)

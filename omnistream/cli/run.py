@@ -35,9 +35,11 @@ from omnistream.graph.external import external_notices
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from omnistream.engine.conductor import Conductor
     from omnistream.graph.graph import Graph
     from omnistream.graph.keep import Keep
     from omnistream.observe.outcome import Outcome
+    from omnistream.record.recorder import Recorder
     from omnistream.record.scribe import Made
 
 __all__ = ["run"]
@@ -125,7 +127,7 @@ def _execute(
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
             title = f"run on {engine.value} of {graph.name}"
-            outcome = asyncio.run(conduct(conductor, console, title, graph.replaced, for_s, run_dir=home.path))
+            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder))
         finally:
             undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
@@ -140,6 +142,22 @@ def _execute(
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+
+
+async def _conduct(
+    conductor: Conductor, console: Console, title: str, graph: Graph, for_s: float | None, run_dir: str,
+    recorder: Recorder | None,
+) -> Outcome:  # fmt: skip
+    """The run, with an eye on what its black box is written for, if it has one."""
+    keep = recorder.about.keep if recorder is not None else None
+    if recorder is None or keep is None or not keep.box_ns:
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir)
+    from omnistream.cli.black_box import Happenings, pressed
+
+    keys = all(info.use != "console_commands" for info in graph.nodes.values())
+    with pressed(recorder.happened, keys=keys):
+        also = Happenings(keep.events, recorder.happened)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also)
 
 
 def _versions() -> dict[str, str]:
@@ -157,6 +175,9 @@ def _versions() -> dict[str, str]:
 
 def _show_made(made: Made, start_ns: int, console: Console) -> None:
     """What came of the recording, and what is not in it."""
+    if not made.files:
+        console.print("the black box was not written: nothing happened", highlight=False)
+        return
     files = made.files[0] if len(made.files) == 1 else f"{made.files[0]} and {len(made.files) - 1} more"
     console.print(f"recorded {made.messages} messages in {files}", highlight=False, markup=False)
     for hole in made.holes:

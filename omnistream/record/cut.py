@@ -23,8 +23,8 @@ from omnistream.record.codec import PackedFrame, decode_record, encode_record
 from omnistream.record.delta import DeltaDecoder, DeltaEncoder
 from omnistream.record.key_frames import begun_anew
 from omnistream.record.reader import Recording
-from omnistream.record.scribe import REPEATED, RUN
-from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, TRUTH
+from omnistream.record.scribe import REPEATED
+from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, RUN, TRUTH
 
 __all__ = ["CUT", "cut"]
 

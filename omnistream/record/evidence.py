@@ -15,8 +15,8 @@ from omnistream.record.codec import RecordedMessage, decode_record
 from omnistream.record.cut import CUT
 from omnistream.record.journal import Fired, Opened, firings
 from omnistream.record.reader import Recording
-from omnistream.record.scribe import REPEATED, RUN
-from omnistream.record.writer import HEAD
+from omnistream.record.scribe import REPEATED
+from omnistream.record.writer import HEAD, RUN
 
 __all__ = ["RunEvidence"]
 

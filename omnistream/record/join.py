@@ -13,7 +13,8 @@ from omnistream.record.about import About
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.part import DONE
 from omnistream.record.reader import Recording
-from omnistream.record.scribe import RUN, Made, Scribe, copied
+from omnistream.record.scribe import Made, Scribe, copied
+from omnistream.record.writer import RUN
 
 __all__ = ["RUN", "About", "join_parts", "recover", "repair"]
 

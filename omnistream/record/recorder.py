@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from omnistream.clock import monotonic_ns
 from omnistream.errors import RecordingError
 from omnistream.record.about import About
 from omnistream.record.scribe import Hole, Made, Scribe
@@ -77,7 +78,7 @@ class Recorder:
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         if "log" in said:
-            _log.error("%s", said["log"])
+            _log.warning("%s", said["log"])
         else:
             self._said.put(said)
 
@@ -87,6 +88,10 @@ class Recorder:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(said) + "\n")
             self._process.stdin.flush()
+
+    def happened(self, why: Sequence[str]) -> None:
+        """Something that a black box is written for."""
+        self.tell({"happened": list(why)})
 
     def finish(self, start_ns: int, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> Made:
         """End the file. Raises RecordingError where it cannot be written."""
@@ -129,17 +134,35 @@ class _Desk:
         self._scribe: Scribe | None = None
         self._heard = b""
         self._full = ""
+        self._why: list[str] = []
+        self._due = 0
 
     def run(self) -> None:
-        """Take what comes until the run says its end, or is dead."""
+        """Take what comes until the run says its end, or is dead, which is something to write a black box for."""
         while True:
-            over, end = self._listen(TURN_S if not self._full else _AGAIN_S)
-            if end is not None:
-                self._finish(end)
-                return
+            over, said = self._listen(TURN_S if not self._full else _AGAIN_S)
+            if "happened" in said:
+                self._due = self._due if self._why else monotonic_ns() + self._about.keep.after_ns
+                self._why += [w for w in said["happened"] if w not in self._why]
             self._turn()
-            if over:
+            if over and self._about.keep.box_ns:
+                self._why.append("the run died")
+            if self._why and ("end" in said or over or monotonic_ns() >= self._due):
+                self._box()
+            if "end" in said:
+                self._finish(said["end"])
+            if over or "end" in said:
                 return
+
+    def _box(self) -> None:
+        try:
+            path = self._scribe.write_box(self._why) if self._scribe is not None else ""
+            if path:
+                _say({"log": f"black box: {path} ({', '.join(self._why)})"})
+        except RecordingError as error:
+            _say({"log": f"the black box was not written: {error}"})
+            self._leave()
+        self._why = []
 
     def _turn(self) -> None:
         try:
@@ -169,10 +192,13 @@ class _Desk:
             self._scribe.close()
             self._scribe = None
 
-    def _listen(self, seconds: float) -> tuple[bool, Mapping[str, Any] | None]:
-        """Whether the run is dead, and its end if it was said."""
-        if not select.select([0], [], [], seconds)[0]:
-            return False, None
+    def _listen(self, seconds: float) -> tuple[bool, Mapping[str, Any]]:
+        """Whether the run is dead, and what it said if it did."""
+        if b"\n" not in self._heard and not select.select([0], [], [], seconds)[0]:
+            return False, {}
+        if b"\n" in self._heard:
+            line, _, self._heard = self._heard.partition(b"\n")
+            return False, json.loads(line)
         data = os.read(0, 1 << 20)
         self._heard += data
         while data and b"\n" not in self._heard:
@@ -180,8 +206,8 @@ class _Desk:
             self._heard += data
         line, _, self._heard = self._heard.partition(b"\n")
         if not data:
-            return True, None
-        return False, json.loads(line).get("end")
+            return True, {}
+        return False, json.loads(line)
 
 
 def _say(said: Mapping[str, Any]) -> None:

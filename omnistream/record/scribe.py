@@ -20,18 +20,18 @@ import msgpack
 
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.flow.ledger import Row
+from omnistream.link.segment import LINK_NAME
 from omnistream.record.about import About
+from omnistream.record.black_box import PIECE_NS, Ring
 from omnistream.record.codec import decode_record
 from omnistream.record.part import DONE
 from omnistream.record.tail import Life, Tail
-from omnistream.record.writer import JOURNAL, TAP, RecordingWriter
+from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
 __all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied"]
 
 #: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
 REPEATED = "repeated/"
-#: The metadata of the run as a whole.
-RUN = "run"
 #: So many bytes are taken before what is done is written down.
 _STRIDE = 4 << 20
 #: Tenths of a second.
@@ -67,6 +67,9 @@ class _Done:
     inode: int = 0
     count: int = 0
     repeated: int = 0
+    written: int = 0
+    boxed: int = 0
+    boxes: list[str] = field(default_factory=list)
     start_ns: int = 0
     began_ns: int = 0
     now_ns: int = 0
@@ -106,6 +109,7 @@ class Scribe:
         self._rows: dict[str, list[bytes]] = {}
         self._taken = 0
         self._lock = _only_one(self._dir) if remove else -1
+        self._ring = Ring(_memory(self._dir), about.keep) if about.keep.box_ns else None
         try:
             if remove and (self._dir / DONE).exists():
                 self._go_on()
@@ -120,7 +124,9 @@ class Scribe:
             self._done = _Done.of(json.loads((self._dir / DONE).read_text()))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordingError(f"{self._dir / DONE} does not say how far the recording has come ({error})") from None
-        path = self.about.numbered(self._done.number)
+        path = self._path(self._done.number)
+        if self._ring is not None:
+            self._ring.written = self._done.written
         if self._done.size and not path.exists():
             self._done.holes.append(Hole("all streams", self._done.began_ns, self._done.now_ns, 0, f"{path} was removed"))
             self._done.size = self._done.count = 0
@@ -204,7 +210,7 @@ class Scribe:
     def _next_file(self, start_ns: int) -> None:
         done, about = self._done, self.about
         done.began_ns, done.now_ns = start_ns, max(done.now_ns, start_ns)
-        path = about.numbered(done.number)
+        path = self._path(done.number)
         self._writer = self._open(path, resume=False)
         done.inode = path.stat().st_ino
         self._writer.metadata(RUN, self._words())
@@ -218,6 +224,9 @@ class Scribe:
             path, start_ns=self._done.began_ns, video=video, audio="foxglove", preset="superfast",
             metadata=said | dict(about.words), resume=resume, size=self._done.size,
         )  # fmt: skip
+
+    def _path(self, number: int) -> Path:
+        return self._ring.path(number) if self._ring is not None else self.about.numbered(number)
 
     def _words(self) -> dict[str, str]:
         done, about = self._done, self.about
@@ -234,12 +243,37 @@ class Scribe:
         self._writer.flush()
         self._say()
         keep, done = self.about.keep, self._done
-        old = keep.rotate_ns and done.now_ns - done.began_ns >= keep.rotate_ns
+        every = PIECE_NS if self._ring is not None else keep.rotate_ns
+        old = every and done.now_ns - done.began_ns >= every
         if old or (keep.rotate_bytes and self._writer.size >= keep.rotate_bytes):
-            self._writer.close()
-            done.number += 1
-            self._next_file(done.now_ns)
-            self._say()
+            self._turn_over()
+
+    def _turn_over(self) -> None:
+        """End the file, and begin the next."""
+        assert self._writer is not None
+        self._writer.close()
+        self._done.number += 1
+        self._next_file(self._done.now_ns)
+        if self._ring is not None:
+            self._ring.trim()
+        self._say()
+
+    # -- the black box -----------------------------------------------------------------------------
+
+    def write_box(self, why: Sequence[str]) -> str:
+        """What led to this, as a file of its own, without what an earlier one holds. Empty where nothing is new."""
+        if self._ring is None or self._writer is None:
+            return ""
+        self.turn()
+        self._turn_over()
+        written = self._ring.write(Path(self.about.path), self._done.number, why)
+        self._done.written = self._ring.written
+        if written is None:
+            return ""
+        self._done.boxes.append(str(written[0]))
+        self._done.boxed += written[1]
+        self._say()
+        return str(written[0])
 
     def _write_rows(self) -> None:
         if self._writer is None:
@@ -277,6 +311,8 @@ class Scribe:
         writer.metadata(RUN, words | ({"holes": json.dumps([asdict(h) for h in holes])} if holes else {}))
         writer.close()
         self.close()
+        if self._ring is not None:
+            return Made(done.boxes, done.boxed, holes)
         files = [str(self.about.numbered(n + 1)) for n in range(done.number)] if self.about.keep.rotates else [self.about.path]
         return Made(files, done.count, holes)
 
@@ -301,6 +337,12 @@ class Scribe:
     @property
     def messages(self) -> int:
         return self._done.count
+
+
+def _memory(run_dir: Path) -> Path:
+    """The folder of the ring: in the run's shared memory if it has any."""
+    link = run_dir / LINK_NAME
+    return (link.resolve() if link.exists() else run_dir) / "box"
 
 
 def _only_one(run_dir: Path) -> int:

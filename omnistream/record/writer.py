@@ -11,6 +11,8 @@ from typing import Any, Literal, Self
 from zlib import crc32
 
 import numpy as np
+from mcap.records import Channel, Schema
+from mcap.records import Message as McapMessage
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, AudioChunk, Message, VideoFrame
@@ -20,12 +22,14 @@ from omnistream.record.delta import DeltaEncoder
 from omnistream.record.h264 import H264Encoder
 from omnistream.record.mcap_file import McapFile
 
-__all__ = ["HEAD", "JOURNAL", "KEPT", "TAP", "TRUTH", "Audio", "RecordingWriter", "Video"]
+__all__ = ["HEAD", "JOURNAL", "KEPT", "RUN", "TAP", "TRUTH", "Audio", "RecordingWriter", "Video"]
 
 #: Topic of what really happened: JSON maps with ``start_ns`` and ``end_ns``.
 TRUTH = "truth"
 #: Topics that hold journals are called "journal/WORKER.INCARNATION"; a message is a msgpack list of rows.
 JOURNAL = "journal/"
+#: Name of the metadata record of the run as a whole.
+RUN = "run"
 #: Name of the metadata record at the head of the file.
 HEAD = "omnistream"
 #: A chunk closes at this size or, seen in stamps, at this age: a crash loses what its last chunk held.
@@ -123,6 +127,12 @@ class RecordingWriter:
     ) -> None:
         """A message that is encoded already (record/codec.py); `kind` is the name of its payload's type."""
         self._add(self._channel(topic, f"omnistream.{kind}", "msgpack", dict(about or {})), stamp_ns, data, seq)
+
+    def copy(self, schema: Schema | None, channel: Channel, message: McapMessage) -> None:
+        """A record of another file, as it is."""
+        number = self._file.schema(schema.name, schema.encoding, schema.data) if schema is not None else 0
+        known = self._file.channel(channel.topic, channel.message_encoding, number, dict(channel.metadata))
+        self._add(known, message.log_time, message.data, message.sequence)
 
     def truth(self, stamp_ns: int, entry: Mapping[str, Any]) -> None:
         """What really happened, for measuring: a plain map with "start_ns" and "end_ns"."""

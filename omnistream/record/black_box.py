@@ -1,0 +1,86 @@
+"""A black box: the last while of a run as a ring of short recordings in memory, and one file of them when something happens.
+
+Each of the short ones can be read alone, so the oldest are let go without touching the rest, and a recorder that dies
+leaves the ring as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from omnistream.clock import unix_ns
+from omnistream.errors import RecordingError
+from omnistream.graph.keep import Keep
+from omnistream.message import SECOND
+from omnistream.record.reader import Recording
+from omnistream.record.writer import HEAD, RUN, RecordingWriter
+
+__all__ = ["Ring"]
+
+#: How long each of the short recordings is.
+PIECE_NS = SECOND
+
+
+class Ring:
+    """The short recordings in a folder, by number. `written` is the last that is in a file already."""
+
+    def __init__(self, folder: Path, keep: Keep, written: int = 0) -> None:
+        self._folder, self._keep = folder, keep
+        self.written = written
+        folder.mkdir(exist_ok=True)
+
+    def path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.mcap"
+
+    def _pieces(self) -> list[Path]:
+        return sorted(self._folder.glob("*.mcap"))
+
+    def trim(self) -> None:
+        """Let go of what is too old, or too much; the newest stays."""
+        pieces = self._pieces()
+        most = -(-self._keep.box_ns // PIECE_NS) + 2  # the first is cut into, the last has just begun
+        sizes = [p.stat().st_size for p in pieces]
+        while len(pieces) > 1 and (len(pieces) > most or sum(sizes) > self._keep.box_bytes):
+            pieces.pop(0).unlink(missing_ok=True)
+            sizes.pop(0)
+
+    def write(self, path: Path, before: int, why: Sequence[str]) -> tuple[Path, int] | None:
+        """One file of the pieces before that number which no file has yet; its path and how many messages it has, if any."""
+        pieces = [p for p in self._pieces() if self.written < int(p.stem) < before]
+        with ExitStack() as stack:
+            files = []
+            for piece in pieces:
+                try:
+                    files.append(stack.enter_context(Recording(piece)))
+                except RecordingError:  # a piece without a message
+                    continue
+            if not files:
+                return None
+            at = datetime.fromtimestamp(unix_ns() / 1e9, UTC)
+            target = path.with_name(f"{path.stem}.{at:%Y%m%d-%H%M%S}{path.suffix}")
+            while target.exists():
+                target = target.with_name(f"{target.stem}x{target.suffix}")
+            count = _merged(files, target, {"middle": "yes", "events": json.dumps(list(why))})
+        self.written = int(pieces[-1].stem)
+        return target, count
+
+
+def _merged(files: Sequence[Recording], target: Path, words: Mapping[str, str]) -> int:
+    """The records of several recordings as one file, as they are."""
+    first = files[0]
+    start = int(first.metadata[HEAD]["start_ns"])
+    head = {k: v for k, v in first.metadata[HEAD].items() if k not in ("version", "start_ns")}
+    count = 0
+    with RecordingWriter(target, start_ns=start, metadata=head) as writer:
+        writer.metadata(RUN, dict(first.metadata.get(RUN, {})) | dict(words))
+        for name, data in first.attachments.items():
+            writer.attach(name, data, "application/yaml")
+        for file in files:
+            for channel, record in file.records():
+                writer.copy(file.schema_of(channel), channel, record)
+                count += channel.topic in file.streams()
+    return count
