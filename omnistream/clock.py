@@ -26,6 +26,7 @@ __all__ = [
     "pause",
     "perf_ns",
     "unix_ns",
+    "utc_name",
 ]
 
 #: Duration measurement only (step cost, latency of a call); never compared with run time.
@@ -43,6 +44,11 @@ monotonic_ns = time.monotonic_ns
 def pause(seconds: float) -> None:
     """Stop this thread for so long: for commands that look again and again, never in a run."""
     time.sleep(seconds)
+
+
+def utc_name(unix: int) -> str:
+    """A time in Unix nanoseconds as names of files bear it: 20261122-231502, UTC."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(unix // 1_000_000_000))
 
 
 class Clock(Protocol):

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
-from omnistream.clock import unix_ns
+from omnistream.clock import unix_ns, utc_name
 from omnistream.errors import RecordingError
 from omnistream.graph.keep import Keep
 from omnistream.message import SECOND
@@ -60,8 +59,7 @@ class Ring:
                     continue
             if not files:
                 return None
-            at = datetime.fromtimestamp(unix_ns() / 1e9, UTC)
-            target = path.with_name(f"{path.stem}.{at:%Y%m%d-%H%M%S}{path.suffix}")
+            target = path.with_name(f"{path.stem}.{utc_name(unix_ns())}{path.suffix}")
             while target.exists():
                 target = target.with_name(f"{target.stem}x{target.suffix}")
             count = _merged(files, target, {"middle": "yes", "events": json.dumps(list(why))})

@@ -144,7 +144,7 @@ class Scribe:
             self._take(life, frame)
             self._done.seen[life.name] = self._done.now_ns
             self._taken += len(frame)
-            if self._taken > _STRIDE:
+            if self._taken > _STRIDE or self._is_over():
                 self._settle()
         if self._tail.places() != before or self._rows:
             self._settle()
@@ -242,11 +242,17 @@ class Scribe:
             return
         self._writer.flush()
         self._say()
+        if self._is_over():
+            self._turn_over()
+
+    def _is_over(self) -> bool:
+        """Whether the file is as long or as large as one is to be."""
+        if self._writer is None:
+            return False
         keep, done = self.about.keep, self._done
         every = PIECE_NS if self._ring is not None else keep.rotate_ns
-        old = every and done.now_ns - done.began_ns >= every
-        if old or (keep.rotate_bytes and self._writer.size >= keep.rotate_bytes):
-            self._turn_over()
+        old = bool(every) and done.now_ns - done.began_ns >= every
+        return old or bool(keep.rotate_bytes and self._writer.size >= keep.rotate_bytes)
 
     def _turn_over(self) -> None:
         """End the file, and begin the next."""
