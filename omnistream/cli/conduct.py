@@ -16,7 +16,8 @@ from rich.console import Console
 from omnistream.cli.files import check_output
 
 if TYPE_CHECKING:
-    from omnistream.engine.conductor import Conductor, Crew
+    from omnistream.engine.conductor import Conductor
+    from omnistream.engine.crew import Crew
     from omnistream.engine.options import RunOptions
     from omnistream.graph.graph import Plan
     from omnistream.graph.host import Host

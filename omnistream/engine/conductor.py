@@ -1,7 +1,7 @@
 """Leads the workers of one run from opening to the last account, the same way on every engine.
 
-A `Crew` is an engine's hands: it makes workers and calls their methods. Everything that is decided about a run as a
-whole is decided here: when sources may lead, when nothing moves any more, what is done when a worker dies.
+Everything that is decided about a run as a whole is decided here and in lead.py: when sources may lead, when nothing moves
+any more, what is done when a worker dies.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from omnistream.clock import Clock
+from omnistream.engine.accounts import Accounts
+from omnistream.engine.crew import Crew
+from omnistream.engine.lead import lead
 from omnistream.errors import OmniStreamError
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Plan
 from omnistream.message import INFINITY, SECOND
-from omnistream.observe.outcome import Outcome, combined_digest
+from omnistream.observe.outcome import Outcome
 
-__all__ = ["Conductor", "Crew"]
+__all__ = ["Conductor"]
 
 _log = logging.getLogger("omnistream")
 _POLL_S = 0.25
@@ -28,41 +31,6 @@ _POLL_S = 0.25
 _SHOWN_S = 1.0
 _QUIET_LOOKS = 2
 _RESTARTS_PER_MINUTE = 10
-_STUCK_POLLS = 400
-#: How often a replay at a pace is let go on.
-_PACING_S = 0.005
-#: What is kept of a run for its summary and ledger: the newest so many outputs of each sink, and rows.
-_RECORDS, _ROWS = 5_000, 50_000
-
-
-class Crew(Protocol):
-    """An engine's workers, by name."""
-
-    async def begin(self) -> None:
-        """Make every worker and open its nodes. Raises the first error."""
-        ...
-
-    async def call(self, worker: str, method: str, *args: Any) -> Any: ...
-
-    def addresses(self) -> dict[str, tuple[int, str]]:
-        """name -> (incarnation, address) of the workers that live."""
-        ...
-
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
-        """Make a new life of a worker that died, and open its nodes."""
-        ...
-
-    def notes(self) -> list[str]:
-        """What a summary should say of how the run was carried."""
-        ...
-
-    def on_death(self, callback: Callable[[str, str], None]) -> None:
-        """`callback` is called with a worker's name and what is known of why it died."""
-        ...
-
-    async def end(self) -> None:
-        """Leave nothing behind."""
-        ...
 
 
 class Conductor:
@@ -92,20 +60,13 @@ class Conductor:
         self.watch = watch
         self.restarts_per_minute = restarts_per_minute
         self.pace = pace
-        self.outcome = Outcome()
+        self.accounts = Accounts(plan)
+        self.outcome = self.accounts.outcome
+        self.said = self.accounts.said
         self.workers = [w.name for w in plan.workers]
         self.down: dict[str, str] = {}
         self.events: list[str] = []
-        self.said: list[str] = []
-        self.incarnations: Counter[str] = Counter()
-        self._worker_counts: dict[tuple[str, int], Counter[str]] = {}
-        self._edge_losses: dict[str, int] = {}
-        self._digests: dict[str, str] = {}
-        self._lost_sinks: set[str] = set()
-        self._ended: set[str] = set()
-        self._had_ended: set[str] = set()
         self._deaths: Counter[str] = Counter()
-        self._done: set[str] = set()
         self._restarting: set[asyncio.Task[None]] = set()
         self._restart_times: list[int] = []
         self._failure: OmniStreamError | None = None
@@ -133,7 +94,7 @@ class Conductor:
                 if not await self._begin():
                     return self.outcome
                 if self.fresh:
-                    await self._conduct_fresh()
+                    await lead(self, self._paced, self._look_if_shown)
                 else:
                     await self._conduct_live(until, for_s, drain_s)
                 self.outcome.duration_s = (self.clock.now() - self.outcome.started_ns) / 1e9
@@ -142,7 +103,7 @@ class Conductor:
                 self._ending = True
                 if not self._opened:  # stopped on the way: those that were
                     self.workers = [w for w in self.workers if w in self.crew.addresses()]
-                await self._all("close", missing_ok=True)  # whatever ended the run, what was opened is brought to rest
+                await self.all("close", missing_ok=True)  # whatever ended the run, what was opened is brought to rest
             await self._look()
             if self._failure is not None:
                 raise self._failure
@@ -151,8 +112,12 @@ class Conductor:
                 task.cancel()
             self.outcome.notices += self.crew.notes()
             await self.crew.end()
-        self._sum_up()
+        self.accounts.sum_up()
         return self.outcome
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
 
     async def _begin(self) -> bool:
         """Make the workers and let them start. False if the run was stopped meanwhile."""
@@ -171,76 +136,24 @@ class Conductor:
     async def _launch(self) -> None:
         await self.crew.begin()
         self._opened = True
-        await self._all("connect", self.crew.addresses())
+        await self.all("connect", self.crew.addresses())
         self.outcome.started_ns = self.clock.now()
         self._start_ns = self.start_ns if self.fresh else self.outcome.started_ns
-        await self._all("start", self._start_ns)
+        await self.all("start", self._start_ns)
 
-    async def _all(self, method: str, *args: Any, missing_ok: bool = False) -> list[Any]:
-        calls: list[Awaitable[Any]] = [self.crew.call(w, method, *args) for w in self.workers if w not in self.down]
+    async def all(self, method: str, *args: Any, missing_ok: bool = False) -> list[Any]:
+        """The answers of all workers that live."""
+        asked = [w for w in self.workers if w not in self.down]
+        calls: list[Awaitable[Any]] = [self.crew.call(w, method, *args) for w in asked]
         results = await asyncio.gather(*calls, return_exceptions=True)
-        for error in results:
-            if isinstance(error, BaseException):
-                if not missing_ok:
-                    raise error
-                if not isinstance(error, OmniStreamError):  # not a worker that died meanwhile
-                    _log.error("%s failed on a worker", method, exc_info=error)
+        for worker, error in zip(asked, results, strict=True):
+            if not isinstance(error, BaseException) or (worker in self.down and not self.fresh):
+                continue  # one that died meanwhile is seen to by `_revive`
+            if not missing_ok:
+                raise error
+            if not isinstance(error, OmniStreamError):
+                _log.error("%s failed on a worker", method, exc_info=error)
         return [r for r in results if not isinstance(r, BaseException)]
-
-    # -- fresh replay ------------------------------------------------------------------------------
-
-    async def _conduct_fresh(self) -> None:
-        """Let sources lead by a second and the windows; widen the smallest full edge when nothing moves (rule 29)."""
-        lead = SECOND + self._longest_window()
-        limit, last, still = 0, None, 0
-        while not self._stop.is_set():
-            probes: list[dict[str, Any]] = await self._all("probe")
-            if self.down:
-                raise OmniStreamError(
-                    f"the worker {next(iter(self.down))} died during the replay: {next(iter(self.down.values()))}"
-                )
-            if all(p["done"] for p in probes) and sum(p["sent"] - p["received"] for p in probes) == 0:
-                return
-            oldest = min(p["oldest"] for p in probes)
-            waiting = min(p["waiting"] for p in probes)
-            ahead = (oldest if oldest < INFINITY else waiting) + lead
-            paced = self._paced()
-            held, ahead = paced < ahead, min(paced, ahead)
-            seen = [(p["sent"], p["received"], p["turns"], p["waiting"]) for p in probes]
-            quiet = seen == last and not any(p["busy"] for p in probes) and sum(p["sent"] - p["received"] for p in probes) == 0
-            last = seen
-            if ahead > limit and ahead < INFINITY:
-                limit = ahead
-                await self._all("set_lead", limit)
-            elif quiet and not held:
-                full = [(size, key, w) for p, w in zip(probes, self.workers, strict=True) for size, key in p["full"]]
-                still += 1
-                if full:
-                    _, key, worker = min(full)
-                    await self.crew.call(worker, "grow", key)
-                    still = 0
-                elif still > _STUCK_POLLS:
-                    raise OmniStreamError(f"the replay stopped moving at {oldest} ns; this is a fault of the runtime: {probes}")
-            if not quiet or held:
-                still = 0
-            if self.watch is not None:
-                await self._look()
-            await asyncio.sleep(_PACING_S if held else 0.001 if still < 4 else 0.01)
-
-    def _paced(self) -> int:
-        """How far sources may be by now, where the replay is not to be faster than so many times real time."""
-        if self.pace is None:
-            return INFINITY
-        return self.start_ns + int((self.clock.now() - self.outcome.started_ns) * self.pace)
-
-    def _longest_window(self) -> int:
-        sizes = [0]
-        for info in self.plan.graph.nodes.values():
-            for port in info.inputs:
-                window = port.config.window
-                if window is not None:
-                    sizes.append(window.size_ns + window.hop_ns + window.gap_ns)
-        return max(sizes)
 
     # -- live --------------------------------------------------------------------------------------
 
@@ -271,10 +184,10 @@ class Conductor:
             self._moved.clear()
             if self.watch is not None:
                 self.watch(self)
-            if not ending and wanted <= self._ended and not self.down:
+            if not ending and wanted <= self.accounts.ended and not self.down:
                 ending = True
-                await self._all("end_sources", [s for s in sources if s not in wanted], missing_ok=True)
-            if ending and self._done >= set(self.workers) and not self.down:
+                await self.all("end_sources", [s for s in sources if s not in wanted], missing_ok=True)
+            if ending and self.accounts.done >= set(self.workers) and not self.down:
                 await self._look()
                 quiet += 1
                 if quiet >= _QUIET_LOOKS:
@@ -290,7 +203,7 @@ class Conductor:
                 with contextlib.suppress(OmniStreamError):  # it died, which is seen to elsewhere
                     snapshot = await self.crew.call(worker, "news")
                     if snapshot is not None:
-                        self._merge(snapshot)
+                        self.accounts.merge(snapshot, self.down)
                         self._moved.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._heard_enough.wait(), _POLL_S)
@@ -299,7 +212,7 @@ class Conductor:
         """Let every worker drain, unless or until it is to be now."""
         self._ending = True
         draining, hurry = (
-            asyncio.ensure_future(self._all("stop", drain_s, missing_ok=True)),
+            asyncio.ensure_future(self.all("stop", drain_s, missing_ok=True)),
             asyncio.ensure_future(self._now.wait()),
         )
         try:
@@ -307,7 +220,7 @@ class Conductor:
             if not draining.done():
                 draining.cancel()
                 await asyncio.gather(draining, return_exceptions=True)
-                await self._all("stop", 0.0, missing_ok=True)
+                await self.all("stop", 0.0, missing_ok=True)
         finally:
             hurry.cancel()
 
@@ -320,13 +233,7 @@ class Conductor:
         self._moved.set()
         self.events.append(f"worker {worker} died ({why})")
         _log.info("worker %s died: %s", worker, why)
-        for name in next(w.nodes for w in self.plan.workers if w.name == worker):
-            if self.plan.graph.nodes[name].role == "sink":
-                self._lost_sinks.add(name)
-            if name in self._ended:
-                self._had_ended.add(name)
-            self._ended.discard(name)
-        self._done.discard(worker)
+        self.accounts.died(worker)
         if not self.fresh:
             task = asyncio.get_running_loop().create_task(self._revive(worker, why))
             self._restarting.add(task)
@@ -335,11 +242,10 @@ class Conductor:
     async def _revive(self, worker: str, why: str) -> None:
         """Make a worker again until it lives, or the limit is reached. Whoever dies in between is seen to by its own call."""
         died = self.clock.now()
-        ended = sorted(self._had_ended)
+        ended = sorted(self.accounts.had_ended)
         with contextlib.suppress(OmniStreamError):
-            await self._all("lost", worker, missing_ok=True)
-            await self._all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
-        prefixes = tuple(f"{n}." for w in self.plan.workers if w.name == worker for n in w.nodes)
+            await self.all("lost", worker, missing_ok=True)
+            await self.all("degraded", list(self.down), f"worker {worker} is down", missing_ok=True)
         while True:
             now = self.clock.now()
             self._restart_times = [t for t in self._restart_times if now - t < 60 * SECOND] + [now]
@@ -352,8 +258,7 @@ class Conductor:
             self.outcome.restarts[worker] += 1
             try:
                 deaths = self._deaths[worker]
-                losses = {k: v for k, v in self._edge_losses.items() if k.startswith(prefixes)}
-                await self.crew.restart(worker, losses)
+                await self.crew.restart(worker, self.accounts.losses(worker))
                 if self._deaths[worker] == deaths:
                     break
                 why = "it died while it was made again"
@@ -369,60 +274,31 @@ class Conductor:
         self._moved.set()
         self.events.append(f"worker {worker} is back after {(self.clock.now() - died) / 1e9:.1f} s")
         with contextlib.suppress(OmniStreamError):
-            await self._all("connect", self.crew.addresses(), missing_ok=True)
+            await self.all("connect", self.crew.addresses(), missing_ok=True)
             await self.crew.call(worker, "start", self._start_ns, ended)
-            await self._all("degraded", list(self.down), "", missing_ok=True)
+            await self.all("degraded", list(self.down), "", missing_ok=True)
 
     # -- accounts ----------------------------------------------------------------------------------
 
+    def _paced(self) -> int:
+        """How far sources may be by now, where a replay is not to be faster than so many times real time."""
+        if self.pace is None:
+            return INFINITY
+        return self.start_ns + int((self.clock.now() - self.outcome.started_ns) * self.pace)
+
+    async def _look_if_shown(self) -> None:
+        if self.watch is not None:
+            await self._look()
+
     async def _look(self) -> None:
-        for snapshot in await self._all("snapshot", missing_ok=True):
-            self._merge(snapshot)
+        for snapshot in await self.all("snapshot", missing_ok=True):
+            self.accounts.merge(snapshot, self.down)
         if self.watch is not None:
             self.watch(self)
 
-    def _merge(self, snapshot: dict[str, Any]) -> None:
-        out = self.outcome
-        worker, incarnation = snapshot["worker"], snapshot["incarnation"]
-        out.nodes.update(snapshot["nodes"])
-        out.edges.update(snapshot["edges"])
-        out.received.update(snapshot["received"])
-        out.rows.extend(snapshot["ledger"])
-        del out.rows[:-_ROWS]
-        self.said.extend(snapshot.get("said", ()))
-        self._worker_counts[worker, incarnation] = Counter(snapshot["counts"])
-        for key, counts in snapshot["edges"].items():
-            self._edge_losses[key] = sum(n for f, n in counts["fates"].items() if f not in ("consumed", "read", "superseded"))
-        for sink, records in snapshot["records"].items():
-            kept = out.records.setdefault(sink, [])
-            kept.extend(records)
-            del kept[:-_RECORDS]
-            self._digests[sink] = snapshot["nodes"][sink]["digest"]
-            if snapshot["nodes"][sink]["whole"] and worker not in self.down:
-                self._lost_sinks.discard(sink)
-        self._ended |= set(snapshot["ended"])
-        if snapshot["done"]:
-            self._done.add(worker)
-        else:
-            self._done.discard(worker)
-
     def ledger(self) -> Counter[str]:
         """Losses and reports by reason, of all workers in all their lives."""
-        total: Counter[str] = Counter()
-        for counts in self._worker_counts.values():
-            total.update(counts)
-        if self.outcome.restarts:
-            total["restart"] = sum(self.outcome.restarts.values())
-        return total
-
-    def _sum_up(self) -> None:
-        out = self.outcome
-        out.ledger = self.ledger()
-        if self._lost_sinks:
-            out.digest_note = f"no digest: the worker of {', '.join(sorted(self._lost_sinks))} was restarted"
-        else:
-            out.sinks = dict(self._digests)
-            out.digest = combined_digest(self._digests)
+        return self.accounts.ledger()
 
 
 def _last_line(error: Exception) -> str:

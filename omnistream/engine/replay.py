@@ -10,7 +10,8 @@ from typing import Self
 
 from omnistream.clock import SystemClock
 from omnistream.engine.as_recorded import AsRecorded
-from omnistream.engine.conductor import Conductor, Crew
+from omnistream.engine.conductor import Conductor
+from omnistream.engine.crew import Crew
 from omnistream.engine.options import RunOptions
 from omnistream.engine.recorded_graph import check_inputs, graph_then, sets_of
 from omnistream.engine.seen import Watch

@@ -6,7 +6,10 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Ledger", "Row"]
+__all__ = ["NOT_LOST", "Ledger", "Row"]
+
+#: The fates of a message that are no loss (rule 19).
+NOT_LOST = ("consumed", "read", "superseded")
 
 _ROWS = 20_000
 

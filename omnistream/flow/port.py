@@ -10,6 +10,7 @@ from collections import Counter, deque
 from typing import Any, Protocol
 
 from omnistream.flow.config import PortConfig
+from omnistream.flow.ledger import NOT_LOST
 from omnistream.flow.token import Ack
 from omnistream.message import INFINITY, Message
 
@@ -62,7 +63,7 @@ class InEdge:
     def end(self, item: Item, fate: str) -> None:
         """Give a message its fate, for the ledger if it is a loss."""
         self.fates[fate] += 1
-        if fate not in ("consumed", "read", "superseded"):
+        if fate not in NOT_LOST:
             self.lost(self, item.message, fate, "")
             if item.ack is not None:
                 item.ack(fate)

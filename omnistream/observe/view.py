@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Protocol
 
+from omnistream.flow.ledger import NOT_LOST
 from omnistream.graph.graph import Plan
 from omnistream.observe.outcome import Outcome
 
 __all__ = ["Watched", "view_of"]
-
-_ENDINGS = ("consumed", "read", "superseded")
 
 
 class Watched(Protocol):
@@ -32,7 +31,7 @@ def view_of(run: Watched) -> dict[str, Any]:
     lost: dict[str, Counter[str]] = {n: Counter() for n in run.plan.graph.nodes}
     for key, edge in found.edges.items():
         node = key.split("->")[1].split(".")[0]
-        lost.setdefault(node, Counter()).update({f: n for f, n in edge["fates"].items() if f not in _ENDINGS})
+        lost.setdefault(node, Counter()).update({f: n for f, n in edge["fates"].items() if f not in NOT_LOST})
     restarts = {n: found.restarts[w.name] for w in run.plan.workers for n in w.nodes}
     return {
         "graph": run.plan.graph.name,

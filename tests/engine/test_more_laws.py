@@ -167,7 +167,7 @@ async def _differs(seeds: range, policies: tuple[str, ...] = ("block",)) -> bool
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omnistream.engine.conductor._STUCK_POLLS", 5)
+    monkeypatch.setattr("omnistream.engine.lead._STUCK_POLLS", 5)
 
 
 async def test_without_bounds_from_filters_a_graph_is_stuck(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
