@@ -203,7 +203,7 @@ class Recording(Playable):
                 stamp, clock = ros2.stamp_of(record.log_time, ros2.taken_ns(name, record.data))
                 last = stamp = max(stamp, last + 1)
                 if since_ns <= stamp < INFINITY:
-                    payload = ros2.decode(name, record.data)
+                    payload = ros2.decode(name, record.data, stamp)
                     yield RecordedMessage(stamp, None, payload, seq=record.sequence, clock_source=clock)
             except PayloadError as e:
                 raise RecordingError(f"{self.path}: message {count} of '{topic}' cannot be read: {e}") from None

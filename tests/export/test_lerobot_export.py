@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import omnistream, refused
-from foreign_files import robot_bag, ros2_file
+from foreign_files import T0 as BAG
+from foreign_files import header, robot_bag, ros2_file
 from test_people import frame, made
 
 from omnistream.message import INFINITY, MS, SECOND, Action, Command, Imu, Payload, RobotState, Text
@@ -146,6 +147,25 @@ def test_streams_of_their_own_times_become_rows(tmp_path: Path) -> None:
         lift = 0 if at < 1000 else 1.0 if at < 1100 else 1.1
         assert columns["action"][row] == pytest.approx([lift, moving]), row
     assert tasks == [(0, ""), (1 * SECOND, "go on")]
+
+
+def test_a_bag_of_ros2_becomes_a_dataset(tmp_path: Path) -> None:
+    said = robot_bag(20)
+    for i in range(100):
+        arm = {"header": header(BAG + i * 10 * MS), "name": ["pan", "grip"], "position": [i / 100, 0.5]}
+        said.append(("/joint_states", "sensor_msgs/msg/JointState", BAG + i * 10 * MS, arm))
+    for i in range(50, 60):
+        twist = {"linear": {"x": 0.5}, "angular": {"z": 1.0}}
+        said.append(("/cmd_vel", "geometry_msgs/msg/Twist", BAG + i * 10 * MS, twist))
+    bag = ros2_file(tmp_path / "a.mcap", sorted(said, key=lambda s: s[2]))
+    assert "1 episodes, 20 rows at 20 Hz" in omnistream("record", "export", bag, tmp_path / "d", "--to", "lerobot").out
+    features = info(tmp_path / "d")["features"]
+    assert features["observation.state"]["names"] == ["pan.pos", "grip.pos"]
+    assert features["action"]["names"][0] == "x_mps"
+    columns = data(tmp_path / "d", "observation.state", "action")
+    for row in range(20):
+        assert columns["observation.state"][row] == pytest.approx([(row * 50 + 25) // 10 / 100, 0.5])
+        assert columns["action"][row][0] == (0.5 if row >= 10 else 0)  # the last one holds half a second
 
 
 def test_options_and_several_recordings(tmp_path: Path) -> None:

@@ -53,10 +53,20 @@ float64 z
 MSG: std_msgs/Header
 {HEADER}"""
 STRING = "string data\n"
+VECTOR = f"{_BAR}\nMSG: geometry_msgs/Vector3\nfloat64 x\nfloat64 y\nfloat64 z\n"
+JOINT = "string[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n"
+JOINTS = f"std_msgs/Header header\n{JOINT}{_BAR}\nMSG: std_msgs/Header\n{HEADER}"
+TWIST = f"Vector3  linear\nVector3  angular\n{VECTOR}"
+TWIST_STAMPED = (
+    f"std_msgs/Header header\nTwist twist\n{_BAR}\nMSG: geometry_msgs/Twist\n{TWIST}{_BAR}\nMSG: std_msgs/Header\n{HEADER}"
+)
 TYPES = {
     "sensor_msgs/msg/Image": IMAGE,
     "sensor_msgs/msg/CompressedImage": COMPRESSED,
     "sensor_msgs/msg/Imu": IMU,
+    "sensor_msgs/msg/JointState": JOINTS,
+    "geometry_msgs/msg/Twist": TWIST,
+    "geometry_msgs/msg/TwistStamped": TWIST_STAMPED,
     "std_msgs/msg/String": STRING,
 }
 #: topic, type, when it was recorded, fields

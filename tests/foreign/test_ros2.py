@@ -14,6 +14,7 @@ from foreign_files import (
     IMU,
     STRING,
     T0,
+    TYPES,
     cdr,
     claims,
     compressed,
@@ -28,7 +29,7 @@ from foreign_files import (
 from mcap_ros2._dynamic import serialize_dynamic
 
 from omnistream.errors import PayloadError, RecordingError
-from omnistream.message import MS, SECOND, Imu, Text, VideoFrame
+from omnistream.message import MS, SECOND, Action, Imu, RobotState, Text, VideoFrame
 from omnistream.record import Recording
 from omnistream.record.foreign import ros2
 from omnistream.record.foreign.images import decode_image
@@ -64,6 +65,29 @@ def test_a_header_far_from_its_recording_is_not_believed_and_stamps_rise(tmp_pat
         (0, "device"), (10 * MS, "arrival"), (20 * MS, "arrival"), (30 * MS, "device"), (30 * MS + 1, "device"),
         (50 * MS, "arrival"),
     ]  # fmt: skip
+
+
+TWISTED = {"linear": {"x": 0.25, "y": 0.0, "z": 0.0}, "angular": {"x": 0.0, "y": 0.0, "z": -0.5}}
+
+
+def test_joints_and_velocities(tmp_path: Path) -> None:
+    arm = {"header": header(T0), "name": ["pan", "grip"], "position": [0.5, 0.01], "velocity": [1.5, 0.0], "effort": []}
+    said = [
+        ("/joint_states", "sensor_msgs/msg/JointState", T0 + MS, arm),
+        ("/cmd_vel", "geometry_msgs/msg/Twist", T0 + 2 * MS, TWISTED),
+        ("/cmd_vel_stamped", "geometry_msgs/msg/TwistStamped", T0 + 3 * MS, {"header": header(T0 + MS), "twist": TWISTED}),
+    ]
+    with open_recording(ros2_file(tmp_path / "a.mcap", said)) as bag:
+        got = {topic: [(m.stamp_ns - T0, m.payload) for m in bag.messages(topic)] for topic in bag.streams()}
+    values = {"pan.pos": 0.5, "grip.pos": 0.01, "pan.vel": 1.5, "grip.vel": 0.0}
+    moved = {"x_mps": 0.25, "y_mps": 0.0, "z_mps": 0.0, "roll_radps": 0.0, "pitch_radps": 0.0, "yaw_radps": -0.5}
+    assert got == {
+        "/joint_states": [(0, RobotState(values))],
+        "/cmd_vel": [(2 * MS, Action("velocity", T0 + 502 * MS, moved))],
+        "/cmd_vel_stamped": [(MS, Action("velocity", T0 + 501 * MS, moved))],
+    }
+    for kind in ("sensor_msgs/msg/JointState", "geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped"):
+        assert ros2.misfit(kind, "ros2msg", TYPES[kind].encode()) == ""
 
 
 RGB = picture(3)
@@ -143,6 +167,10 @@ NO_HEADER = claims(0) * 2 + claims(1) + b"\0\0\0\0"
         ("std_msgs/msg/String", cdr(b"\1"), "breaks off"),
         ("std_msgs/msg/String", cdr(claims(HUGE), b"abc"), "claims 4294967280 bytes where 3 are left"),
         ("std_msgs/msg/String", cdr(claims(3), b"\xff\xfe\0"), "not UTF-8"),
+        ("sensor_msgs/msg/JointState", cdr(NO_HEADER, claims(HUGE)), "claims 4294967280 elements where 0 bytes"),
+        ("sensor_msgs/msg/JointState", cdr(NO_HEADER, claims(0), claims(HUGE)), "claims 4294967280 elements"),
+        ("sensor_msgs/msg/JointState", cdr(NO_HEADER, claims(0), claims(1), b"\0" * 20), "1 values of pos for 0 joints"),
+        ("geometry_msgs/msg/Twist", cdr(b"\xff" * 48), "cannot be"),
         ("sensor_msgs/msg/Imu", cdr(NO_HEADER, b"\0" * 80), "breaks off"),
         ("sensor_msgs/msg/CompressedImage", cdr(NO_HEADER, claims(4), b"jpg\0", claims(3), b"GIF"), "use JPEG, PNG or WebP"),
         ("sensor_msgs/msg/CompressedImage", cdr(NO_HEADER, claims(4), b"jpg\0", claims(HUGE)), "claims"),
@@ -195,6 +223,12 @@ def test_any_bytes_give_a_payload_or_a_sentence(seed: int) -> None:
         "sensor_msgs/msg/Image": encoded("sensor_msgs/msg/Image", IMAGE, image(T0, picture(1, 4, 6))),
         "sensor_msgs/msg/Imu": encoded("sensor_msgs/msg/Imu", IMU, imu(T0, 1)),
         "std_msgs/msg/String": encoded("std_msgs/msg/String", STRING, {"data": "hello"}),
+        "geometry_msgs/msg/TwistStamped": encoded(
+            "geometry_msgs/msg/TwistStamped", TYPES["geometry_msgs/msg/TwistStamped"], {}
+        ),
+        "sensor_msgs/msg/JointState": encoded(
+            "sensor_msgs/msg/JointState", TYPES["sensor_msgs/msg/JointState"], {"name": ["a", "b"], "position": [1.0, 2.0]}
+        ),
         "sensor_msgs/msg/CompressedImage": encoded(
             "sensor_msgs/msg/CompressedImage", COMPRESSED, {"format": "png", "data": compressed(picture(2, 8, 8), "png")}
         ),

@@ -1,4 +1,4 @@
-"""ROS 2 messages as they lie in a bag: sensor_msgs Image, CompressedImage and Imu, and std_msgs String.
+"""ROS 2 messages as they lie in a bag: pictures, IMUs, joints, velocities and texts.
 
 They are read by what they are (OMG DDS-XTypes 1.3, 7.4.3: plain CDR of version 1, which rosbag2 writes), with every length
 checked against the bytes there are; the schema in the file is only compared. A schema-driven decoder would believe the
@@ -7,12 +7,13 @@ file: one of 100 bytes can claim four thousand million elements.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from typing import Any
 
 from omnistream.errors import PayloadError
-from omnistream.message import MS, SECOND, Imu, Payload, Text, VideoFrame
+from omnistream.message import MS, SECOND, Action, Imu, Payload, RobotState, Text, VideoFrame
 from omnistream.record.foreign.images import decode_image, raw_frame
 
 __all__ = ["TYPES", "decode", "misfit", "stamp_of", "taken_ns"]
@@ -22,8 +23,15 @@ TYPES: dict[str, type] = {
     "sensor_msgs/msg/Image": VideoFrame,
     "sensor_msgs/msg/CompressedImage": VideoFrame,
     "sensor_msgs/msg/Imu": Imu,
+    "sensor_msgs/msg/JointState": RobotState,
+    "geometry_msgs/msg/Twist": Action,
+    "geometry_msgs/msg/TwistStamped": Action,
     "std_msgs/msg/String": Text,
 }
+#: Of these no header says when they were.
+_BARE = ("std_msgs/msg/String", "geometry_msgs/msg/Twist")
+#: A velocity that is not renewed holds so long, as for a robot's watchdog (DESIGN, section 8).
+_VELOCITY_NS = 500 * MS
 _FIELDS: dict[str, str] = {
     "sensor_msgs/Image": (
         "Header header, uint32 height, uint32 width, string encoding, uint8 is_bigendian, uint32 step, uint8[] data"
@@ -33,6 +41,9 @@ _FIELDS: dict[str, str] = {
         "Header header, Quaternion orientation, float64[9] orientation_covariance, Vector3 angular_velocity, "
         "float64[9] angular_velocity_covariance, Vector3 linear_acceleration, float64[9] linear_acceleration_covariance"
     ),
+    "sensor_msgs/JointState": "Header header, string[] name, float64[] position, float64[] velocity, float64[] effort",
+    "geometry_msgs/Twist": "Vector3 linear, Vector3 angular",
+    "geometry_msgs/TwistStamped": "Header header, Twist twist",
     "std_msgs/String": "string data",
     "std_msgs/Header": "Time stamp, string frame_id",
     "builtin_interfaces/Time": "int32 sec, uint32 nanosec",
@@ -59,7 +70,7 @@ def misfit(name: str, encoding: str, schema: bytes) -> str:
 
 def taken_ns(name: str, data: bytes) -> int | None:
     """The stamp in the message's header; None where it has none. Raises PayloadError."""
-    if name == "std_msgs/msg/String":
+    if name in _BARE:
         return None
     cdr = _Cdr(data)
     seconds, rest = cdr.u32(), cdr.u32()
@@ -75,12 +86,17 @@ def stamp_of(recorded_ns: int, taken: int | None) -> tuple[int, str]:
     return recorded_ns, "arrival"
 
 
-def decode(name: str, data: bytes) -> Payload:
-    """The payload. Raises PayloadError for what is no such message."""
+def decode(name: str, data: bytes, stamp_ns: int = 0) -> Payload:
+    """The payload; what it asks for is asked at `stamp_ns`. Raises PayloadError for what is no such message."""
     cdr = _Cdr(data)
     if name == "std_msgs/msg/String":
         return Text(cdr.string())
-    cdr.header()
+    if name not in _BARE:
+        cdr.header()
+    if name.startswith("geometry_msgs/msg/Twist"):
+        return _velocity(cdr.floats(6), stamp_ns)
+    if name == "sensor_msgs/msg/JointState":
+        return _joints(cdr)
     if name == "sensor_msgs/msg/Imu":
         cdr.floats(4 + 9)
         turning, _, pushed, _ = cdr.floats(3), cdr.floats(9), cdr.floats(3), cdr.floats(9)
@@ -92,6 +108,25 @@ def decode(name: str, data: bytes) -> Payload:
         return decode_image(picture)
     height, width, encoding, big, step = cdr.u32(), cdr.u32(), cdr.string(), cdr.u8(), cdr.u32()
     return raw_frame(cdr.blob(), height, width, step, encoding, big_endian=bool(big))
+
+
+def _velocity(twist: tuple[float, ...], stamp_ns: int) -> Action:
+    names = ("x_mps", "y_mps", "z_mps", "roll_radps", "pitch_radps", "yaw_radps")
+    if not all(map(math.isfinite, twist)):
+        raise PayloadError(f"a velocity of {twist} cannot be")
+    return Action("velocity", stamp_ns + _VELOCITY_NS, dict(zip(names, twist, strict=True)))
+
+
+def _joints(cdr: _Cdr) -> RobotState:
+    """NAME.pos in rad or m (the message does not say of what kind a joint is), and NAME.vel and NAME.effort where told."""
+    names = [cdr.string() for _ in range(cdr.count(4))]
+    values: dict[str, float] = {}
+    for ending in ("pos", "vel", "effort"):
+        told = cdr.floats(cdr.count(8))
+        if told and len(told) != len(names):
+            raise PayloadError(f"it has {len(told)} values of {ending} for {len(names)} joints")
+        values |= {f"{name}.{ending}": value for name, value in zip(names, told, strict=False)}
+    return RobotState(values)
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
@@ -129,6 +164,13 @@ class _Cdr:
 
     def floats(self, count: int) -> tuple[float, ...]:
         return tuple(self._take("d", 8) for _ in range(count))
+
+    def count(self, each: int) -> int:
+        """Of the elements of a sequence, of at least `each` bytes."""
+        length = self.u32()
+        if length * each > len(self._data) - self._at:
+            raise PayloadError(f"it claims {length} elements where {len(self._data) - self._at} bytes are left")
+        return length
 
     def header(self) -> None:
         """Passes over a std_msgs/Header."""
