@@ -112,6 +112,9 @@ class Exchange:
         self.post = post
         self.inbound: dict[int, Inbound] = {}
         self.outbound: dict[int, Outbound] = {}
+        self._ends: dict[str, Mapping[int, Inbound | Outbound]] = dict.fromkeys("mub", self.inbound) | dict.fromkeys(
+            "ncap", self.outbound
+        )  # what kind of item is about which end of an edge
         self.incarnations: dict[str, int] = {}
         self.greeted: set[str] = set()
         self.sent = self.received = 0
@@ -221,7 +224,10 @@ class Exchange:
         for item in items:
             self.received += 1
             kind = item[0]
-            if kind == "m":
+            ends = self._ends.get(kind)
+            if ends is not None and ((end := ends.get(item[1])) is None or end.peer != peer):
+                self.worker.report(self.worker.name, "garbage", f"{peer} speaks of edge {item[1]}, which it has no end of")
+            elif kind == "m":
                 self._message(item, now)
             elif kind == "u":
                 self._unread(*item[1:])
@@ -326,8 +332,10 @@ class Exchange:
         mine = self.worker.options.incarnation
         resumed: list[Outbound] = []
         for number, words in said.items():
-            entry = self.outbound[number]
-            if mine and (words[1] or words[5]) and not entry.edge.sent:
+            entry = self.outbound.get(number)
+            if entry is None or entry.peer != peer:
+                self.worker.report(self.worker.name, "garbage", f"{peer} speaks of edge {number}, which it has no end of")
+            elif mine and (words[1] or words[5]) and not entry.edge.sent:
                 entry.said = words
                 resumed.append(entry)
             else:

@@ -82,6 +82,7 @@ class LocalCrew:
         worker = self.workers.pop(name)
         del self.hub.homes[name]
         worker.started = False
+        worker.snapshot()  # who waits for its news hears at once that it is gone
         if worker.recorder is not None:
             worker.recorder.close()
         for source in worker.sources.values():

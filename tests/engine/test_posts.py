@@ -8,21 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import post_nodes
 import pytest
 from running import check_accounts
 
 from omnistream.clock import SystemClock
+from omnistream.engine import worker as worker_module
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.engine.worker import Worker
+from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.graph.load import parse_graph
 from omnistream.graph.plan import make_plan
 from omnistream.link import views
 from omnistream.link.segment import LINK_NAME
 from omnistream.link.unix import UnixPost
+from omnistream.message import Message, VideoFrame
 
 TEXT = """\
 graph: posts
@@ -62,8 +66,12 @@ def run_dir() -> Iterator[str]:
         yield folder
 
 
+def planned(queue: str) -> Plan:
+    return make_plan(parse_graph(TEXT.replace("QUEUE", queue), str(Path(post_nodes.__file__).with_name("g.yaml"))), "each")
+
+
 async def run(queue: str, run_dir: str) -> Any:
-    plan = make_plan(parse_graph(TEXT.replace("QUEUE", queue), str(Path(post_nodes.__file__).with_name("g.yaml"))), "each")
+    plan = planned(queue)
     clock = SystemClock()
     crew = PostedCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns, run_dir=run_dir))
     return await asyncio.wait_for(Conductor(plan, crew, clock, fresh=False).run(), 20)
@@ -90,3 +98,40 @@ async def test_a_slot_that_cannot_be_mapped_costs_its_message_and_not_the_run(
     assert fates["garbage"] == 1
     assert sum(fates.values()) == 30
     check_accounts(outcome)
+
+
+async def test_a_peer_that_speaks_of_edges_it_has_no_end_of_is_not_heard(run_dir: str) -> None:
+    clock = SystemClock()
+    crew = PostedCrew(planned("{block: 1}"), clock, RunOptions(offset_ns=clock.offset_ns, run_dir=run_dir))
+    await crew.begin()
+    try:
+        exchange = crew.workers["k"].exchange
+        known = next(iter(exchange.inbound))
+        message = Message("s.out", 0, 0, ("s.out", 0, 0), 1, 1, 1, {}, VideoFrame(np.zeros((2, 2), np.uint8)))
+        items = [
+            ("m", 99, 5, False, message), ("u", 99, 5, False, 0), ("b", 99, 5), ("n", known, 5), ("c", known, 1, {}),
+            ("a", known, 0, "done"), ("p", known, 0, 0), ("h", {known: (0, 0, 0, {}, 0, False)}),
+        ]  # fmt: skip
+        exchange.receive("s", [*items, ("b", known, 7)])
+        assert exchange.inbound[known].edge.bound == 7
+        exchange.receive("x", [("b", known, 8)])
+        assert exchange.inbound[known].edge.bound == 7
+        assert crew.workers["k"].ledger.counts == {"garbage": len(items) + 1}
+    finally:
+        await crew.end()
+
+
+async def test_who_waits_for_news_of_a_worker_hears_at_once_that_it_is_gone(
+    run_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_SILENT_S", 3600)
+    clock = SystemClock()
+    crew = LocalCrew(planned("{block: 1}"), clock, RunOptions(offset_ns=clock.offset_ns, run_dir=run_dir))
+    await crew.begin()
+    await crew.call("k", "news")
+    waiting = asyncio.ensure_future(crew.call("k", "news"))
+    await asyncio.sleep(0)
+    await crew.kill("k")
+    with pytest.raises(OmniStreamError, match="k was killed"):
+        await asyncio.wait_for(waiting, 20)
+    await crew.end()
