@@ -148,6 +148,7 @@ SILENT = 0
 class Counts(Node):
     """Counts what it is given; from `slip` on it is one too far."""
 
+    start: ClassVar[int] = 0
     slip: int = 0
     n: int = field(default=0, init=False)
 
@@ -155,4 +156,4 @@ class Counts(Node):
         self.n += 1
         if self.n == SILENT:
             return None
-        return Event("count", {"n": self.n + (1 if self.slip and self.n >= self.slip else 0)})
+        return Event("count", {"n": self.n + self.start + (1 if self.slip and self.n >= self.slip else 0)})

@@ -232,6 +232,23 @@ def test_an_external_node_is_asked_again_and_compared_with_what_it_said(tmp_path
     assert "data.answer was '" in ended.out
 
 
+def test_a_stream_of_the_node_that_was_recorded_says_what_it_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where its code has changed since."""
+    file, path = graph(tmp_path, COUNTS + "record: {streams: [ticks, count]}\n"), tmp_path / "live.mcap"
+    assert omnistream("run", file, "--engine", "local", "--record", path).code == 0
+    assert omnistream("replay", path, file, "--as-recorded").code == 0
+    same = omnistream("replay", path, file, "--only", "count")
+    assert same.code == 0, same.out
+    assert "count: 12 firings, 0 differ; compared with what the recording holds of its outputs" in same.out
+    import hostile_nodes
+
+    monkeypatch.setattr(hostile_nodes.Counts, "start", 5)
+    changed = omnistream("replay", path, file, "--only", "count")
+    assert changed.code == 1
+    assert "out: data.n was 1, now 6" in changed.out
+    assert "12 of 12 firings" in changed.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
