@@ -66,7 +66,7 @@ def replay_all(ask: Ask) -> None:
         _turns(ask, part, golden, found.graph, found.start_ns, lambda watch: _fresh(ask, found, watch))
         return
     with Recording(ask.recording) as file:
-        again = Again.of(file, ask.graph, ask.sets, part)
+        again = Again.of(file, ask.graph, ask.sets, part, partial=ask.only is not None)
 
         def once(watch: Watch | None) -> Outcome:
             if ask.only is not None:

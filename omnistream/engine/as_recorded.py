@@ -50,13 +50,17 @@ class Evidence(Protocol):
         """What nodes gave of themselves, recorded to be looked at; `messages` has it, too."""
         ...
 
+    def require(self, streams: Collection[str] | None) -> None:
+        """Raises RecordingError unless these streams (None: all from outside) are as they were received."""
+        ...
+
 
 class AsRecorded:
     """One replay. `run` returns the accounts; `cut` then says what the journal's end left undone, if anything.
 
     It ends with what fired at `span[1]`, `left` then being the firings that come after; `pace` is how many times real time
     it goes at most from `span[0]` on. What comes before that is done at once: nodes need their state.
-    With `only` the rest of the graph is left out.
+    With `only` the rest of the graph is left out. `taps` are streams of nodes that are taken from the recording.
 
     Raises DifferenceError at the first difference from the run, and RecordingError where the recording has a hole.
     """
@@ -69,6 +73,7 @@ class AsRecorded:
         pace: float | None = None,
         watch: Watch | None = None,
         only: Collection[str] | None = None,
+        taps: Collection[str] = (),
     ) -> None:
         self.plan, self.graph, self.evidence = plan, plan.graph, evidence
         self.span, self.pace, self.watch = span, pace, watch
@@ -76,7 +81,7 @@ class AsRecorded:
         strange = sorted(set(rows) - set(self.graph.nodes)) if only is None else ()
         if strange:
             raise RecordingError(f"the recording is of another graph: it has a node '{strange[0]}', which this one has not")
-        held = set(evidence.streams())
+        held = {*evidence.streams(), *taps}
         self.bringing: dict[str, Iterator[Message[Any]]] = {}
         self.nodes: dict[str, Rerun] = {}
         for name, info in self.graph.nodes.items():

@@ -1,14 +1,14 @@
 """One node again, as it is today, on what the run gave it, compared firing by firing with what the run's node gave.
 
-What stands before it is had again as it was recorded. What the run's node gave is known from the journal: on which outputs, how
-many, with which stamps. Their contents are known where the recording holds that stream, or where the node as the recording
-describes it (its options have been changed since) gives again what the journal says.
+What it read is in the recording, or what stands before it is had again as it was recorded. What the run's node gave is known
+from the journal: on which outputs, how many, with which stamps. Their contents are known where the recording holds that stream,
+or where the node as the recording describes it (its options have been changed since) gives again what the journal says.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,8 @@ from omnistream.engine.seen import Watch
 from omnistream.engine.step import outputs_of
 from omnistream.errors import DifferenceError, RecordingError
 from omnistream.flow.cell import Firing
-from omnistream.graph.graph import NodeInfo, Plan
+from omnistream.graph.graph import Graph, NodeInfo, Plan
 from omnistream.graph.suggest import did_you_mean
-from omnistream.graph.wiring import upstream_of
 from omnistream.link.wire import pack
 from omnistream.message import INFINITY, Message
 from omnistream.observe.brief import brief
@@ -63,7 +62,9 @@ class OnlyOne(AsRecorded):
         if name not in evidence.rows():
             raise RecordingError(f"--only {name}: the run had no node '{name}'; it had {', '.join(sorted(evidence.rows()))}")
         self.name, self.then, self._taps = name, then, frozenset(evidence.taps())
-        super().__init__(plan, evidence, span, pace, watch, upstream_of(plan.graph, name))
+        names, streams = _needed(plan.graph, name, {*evidence.streams(), *self._taps})
+        evidence.require(streams)
+        super().__init__(plan, evidence, span, pace, watch, names, streams & self._taps)
 
     def rerun_of(self, info: NodeInfo, rows: deque[Opened | Fired], threads: int) -> Rerun:
         if info.name != self.name:
@@ -95,6 +96,21 @@ class OnlyOne(AsRecorded):
             return "compared with the node as the recording describes it, which gives what the journal says"
         changed = "the node as the recording describes it gives something else today; " if self.then is not None else ""
         return f"{changed}which outputs came, and when, is compared: the recording holds no contents of them"
+
+
+def _needed(graph: Graph, name: str, held: Collection[str]) -> tuple[set[str], set[str]]:
+    """The nodes to be rerun for this one, and the streams that are taken from the recording: what it `held` needs no rerun."""
+    names, streams, todo = {name}, set[str](), [name]
+    while todo:
+        for port in graph.nodes[todo.pop()].inputs:
+            for stream in port.streams:
+                source = stream.rpartition(".")[0]
+                if stream in held or graph.nodes[source].role == "source":
+                    streams.add(stream)
+                elif source not in names:
+                    names.add(source)
+                    todo.append(source)
+    return names, streams
 
 
 class _Tried(Rerun):

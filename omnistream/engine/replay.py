@@ -136,15 +136,17 @@ class Again:
     then: Graph | None
 
     @classmethod
-    def of(cls, file: Recording, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None) -> Self:
-        """Raises RecordingError where the file is no evidence of a run.
+    def of(
+        cls, file: Recording, graph: str | Path, sets: Sequence[str] = (), part: Part | None = None, *, partial: bool = False
+    ) -> Self:
+        """Raises RecordingError where the file is no evidence of a run; `partial`: not all that came from outside is needed.
 
         Windows fire after the last message, too: only `part` says where it ends.
         """
         part = part or Part()
         first = file.start_ns + (part.from_ns or 0)
         last = INFINITY if part.to_ns is None else file.start_ns + part.to_ns - 1
-        evidence = RunEvidence(file, None if part.to_ns is None else last)
+        evidence = RunEvidence(file, None if part.to_ns is None else last, partial=partial)
         plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
         if part.from_ns is not None:
             fired = [row.t for rows in evidence.rows().values() for row in rows if isinstance(row, Fired)]

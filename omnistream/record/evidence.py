@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ class RunEvidence:
     stream that is not just as it was received (rule 33).
     """
 
-    def __init__(self, file: Recording, until_ns: int | None = None) -> None:
+    def __init__(self, file: Recording, until_ns: int | None = None, *, partial: bool = False) -> None:
+        """`partial`: not all that came from outside will be needed; what is, `require` is asked for."""
         self._file = file
         self._files = [file, *_following(file)]
         run = file.metadata.get(RUN, {})
@@ -46,6 +47,8 @@ class RunEvidence:
                 f"{file.path} holds no journal: record a live run with --record, or replay it without --as-recorded"
             )
         self._check_whole(run, until_ns)
+        if not partial:
+            self.require(None)
         try:
             self.seed, self.start_ns = int(run["seed"]), int(run["start_ns"])
             sets: Any = json.loads(file.metadata[HEAD]["sets"])
@@ -71,9 +74,6 @@ class RunEvidence:
             raise RecordingError(
                 f"{path} is file {run['number']} of a run: what its nodes had seen before is in those before it; replay {first}"
             )
-        left_out = _listed(run.get("left_out", "[]"))
-        if left_out:
-            raise RecordingError(f"{path}: the stream '{left_out[0]}' was not recorded (`record: streams:`); {instead}")
         holes = _listed(self._files[-1].metadata.get(RUN, {}).get("holes", "[]"))
         for hole in sorted(holes, key=lambda h: h.get("from_ns", 0)):
             start = int(run.get("start_ns", 0))
@@ -81,8 +81,17 @@ class RunEvidence:
                 span = f"{(hole['from_ns'] - start) / SECOND:.3f} s to {(hole['to_ns'] - start) / SECOND:.3f} s of the run"
                 count = f" ({hole['count']} messages)" if hole.get("count") else ""
                 raise RecordingError(f"{path} has a hole: {hole['what']} from {span}{count}, for {hole['why']}; {instead}")
+
+    def require(self, streams: Collection[str] | None) -> None:
+        """That these streams from outside (None: all) are here as they were received. Raises RecordingError."""
+        path, instead = self._file.path, "replay it without --as-recorded"
+        left_out = _listed(self._file.metadata.get(RUN, {}).get("left_out", "[]"))
+        for stream in left_out:
+            if streams is None or stream in streams:
+                raise RecordingError(f"{path}: the stream '{stream}' was not recorded (`record: streams:`); {instead}")
         for one in self._files:
             lossy = [t for t in one.streams() if not one.is_lossless(t) and not one.is_tap(t)]
+            lossy = [t for t in lossy if streams is None or t in streams]
             if lossy:
                 raise RecordingError(
                     f"{path}: the stream '{lossy[0]}' is lossy (`video: compact`): its frames are not those that "
@@ -102,8 +111,9 @@ class RunEvidence:
         return list(dict.fromkeys(t for one in self._files for t in one.streams() if not one.is_tap(t)))
 
     def taps(self) -> Sequence[str]:
-        """Those that nodes gave of themselves, recorded to be looked at."""
-        return list(dict.fromkeys(t for one in self._files for t in one.streams() if one.is_tap(t)))
+        """Those that nodes gave of themselves, recorded to be looked at, of which nothing is lost."""
+        lossy = {t for one in self._files for t in one.streams() if not one.is_lossless(t)}
+        return list(dict.fromkeys(t for one in self._files for t in one.streams() if one.is_tap(t) and t not in lossy))
 
     def messages(self, stream: str, budget_ns: int) -> Iterator[Message[Any]]:
         """What came from outside on a stream, as it was: in order; then what a killed source began again with."""

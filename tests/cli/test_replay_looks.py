@@ -249,6 +249,24 @@ def test_a_stream_of_the_node_that_was_recorded_says_what_it_gave(tmp_path: Path
     assert "12 of 12 firings" in changed.err
 
 
+def test_what_stands_before_recorded_inputs_is_not_needed(tmp_path: Path) -> None:
+    """Of this run only what the node read was kept; what made it is not even there any more."""
+    text = COUNTS.replace("  show:", '  again: {use: "hostile_nodes:Counts", inputs: {message: count}}\n  show:')
+    file, path = graph(tmp_path, text + "record: {streams: [count]}\n"), tmp_path / "live.mcap"
+    assert omnistream("run", file, "--engine", "local", "--record", path).code == 0
+    assert "'ticks.out' was not recorded" in refused("replay", path, file, "--as-recorded")
+    assert "'ticks.out' was not recorded" in refused("replay", path, file, "--only", "count")
+    broken = ["--set", "nodes.count.use=hostile_nodes:CannotOpen"]
+    same = omnistream("replay", path, file, "--only", "again", *broken)
+    assert same.code == 0, same.err
+    assert "again: 12 firings, 0 differ" in same.out
+    changed = omnistream(
+        "replay", path, file, "--only", "again", "--set", "nodes.again.with.slip=7", "--step", "--node", "again"
+    )
+    assert "6 of 12 firings" in changed.err
+    assert "reads  message: count.out 11" in changed.out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
