@@ -112,9 +112,10 @@ class Exchange:
         self.post = post
         self.inbound: dict[int, Inbound] = {}
         self.outbound: dict[int, Outbound] = {}
-        self._ends: dict[str, Mapping[int, Inbound | Outbound]] = dict.fromkeys("mub", self.inbound) | dict.fromkeys(
-            "ncap", self.outbound
-        )  # what kind of item is about which end of an edge
+        self._ends: dict[str, Mapping[int, Any]] = {  # what kind of item is about which end of an edge
+            **dict.fromkeys("mub", self.inbound),
+            **dict.fromkeys("ncap", self.outbound),
+        }
         self.incarnations: dict[str, int] = {}
         self.greeted: set[str] = set()
         self.sent = self.received = 0
