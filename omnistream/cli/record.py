@@ -182,9 +182,19 @@ def _time(option: str, text: str) -> int:
 
 @sentences
 def recover(
-    to: Annotated[str | None, typer.Option(metavar="FILE.mcap", help="Another file than the run was to make.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE.mcap]", help="A recording that broke off or is damaged; else what runs have left."),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="FILE.mcap", help="The file to make.")] = None,
 ) -> None:
-    """Make the recordings of runs that were killed or failed: each in the file that its --record named."""
+    """Make the recordings of runs that were killed or failed: each in the file that its --record named.
+
+    Of a damaged file, a copy (FILE.recovered.mcap) with every whole message before the damage.
+    """
+    if file is not None:
+        _mend(Path(file), Path(to) if to is not None else None)
+        return
     from omnistream.engine.rundir import dead
     from omnistream.record.join import recover as join
     from omnistream.record.part import ABOUT
@@ -195,6 +205,30 @@ def recover(
     if to is not None and len(left) > 1:
         raise RecordingError(f"{len(left)} runs have left recordings; leave --to out, and move what is in the way")
     for path in left:
-        file, count = join(path, to)
+        made, count = join(path, to)
         shutil.rmtree(path, ignore_errors=True)
-        typer.echo(f"recorded {count} messages in {file}")
+        typer.echo(f"recorded {count} messages in {made}")
+
+
+def _mend(file: Path, to: Path | None) -> None:
+    """A copy of a damaged recording, up to the damage."""
+    from omnistream.record.join import repair
+    from omnistream.record.reader import Recording
+
+    with Recording(file) as recording:
+        if not recording.notice:
+            typer.echo(f"{file} is whole: there is nothing to mend")
+            return
+    to = to or file.with_name(f"{file.stem}.recovered{file.suffix}")
+    if to.exists():
+        raise RecordingError(f"{to} is there already; name another file with --to")
+    try:
+        shutil.copyfile(file, to)
+    except OSError as error:
+        raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
+    try:
+        count = repair(to)
+    except RecordingError:
+        to.unlink(missing_ok=True)
+        raise
+    typer.echo(f"recovered {count} messages in {to}")

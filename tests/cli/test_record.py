@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from commands import graph, omnistream, start
 
+from omnistream.record.codec import encode_record
 from omnistream.record.reader import Recording
 
 TICKS = """graph: beat
@@ -129,3 +130,29 @@ def test_the_end_of_the_terminal_is_an_end_like_any_other(tmp_path: Path, own_te
     run.communicate(timeout=20)
     assert '"stopped_by": "SIGHUP"' in summary.read_text()
     assert not list(own_temp.glob("omnistream-*"))
+
+
+def test_a_damaged_file_is_copied_up_to_the_damage(tmp_path: Path):
+    whole, damaged = tmp_path / "whole.mcap", tmp_path / "damaged.mcap"
+    file = graph(tmp_path, TICKS.replace("rate_hz: 200", "rate_hz: 400, count: 200"))
+    run = omnistream("run", file, "--engine", "local", "--record", whole)
+    assert run.code == 0, run.err
+    data = whole.read_bytes()
+    cut = data.rindex(b"t.out") // 2
+    damaged.write_bytes(data[:cut])
+    said = omnistream("record", "recover", damaged)
+    assert said.code == 0, said.err
+    made = tmp_path / "damaged.recovered.mcap"
+    assert str(made) in said.out
+    assert damaged.read_bytes() == data[:cut]
+    with Recording(whole) as a, Recording(made) as b:
+        assert not b.notice
+        before = [encode_record(m) for m in a.messages("t.out")]
+        found = [encode_record(m) for m in b.messages("t.out")]
+    assert 0 < len(found) < len(before)
+    assert found == before[: len(found)]
+    assert "is there already" in omnistream("record", "recover", damaged).err
+    assert "is whole" in omnistream("record", "recover", whole).out
+    damaged.write_bytes(b"no recording")
+    assert omnistream("record", "recover", damaged, "--to", tmp_path / "x.mcap").code == 2
+    assert not (tmp_path / "x.mcap").exists()
