@@ -81,8 +81,9 @@ class WorkerActor:
 
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
+        from omnistream.engine.building import threads_of
         from omnistream.engine.threads import keep_to
-        from omnistream.engine.worker import Worker, threads_of
+        from omnistream.engine.worker import Worker
         from omnistream.link.cuda import cuda_sharing
         from omnistream.link.loans import Loans
 

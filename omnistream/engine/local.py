@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from omnistream.clock import Clock
+from omnistream.engine.building import threads_of
 from omnistream.engine.options import RunOptions
+from omnistream.engine.recorder import Recorder
 from omnistream.engine.threads import keep_to
-from omnistream.engine.worker import Recorder, Worker, threads_of
+from omnistream.engine.worker import Worker
 from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost

@@ -13,8 +13,9 @@ from typing import Any
 from omnistream.clock import Clock
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
+from omnistream.engine.recorder import Recorder
 from omnistream.engine.seen import Seen, Watch, reads_of
-from omnistream.engine.worker import Recorder, Worker
+from omnistream.engine.worker import Worker
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
 from omnistream.graph.cycles import upstream

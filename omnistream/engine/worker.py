@@ -8,65 +8,31 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-from zlib import crc32
-
-import numpy as np
+from typing import Any
 
 from omnistream.clock import Clock
-from omnistream.engine.exchange import Exchange, Inbound, Outbound, Post, RemoteBack, RemoteLink
+from omnistream.engine.building import build
+from omnistream.engine.exchange import Exchange, Post
 from omnistream.engine.hosted import Hosted
-from omnistream.engine.neighbour import Adapt, LocalBack, LocalLink
 from omnistream.engine.options import RunOptions
+from omnistream.engine.recorder import Recorder
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
 from omnistream.errors import DeviceError, OmniStreamError
-from omnistream.flow.cell import Cell, Firing, OutPort, edge_passed
+from omnistream.flow.cell import edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
-from omnistream.flow.ports import make_port
-from omnistream.graph.graph import NodeInfo, Plan
-from omnistream.graph.wiring import Wire, upstream_of, wires
+from omnistream.graph.graph import Plan
+from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
-from omnistream.node import Context
-from omnistream.tensor import Carriage
 
-__all__ = ["Recorder", "Worker", "threads_of"]
+__all__ = ["Worker"]
 
 _TURN = 256
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
 _LOOK_S, _SILENT_S = 0.25, 4.0
 _log = logging.getLogger("omnistream")
-
-
-def threads_of(plan: Plan, name: str, options: RunOptions) -> int:
-    """How many threads a worker's models get. In a fresh replay one, whatever the host: on more, sums may round differently."""
-    return 1 if options.fresh else next(w.threads for w in plan.workers if w.name == name)
-
-
-class Recorder(Protocol):
-    """What keeps a run while it goes on (record/part.py); each call returns when the row is safe."""
-
-    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False) -> None: ...
-
-    def taps(self, stream: str) -> bool: ...
-
-    def began(self, start_ns: int) -> None: ...
-
-    def opened(self, node: str) -> None: ...
-
-    def fired(self, cell: Cell, firing: Firing, outs: Sequence[tuple[str, int, int]], fate: str) -> None: ...
-
-    def more(self, node: str, outs: Sequence[tuple[str, int, int]]) -> None: ...
-
-    def ended(self, node: str, fate: str) -> None: ...
-
-    def consumed(self, cell: Cell, firing: Firing, fate: str, chain: bytes, void: Sequence[int]) -> None: ...
-
-    def chain(self, sink: str) -> bytes: ...
-
-    def close(self) -> None: ...
 
 
 class Worker:
@@ -98,95 +64,9 @@ class Worker:
         self._opened: set[str] = set()
         self.started = False
 
-    # -- building ----------------------------------------------------------------------------------
-
     def build(self) -> None:
         """Make this worker's nodes, ports and edges. Nothing is opened."""
-        mine = next(w for w in self.plan.workers if w.name == self.name)
-        hosts = {node: w.name for w in self.plan.workers for node in w.nodes}
-        graph = self.plan.graph
-        outs = {n: {o: OutPort(o, f"{n}.{o}", self.options.incarnation) for o in graph.nodes[n].outputs} for n in mine.nodes}
-        every = wires(graph)
-        into: dict[tuple[str, int], list[InEdge]] = {}
-        for wire in every:
-            if wire.target in mine.nodes:
-                edge = InEdge(wire.key, wire.place, wire.config)
-                edge.lost = self._lost_there
-                if self.options.fresh:
-                    edge.lift = True
-                into.setdefault((wire.target, wire.port), []).append(edge)
-                self.in_edges[wire.key] = edge
-        for name in mine.nodes:
-            self._add(graph.nodes[name], outs[name], into, threads_of(self.plan, self.name, self.options))
-        carriages = {f"{i.name}.{o}": Carriage.of(i.types.get(o)) for i in graph.nodes.values() for o in i.outputs}
-        for wire in every:
-            self._wire(wire, hosts, outs, carriages[f"{wire.source}.{wire.output}"])
-
-    def _add(
-        self, info: NodeInfo, outs: dict[str, OutPort], into: Mapping[tuple[str, int], list[InEdge]], threads: int
-    ) -> None:
-        node = info.make()
-        rng = np.random.default_rng([self.options.seed, crc32(info.name.encode()), self.options.incarnation])
-        ctx = Context(
-            name=info.name, clock=self.clock, rng=rng, report=self._reporter(info.name), live=not self.options.fresh,
-            start_ns=self.options.start_ns, end_ns=self.options.end_ns, threads=threads, incarnation=self.options.incarnation,
-            log=logging.getLogger(f"omnistream.{info.name}"),
-        )  # fmt: skip
-        self.objects[info.name] = node
-        if info.role == "source":
-            self.sources[info.name] = SourceHost(self, info, outs["out"], node, ctx, self.plan.graph.budget_ns)
-            return
-        ports = [make_port(p.config, into[info.name, i], p.form) for i, p in enumerate(info.inputs)]
-        for port in ports:
-            port.bounded = not self.options.fresh
-        cell = Cell(info.name, ports, outs, self.plan.graph.budget_ns)
-        kind = SinkHost if info.role == "sink" else Hosted
-        self.nodes[info.name] = kind(self, info, cell, node, ctx)
-
-    def _wire(
-        self, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]], carriage: Carriage | None
-    ) -> None:
-        here, there = wire.source in outs, wire.target in outs
-        tensors: Adapt | None = None
-        if there:
-            receiver = self.nodes[wire.target]
-            tensors = carriage.tensors if carriage is not None and receiver.takes_tensors else None
-            port = receiver.cell.ports[wire.port]
-            in_edge = self.in_edges[wire.key]
-        if here:
-            arrays = carriage.arrays if carriage is not None else None
-            owner: Any = self.sources.get(wire.source) or self.nodes[wire.source]
-            edge = Edge(wire.key, wire.config.queue, fresh=self.options.fresh, lost=self._lost_here)
-            edge.tracked = wire.tracked
-            edge.in_flight = 0 if self.options.fresh else wire.config.in_flight
-            edge.resend_newest = wire.config.take == "latest"
-            edge.wake = owner.room_again
-            out = outs[wire.source][wire.output]
-            out.edges.append(edge)
-            self.edges[wire.key] = edge
-            if wire.source in self.nodes:
-                self.nodes[wire.source].cell.out_edges.append(edge)
-            if there:
-                edge.link = LocalLink(self, receiver, port, in_edge, tensors or arrays)  # type: ignore[possibly-undefined]
-                edge.beyond = receiver.passed  # type: ignore[possibly-undefined]
-                in_edge.back = LocalBack(edge, owner)  # type: ignore[possibly-undefined]
-            else:
-                peer = hosts[wire.target]
-                gpus = [w.gpu for w in self.plan.workers if w.name in (self.name, peer)]
-                lends = self.plan.graph.nodes[wire.target].takes_tensors and all(gpus)
-                edge.remote, edge.ready = True, False
-                if isinstance(owner, SourceHost):
-                    owner.remote = True
-                else:
-                    owner.remote.add(wire.output)
-                edge.link = RemoteLink(self.exchange, peer, wire.number, not wire.config.queue.droppable, arrays, lends)
-                entry = self.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
-                edge.beyond = lambda: entry.beyond
-        elif there:
-            peer = hosts[wire.source]
-            in_edge.back = RemoteBack(self.exchange, peer, wire.number)  # type: ignore[possibly-undefined]
-            entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked, tensors)  # type: ignore[possibly-undefined]
-            self.exchange.inbound[wire.number] = entry_in
+        build(self)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -359,16 +239,16 @@ class Worker:
 
     # -- accounts ----------------------------------------------------------------------------------
 
-    def _reporter(self, name: str) -> Callable[[str, str], None]:
+    def reporter(self, name: str) -> Callable[[str, str], None]:
         return lambda reason, text: self.report(name, reason, text)
 
     def report(self, where: str, reason: str, text: str) -> None:
         self.ledger.add(Row(self.clock.now(), where, reason, detail=text[:500]))
 
-    def _lost_here(self, edge: Edge, message: Message[Any] | None, reason: str, count: int) -> None:
+    def lost_here(self, edge: Edge, message: Message[Any] | None, reason: str, count: int) -> None:
         self._lose(edge.key, message, reason, count)
 
-    def _lost_there(self, edge: InEdge, message: Message[Any], reason: str, detail: str) -> None:
+    def lost_there(self, edge: InEdge, message: Message[Any], reason: str, detail: str) -> None:
         self._lose(edge.key, message, reason, 1, detail[:500])
 
     def _lose(self, where: str, message: Message[Any] | None, reason: str, count: int, detail: str = "") -> None:
