@@ -20,8 +20,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(there)], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield there
-    subprocess.run(["umount", str(there)], check=True)
+    try:
+        yield there
+    finally:
+        subprocess.run(["umount", "-l", str(there)], check=True)  # whatever a test that failed still has open there
 
 
 @pytest.fixture
