@@ -71,11 +71,12 @@ class PartRecorder:
     ) -> None:  # fmt: skip
         self._dir, self._worker, self._incarnation = Path(run_dir), worker, incarnation
         self._streams, self._queue = frozenset(streams), queue
-        self._chains = self._left_chains()
+        self._chains: dict[str, bytes] = {}
         self._holes: dict[str, _Hole] = {}
         self._behind = False
         self._spool: Spool | None = None
         try:
+            self._chains = self._left_chains()
             self._spool = Spool(run_dir, f"{worker}.{incarnation}", self._preface, segment_bytes)
         except OSError as error:
             if not incarnation:
