@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_events_that_come_together_are_one_and_a_run_that_dies_is_one_too(
     recorder = Recorder(str(run_dir), about(tmp_path / "a.mcap", box_ns=2 * SECOND, after_ns=300 * MS))
     while not (run_dir / "recorded.json").exists():
         world.step()
+        time.sleep(0.02)  # as fast as it can, it would bring minutes of the world before the recorder has begun
     recorder.happened(["stop"])
     recorder.happened(["refused", "stop"])
     happens_in(10, lambda: "black box" in caplog.text)
