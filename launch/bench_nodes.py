@@ -24,7 +24,8 @@ class Numbers(Source):
 
     async def run(self, ctx: Context) -> AsyncIterator[Text]:
         text = Text("go forward ten meters")
-        for i in range(self.count):
+        first = int((ctx.clock.now() - ctx.start_ns) / SECOND * self.rate_hz)  # one that was made again goes on from now
+        for i in range(first, self.count):
             if self.rate_hz:
                 await ctx.clock.sleep_until(ctx.start_ns + int((i + 1) / self.rate_hz * SECOND))
             yield Emit(text, stamp_ns=ctx.clock.now())  # type: ignore[misc]
@@ -46,7 +47,7 @@ class Patterns(Source):
     rate_hz: float
 
     async def run(self, ctx: Context) -> AsyncIterator[VideoFrame]:
-        i = 0
+        i = int((ctx.clock.now() - ctx.start_ns) / SECOND * self.rate_hz)  # one that was made again goes on from now
         while True:
             i += 1
             await ctx.clock.sleep_until(ctx.start_ns + int(i / self.rate_hz * SECOND))
