@@ -16,7 +16,7 @@ from omnistream.engine.options import RunOptions
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
 from omnistream.flow.cell import Cell, OutPort
-from omnistream.flow.edge import Edge
+from omnistream.flow.edge import Account, Edge
 from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
 from omnistream.graph.graph import NodeInfo, Plan
@@ -100,6 +100,9 @@ def _wire(
         edge.wake = owner.room_again
         out = outs[wire.source][wire.output]
         out.edges.append(edge)
+        if worker.options.incarnation:
+            edge.earlier = worker.options.accounts.get(wire.key, Account())
+            out.seq = max(out.seq, edge.earlier.sent)
         worker.edges[wire.key] = edge
         if wire.source in worker.nodes:
             worker.nodes[wire.source].cell.out_edges.append(edge)
@@ -107,6 +110,7 @@ def _wire(
             edge.link = LocalLink(worker, receiver, port, in_edge, tensors or arrays)  # type: ignore[possibly-undefined]
             edge.beyond = receiver.passed  # type: ignore[possibly-undefined]
             in_edge.back = LocalBack(edge, owner)  # type: ignore[possibly-undefined]
+            edge.begin_again()
         else:
             peer = hosts[wire.target]
             gpus = [w.gpu for w in worker.plan.workers if w.name in (worker.name, peer)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from omnistream.flow.edge import Account
+
 __all__ = ["Crew"]
 
 
@@ -21,7 +23,7 @@ class Crew(Protocol):
         """name -> (incarnation, address) of the workers that live."""
         ...
 
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+    async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
         """Make a new life of a worker that died, and open its nodes."""
         ...
 

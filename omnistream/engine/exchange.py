@@ -331,16 +331,16 @@ class Exchange:
     def _greeted(self, peer: str, said: Mapping[int, Said]) -> None:
         self.greeted.add(peer)
         mine = self.worker.options.incarnation
-        resumed: list[Outbound] = []
         for number, words in said.items():
             entry = self.outbound.get(number)
             if entry is None or entry.peer != peer:
                 self.worker.report(self.worker.name, "garbage", f"{peer} speaks of edge {number}, which it has no end of")
-            elif mine and (words[1] or words[5]) and not entry.edge.sent:
-                entry.said = words
-                resumed.append(entry)
             else:
-                entry.edge.receiver_back()
+                entry.edge.life = self.incarnations[peer]
+                if mine and (words[1] or words[5]) and entry.edge.earlier is not None:
+                    entry.said = words
+                else:
+                    entry.edge.receiver_back()
         if self.greeted >= self.peers():
             for out in {id(e.out): e.out for e in self.outbound.values() if e.said}.values():
                 self._resume(out)
@@ -358,6 +358,7 @@ class Exchange:
         for entry in entries:
             if entry.said is not None:
                 _, received, queued, fates, _, _ = entry.said
-                known = self.worker.options.losses.get(entry.edge.key, 0)
-                entry.edge.resume(out.seq, received, queued, fates, out.bound, known)
+                entry.edge.resume(out.seq, received, queued, fates, out.bound)
                 entry.said = None
+        for edge in out.edges:
+            edge.missed(out.seq)

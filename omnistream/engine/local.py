@@ -15,6 +15,7 @@ from omnistream.engine.recorder import Recorder
 from omnistream.engine.threads import keep_to
 from omnistream.engine.worker import Worker
 from omnistream.errors import OmniStreamError
+from omnistream.flow.edge import Account
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost
 from omnistream.record.part import PartRecorder
@@ -98,9 +99,9 @@ class LocalCrew:
                 hosted.timer.cancel()
         self._death(name, "killed")
 
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+    async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
         self.incarnations[worker] += 1
-        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], losses=losses)
+        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], accounts=accounts)
         await self._make(worker, options).open()
 
     async def end(self) -> None:

@@ -25,6 +25,7 @@ from omnistream.engine.hosts import Host, Hosts
 from omnistream.engine.keeper import HostKeeper
 from omnistream.engine.options import RunOptions
 from omnistream.errors import OmniStreamError
+from omnistream.flow.edge import Account
 from omnistream.graph import host as graph_host
 from omnistream.graph.graph import Plan, WorkerPlan
 from omnistream.record.spool import leave_apart
@@ -278,9 +279,9 @@ class RayCrew:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pids[worker], signal.SIGKILL)
 
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+    async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
         self.incarnations[worker] += 1
-        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], losses=losses)
+        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], accounts=accounts)
         await self._spawn(next(w for w in self.plan.workers if w.name == worker), options)
 
     async def end(self) -> None:

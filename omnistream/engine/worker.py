@@ -322,6 +322,7 @@ class Worker:
             "incarnation": self.options.incarnation,
             "nodes": {n: h.stats() for n, h in self.nodes.items()} | {n: s.stats() for n, s in self.sources.items()},
             "edges": {k: e.counts() for k, e in self.edges.items()},
+            "accounts": {k: e.account() for k, e in self.edges.items()},
             "received": {
                 k: {"received": e.received, "fates": dict(e.fates), "held": self._held(e)} for k, e in self.in_edges.items()
             },
