@@ -112,10 +112,16 @@ class RayCrew:
             self._ours = _join(ray, self.address)
             return
         self._ours = True
-        ray.init(
-            address="local", include_dashboard=False, _temp_dir=str(Path(self.options.run_dir, "ray")),
-            object_store_memory=100 << 20, **_QUIET,
-        )  # fmt: skip
+        try:
+            ray.init(
+                address="local", include_dashboard=False, _temp_dir=str(Path(self.options.run_dir, "ray")),
+                object_store_memory=100 << 20, **_QUIET,
+            )  # fmt: skip
+        except Exception as error:  # Ray has no kind of its own for a start that took too long
+            why = str(error).strip().partition("\n")[0][:200]
+            raise OmniStreamError(
+                f"Ray did not start on this host ({why}); is it overloaded? --engine local needs no Ray"
+            ) from None
 
     def _meet_cluster(self, address: str) -> None:
         """Workers may be on other hosts: they need keys, a clock, and somebody who knows when they end."""
