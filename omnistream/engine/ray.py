@@ -143,7 +143,8 @@ class RayCrew:
         def is_gone(error: BaseException) -> bool:
             return isinstance(error, errors.RayActorError) and not isinstance(error, errors.ActorUnavailableError)
 
-        self._hosts = Hosts(SystemClock(self.options.offset_ns), make_keeper, is_gone)
+        home = self.options.run_dir if self.options.record else ""
+        self._hosts = Hosts(SystemClock(self.options.offset_ns), make_keeper, is_gone, home, self.options.record_queue)
 
     def _check_placement(self) -> None:
         """Say before launch what no host can hold; Ray would wait for ever without a word."""
@@ -183,7 +184,9 @@ class RayCrew:
         except self._ray.exceptions.RayActorError as error:
             raise OmniStreamError(f"worker {worker.name} died while it was made: {type(error).__name__}") from None
         self.pids[worker.name] = pid
-        self._apart.pop(worker.name, None)
+        before = self._apart.pop(worker.name, None)
+        if before is not None:
+            before.over.add((worker.name, options.incarnation - 1))
         if self._hosts is not None:
             options = dataclasses.replace(options, host=node, address=address)
         if self._hosts is not None and node != self._here:
@@ -300,8 +303,7 @@ class RayCrew:
         for task in self._watches:
             task.cancel()
         if self._hosts is not None:
-            if self.options.record:
-                await self._hosts.bring_home(self.options.run_dir)
+            await self._hosts.bring_home()
             await self._hosts.end()
         for actor in self.actors.values():
             with contextlib.suppress(Exception):

@@ -20,7 +20,7 @@ from omnistream.flow.cell import Cell, Firing
 from omnistream.message import Message
 from omnistream.record.codec import RecordedMessage, record_buffers
 from omnistream.record.journal import Out, chains_of, reads_of
-from omnistream.record.spool import SEGMENT_BYTES, Spool, read_frames, segments
+from omnistream.record.spool import SEGMENT_BYTES, Spool, apart, read_frames, segments
 
 __all__ = ["ABOUT", "DONE", "PartRecorder"]
 
@@ -43,8 +43,6 @@ class Options(Protocol):
     def record_streams(self) -> tuple[str, ...]: ...
     @property
     def record_queue(self) -> int: ...
-    @property
-    def apart(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -85,9 +83,8 @@ class PartRecorder:
 
     @classmethod
     def of(cls, options: Options, worker: str) -> Self:
-        """One for a worker that is told these options. On another host than the recorder's all may wait: nothing is taken."""
-        queue = 0 if options.apart else options.record_queue
-        return cls(options.run_dir, worker, options.incarnation, options.record_streams, queue)
+        """One for a worker that is told these options."""
+        return cls(options.run_dir, worker, options.incarnation, options.record_streams, options.record_queue)
 
     def taps(self, stream: str) -> bool:
         """Whether an output of a node is to be kept, which is no source's."""
@@ -136,8 +133,9 @@ class PartRecorder:
         """The sinks' digests as earlier lives of the worker left them: each segment begins with them."""
         found: dict[str, bytes] = {}
         if self._incarnation:
+            missing = apart(self._dir)
             for (worker, incarnation), paths in segments(self._dir).items():
-                if worker == self._worker and incarnation < self._incarnation:
+                if worker == self._worker and incarnation < self._incarnation and (worker, incarnation) not in missing:
                     for path in paths:
                         with suppress(FileNotFoundError), path.open("rb") as file:
                             found.update(chains_of(d[1:] for _, d in read_frames(file, b"J")))
