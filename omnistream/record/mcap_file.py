@@ -62,7 +62,7 @@ class McapFile:
         self._chunks: list[ChunkIndex] = []
         self._attachments: list[AttachmentIndex] = []
         self._metadata: list[MetadataIndex] = []
-        self._counts: dict[int, int] = {}
+        self.counts: dict[int, int] = {}
         self._pieces: list[bytes] = []
         self._pending = 0
         self._seen: dict[int, list[tuple[int, int]]] = {}
@@ -153,7 +153,7 @@ class McapFile:
             return
         self._chunks.append(index)
         for channel, records in seen.items():
-            self._counts[channel] = self._counts.get(channel, 0) + len(records)
+            self.counts[channel] = self.counts.get(channel, 0) + len(records)
             self.messages += len(records)
 
     def _hold(self, data: bytes) -> None:
@@ -195,7 +195,7 @@ class McapFile:
         times = [(c.message_start_time, c.message_end_time) for c in self._chunks]
         first, last = min((t for t, _ in times), default=0), max((t for _, t in times), default=0)
         statistics = Statistics(
-            len(self._attachments), len(self.channels), self._counts, len(self._chunks), self.messages,
+            len(self._attachments), len(self.channels), self.counts, len(self._chunks), self.messages,
             last, first, len(self._metadata), len(self.schemas),
         )  # fmt: skip
         groups: list[tuple[Opcode, list[Any]]] = [

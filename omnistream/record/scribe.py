@@ -23,8 +23,10 @@ from omnistream.flow.ledger import Row
 from omnistream.link.segment import LINK_NAME
 from omnistream.record.about import About
 from omnistream.record.black_box import PIECE_NS, Ring
-from omnistream.record.codec import decode_record
+from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
+from omnistream.record.packets import PACKETS, Groups, PacketReader, decode
 from omnistream.record.part import DONE
+from omnistream.record.reader import Recording
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
@@ -108,6 +110,7 @@ class Scribe:
         self._writer: RecordingWriter | None = None
         self._rows: dict[str, list[bytes]] = {}
         self._taken = 0
+        self._groups = Groups()
         self._lock = _only_one(self._dir) if remove else -1
         self._ring = Ring(_memory(self._dir), about.keep) if about.keep.box_ns else None
         try:
@@ -134,6 +137,15 @@ class Scribe:
             if path.stat().st_size < self._done.size or path.stat().st_ino != self._done.inode:
                 raise RecordingError(f"{path} is there already, and is not what was recorded; move it, or name another file")
             self._writer = self._open(path, resume=True)
+            self._find_groups(path)
+
+    def _find_groups(self, path: Path) -> None:
+        """The packets that a file holds since the last key frame of each stream."""
+        with suppress(RecordingError), Recording(path) as file:  # without a message there are none
+            for channel, message in file.records():
+                if PACKETS in channel.metadata:
+                    record = decode(channel.metadata[PACKETS], message.data, message.log_time)
+                    self._groups.take(channel.topic, record)
 
     # -- while it goes on --------------------------------------------------------------------------
 
@@ -158,26 +170,48 @@ class Scribe:
         unpacker = msgpack.Unpacker(use_list=False)
         unpacker.feed(frame[1:1025])
         stream, stamp, kind, seq, tap = unpacker.unpack()
-        data = memoryview(frame)[1 + unpacker.tell() :]
+        data = bytes(memoryview(frame)[1 + unpacker.tell() :])
         done = self._done
         writer = self._begun(stamp)
+        record = self._decoded(stream, stamp, data) if writer.encodes(kind) else None
+        if record is not None and isinstance(record.payload, CodedFrame) and not self._groups.take(stream, record):
+            why = "packets of its video were lost, up to the next key frame"
+            done.open.setdefault(stream, Hole(stream, stamp, stamp, 1, why))
+            return
         if stream in done.open:  # the worker died in it
             self._end_hole(stream, stamp, 0)
         if stamp > done.last.get(stream, -1):
             about = {TAP: life.worker} if tap else {}
-            if writer.encodes(kind):
-                try:
-                    writer.write(stream, decode_record(bytes(data), stamp, ours=True), about)
-                except PayloadError as error:
-                    raise RecordingError(f"{self._dir}: a message of '{stream}' is damaged: {error}") from None
+            if record is not None:
+                writer.write(stream, record, about)
             else:
-                writer.write_record(stream, kind, stamp, seq, bytes(data), about)
+                writer.write_record(stream, kind, stamp, seq, data, about)
             done.last[stream] = stamp
             done.now_ns = max(done.now_ns, stamp)
         else:
+            if record is not None and isinstance(record.payload, CodedFrame):
+                writer.write(stream, replace(record, payload=replace(record.payload, look=None)))  # for those after it
+                record = self._decoded_alone(stream, record)
+                if record is None:
+                    return
+                data = encode_record(record)
             done.repeated += 1
-            writer.attach(f"{REPEATED}{done.repeated}", msgpack.packb((stream, stamp, bytes(data))), "application/msgpack")  # type: ignore[arg-type]
+            writer.attach(f"{REPEATED}{done.repeated}", msgpack.packb((stream, stamp, data)), "application/msgpack")  # type: ignore[arg-type]
         done.count += 1
+
+    def _decoded(self, stream: str, stamp: int, data: bytes) -> RecordedMessage:
+        try:
+            return decode_record(data, stamp, ours=True)
+        except PayloadError as error:
+            raise RecordingError(f"{self._dir}: a message of '{stream}' is damaged: {error}") from None
+
+    def _decoded_alone(self, stream: str, record: RecordedMessage) -> RecordedMessage | None:
+        """A message with its pixels, as it lies beside the others and so without the packets before it; None is a hole."""
+        try:
+            return PacketReader(f"{self._dir}: '{stream}'").shown(self._groups.whole(stream, record))
+        except RecordingError as error:
+            self._done.holes.append(Hole(stream, record.stamp_ns, record.stamp_ns, 1, str(error)))
+            return None
 
     def _take_row(self, life: Life, row: bytes) -> None:
         kind = row[1:3]
@@ -215,6 +249,9 @@ class Scribe:
         done.inode = path.stat().st_ino
         self._writer.metadata(RUN, self._words())
         self._writer.attach("graph.yaml", about.text.encode(), "application/yaml")
+        for stream, head in self._groups.heads(done.now_ns):
+            self._writer.write(stream, head)
+        self._writer.flush()
 
     def _open(self, path: Path, *, resume: bool) -> RecordingWriter:
         about = self.about
