@@ -95,9 +95,7 @@ class Pixels:
     def of(self, frame: Any, look: Look) -> np.ndarray:
         """Raises ValueError where it cannot be."""
         rgb = self._scaler.reformat(frame, look.width, look.height, "rgb24", interpolation=self._how, threads=1)
-        image = rgb.to_ndarray()
-        if look.turns:
-            image = np.ascontiguousarray(np.rot90(image, look.turns))
+        image = np.ascontiguousarray(np.rot90(rgb.to_ndarray(), look.turns))  # rows may be padded
         image.flags.writeable = False
         return image
 

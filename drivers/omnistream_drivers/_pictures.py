@@ -14,6 +14,10 @@ __all__ = ["Picture", "Pictures"]
 #: Of a group of pictures so much is held; what follows up to the next key frame is not to be had as packets.
 _MOST_BYTES = 16 << 20
 _FILTERS = {"h264": "h264_mp4toannexb", "h265": "hevc_mp4toannexb"}
+_NOT_EACH = "its packets do not hold a frame each"
+_TOO_MUCH = "it sends too much between two key frames"
+#: What a decoder makes up then may depend on the processor.
+_DAMAGED = "packets of it were damaged"
 #: What compresses nothing: nobody expects packets of it.
 _RAW = ("rawvideo", "bmp", "wrapped_avframe")
 
@@ -63,7 +67,7 @@ class Pictures:
             self._sets = self._sets if self._sets.startswith((b"\0\0\1", b"\0\0\0\1")) else b""
         self._turns: int | None = None
         self._group: Group | None = None
-        self._size = 0
+        self._lost, self._size = "it has sent no key frame", 0
         self._decoder: Decoder | None = None
 
     def decode(self, packet: Any) -> list[Picture]:
@@ -81,9 +85,11 @@ class Pictures:
         return found if shown else []
 
     def _decoded(self, data: bytes, pts: int | None, time_base: Any) -> list[Picture]:
+        from av.error import FFmpegError
+
         key, sets = is_key_packet(self._codec, data)
         if key:
-            self._group, self._size = Group(self._codec, next(self._numbers)), 0
+            self._group, self._size, self._lost = Group(self._codec, next(self._numbers)), 0, ""
         if key or self._decoder is None:
             self._decoder = Decoder(self._codec)
             data = data if sets else self._sets + data
@@ -92,14 +98,25 @@ class Pictures:
             at, self._size = len(group.packets), self._size + len(data)
             group.packets.append(data)
             if self._size > _MOST_BYTES:
-                self._group = None
-        frames = self._decoder.decode(data, pts, time_base)
+                self._lose(_TOO_MUCH)
+        try:
+            frames = self._decoder.decode(data, pts, time_base)
+        except FFmpegError:
+            self._lose(_DAMAGED)
+            raise
         if self._decoder.reorders:
             self._b_frames()
-        why = "" if group is not None else "it sends too much between two key frames"
-        if len(frames) != 1:
-            group, why = None, "its packets do not hold a frame each"
-        return [Picture(f, self._turns or 0, group, at, why) for f in frames]
+        elif len(frames) > 1:
+            self._lose(_NOT_EACH)
+        if any(f.is_corrupt for f in frames):
+            self._lose(_DAMAGED)
+        if self._group is None:
+            return [Picture(f, self._turns or 0, why=self._why or self._lost) for f in frames]
+        return [Picture(f, self._turns or 0, group, at) for f in frames]
+
+    def _lose(self, why: str) -> None:
+        """Up to the next key frame there is nothing to be had as packets."""
+        self._group, self._lost = None, why
 
     def _b_frames(self) -> None:
         self._codec, self._group, self._why = "", None, "it sends B-frames"
