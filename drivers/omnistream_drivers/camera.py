@@ -48,6 +48,9 @@ class Camera(Source):
     says where a stamp is from: "rtcp" (the sender reports of an RTSP camera), "device" (v4l2), "file", or "arrival". A camera
     that ends or fails is connected anew after 0.25 s up to 8 s (``reconnect``); a file's end is the end of the stream.
 
+    H.264 and H.265 without B-frames and JPEG are decoded by one thread, group by group, so that a recording can hold what was
+    received in the place of pixels (docs/recordings.md); all else by the worker's threads.
+
     Raises DeviceError at launch for a v4l2 device or a file that cannot be opened; an address is tried until it answers.
 
     ```yaml

@@ -29,6 +29,7 @@ from mcap.records import (
     Footer,
     Header,
     McapRecord,
+    Message,
     MessageIndex,
     Metadata,
     MetadataIndex,
@@ -38,7 +39,7 @@ from mcap.records import (
 )
 from mcap.stream_reader import breakup_chunk
 
-from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, unpacked
+from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, records_of, unpacked
 
 __all__ = ["McapFile"]
 
@@ -172,6 +173,14 @@ class McapFile:
             raise
         self.size += wanted
         return at
+
+    def backwards(self) -> Iterator[tuple[Channel, Message]]:
+        """The messages that were written, the last one first."""
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            for chunk in reversed(self._chunks):
+                for record in reversed([*records_of(file, chunk.chunk_start_offset, self.size)]):
+                    if isinstance(record, Message):
+                        yield self.channels[record.channel_id], record
 
     # -- the end -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ they are decoded again by what decoded them for the nodes (omnistream/coded.py),
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
@@ -20,6 +21,7 @@ from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import VideoFrame
 from omnistream.record import foxglove
 from omnistream.record.codec import VERSION, CodedFrame, RecordedMessage, decode_coded, encode_fields
+from omnistream.record.mcap_file import McapFile
 
 __all__ = ["BETWEEN", "PACKETS", "Groups", "PacketReader", "decode", "messages"]
 
@@ -80,6 +82,21 @@ class Groups:
         frame, found = record.payload, self._open.get(topic)
         return found is not None and found.key == (record.epoch, frame.group) and frame.at < len(found.packets)
 
+    def find(self, file: McapFile) -> None:
+        """Take what a file has of each stream since its last key frame."""
+        missing = {c.topic for c in file.channels.values() if PACKETS in c.metadata}
+        found: list[tuple[str, RecordedMessage]] = []
+        for channel, message in file.backwards():
+            if not missing:
+                break
+            if channel.topic in missing and PACKETS in channel.metadata:
+                record = decode(channel.metadata[PACKETS], message.data, message.log_time)
+                found.append((channel.topic, record))
+                if record.payload.first == 0:
+                    missing.remove(channel.topic)
+        for topic, record in reversed(found):
+            self.take(topic, record)
+
     def whole(self, topic: str, record: RecordedMessage) -> RecordedMessage:
         """The message that was taken last, with all packets of its group."""
         return replace(record, payload=replace(record.payload, packets=tuple(self._open[topic].packets)))
@@ -124,17 +141,12 @@ class PacketReader:
         where = f"{self._where}: the video frame at {record.stamp_ns} ns"
         if self._decoder is None or frame.look is None:
             raise RecordingError(f"{where} is damaged: packets before it are missing")
-        frames: list[Any] = []
-        for data in self._waiting:
-            try:
-                frames = self._decoder.decode(data)
-            except FFmpegError:  # as it was for the camera
-                frames = []
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
         self._pixels = self._pixels or Pixels()
-        if len(frames) == 1:
-            image = self._pixels.of(frames[0], frame.look)
-            if crc32(image.data) == frame.crc:
+        with suppress(FFmpegError, ValueError, MemoryError):
+            frames = [self._decoder.decode(data) for data in waiting][-1]
+            image = self._pixels.of(frames[0], frame.look) if len(frames) == 1 else None
+            if image is not None and crc32(image.data) == frame.crc:
                 return replace(record, payload=VideoFrame(image))
         raise RecordingError(
             f"{where} does not decode to the pixels that the nodes were given: the file is damaged, or this machine's PyAV "

@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from zlib import crc32
 
 import msgpack
+import numpy as np
 
 from omnistream.coded import Coded, Group
 from omnistream.errors import RecordingError
@@ -129,7 +130,7 @@ class PartRecorder:
         first = sent + 1 if last is group else 0
         self._sent[stream] = group, at
         packets = tuple(group.packets[first : at + 1])
-        return CodedFrame(group.codec, group.number, at, packets, coded.look, crc32(frame.image.data))
+        return CodedFrame(group.codec, group.number, at, packets, coded.look, crc32(np.ascontiguousarray(frame.image).data))
 
     def began(self, start_ns: int) -> None:
         """The run has begun."""

@@ -24,9 +24,8 @@ from omnistream.link.segment import LINK_NAME
 from omnistream.record.about import About
 from omnistream.record.black_box import PIECE_NS, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
-from omnistream.record.packets import PACKETS, Groups, PacketReader, decode
+from omnistream.record.packets import Groups, PacketReader
 from omnistream.record.part import DONE
-from omnistream.record.reader import Recording
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
@@ -111,6 +110,7 @@ class Scribe:
         self._rows: dict[str, list[bytes]] = {}
         self._taken = 0
         self._groups = Groups()
+        self._head = 0  # so many bytes of the file are what its first frames depend on, and no reason to end it
         self._lock = _only_one(self._dir) if remove else -1
         self._ring = Ring(_memory(self._dir), about.keep) if about.keep.box_ns else None
         try:
@@ -137,15 +137,7 @@ class Scribe:
             if path.stat().st_size < self._done.size or path.stat().st_ino != self._done.inode:
                 raise RecordingError(f"{path} is there already, and is not what was recorded; move it, or name another file")
             self._writer = self._open(path, resume=True)
-            self._find_groups(path)
-
-    def _find_groups(self, path: Path) -> None:
-        """The packets that a file holds since the last key frame of each stream."""
-        with suppress(RecordingError), Recording(path) as file:  # without a message there are none
-            for channel, message in file.records():
-                if PACKETS in channel.metadata:
-                    record = decode(channel.metadata[PACKETS], message.data, message.log_time)
-                    self._groups.take(channel.topic, record)
+            self._writer.find(self._groups)
 
     # -- while it goes on --------------------------------------------------------------------------
 
@@ -252,6 +244,7 @@ class Scribe:
         for stream, head in self._groups.heads(done.now_ns):
             self._writer.write(stream, head)
         self._writer.flush()
+        self._head = self._writer.size
 
     def _open(self, path: Path, *, resume: bool) -> RecordingWriter:
         about = self.about
@@ -289,7 +282,7 @@ class Scribe:
         keep, done = self.about.keep, self._done
         every = PIECE_NS if self._ring is not None else keep.rotate_ns
         old = bool(every) and done.now_ns - done.began_ns >= every
-        return old or bool(keep.rotate_bytes and self._writer.size >= keep.rotate_bytes)
+        return old or bool(keep.rotate_bytes and self._writer.size - self._head >= keep.rotate_bytes)
 
     def _turn_over(self) -> None:
         """End the file, and begin the next."""

@@ -90,6 +90,10 @@ class RecordingWriter:
         """Bytes of the file that are with the operating system."""
         return self._file.size
 
+    def find(self, groups: packets.Groups) -> None:
+        """Let it know the packets that the file has since each stream's last key frame."""
+        groups.find(self._file)
+
     # -- messages ----------------------------------------------------------------------------------
 
     def write_message(self, message: Message[Any], bound_ns: int | None = None, clock_source: str = "host") -> None:

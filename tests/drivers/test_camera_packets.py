@@ -23,6 +23,7 @@ from omnistream.node import Context
 from omnistream.record.packets import BETWEEN
 from omnistream.record.reader import Recording
 from omnistream.testing import context
+from omnistream_drivers import _pictures
 from omnistream_drivers.camera import Camera
 
 HERE = Path(__file__).parent
@@ -61,6 +62,15 @@ async def test_a_file_without_b_frames(options: dict[str, int], clips: Path, liv
     emits = await gather(Camera(device=str(clips / "bigbuckbunny.mp4"), **options), live, n=12)
     check(emits)
     assert {e.coded.group.codec for e in emits} == {"h264"}
+
+
+async def test_between_key_frames_no_more_is_held_than_is_said(live: Context, gather: Any, tmp_path: Path, monkeypatch: Any):
+    monkeypatch.setattr(_pictures, "_MOST_BYTES", 100_000)
+    film = Film("h264", 1, (160, 120), most=1000)
+    (tmp_path / "clip.h264").write_bytes(b"".join(film.packet()[1] for _ in range(20)))
+    emits = await gather(Camera(device=str(tmp_path / "clip.h264")), live)
+    check([e for e in emits if e.coded.group is not None])
+    assert {e.coded.why for e in emits} == {"", "it sends too much between two key frames"}
 
 
 @pytest.mark.parametrize("turn", [90, 180])

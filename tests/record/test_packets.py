@@ -16,14 +16,17 @@ from recorder_world import T0, FilmedWorld, about, contents, pixels
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
+from omnistream.record import foxglove
 from omnistream.record.cut import cut
 from omnistream.record.evidence import RunEvidence
+from omnistream.record.export.film import export_mp4
 from omnistream.record.join import join_parts, recover, repair
 from omnistream.record.packets import BETWEEN, PACKETS
 from omnistream.record.playable import open_recording
 from omnistream.record.reader import Recording
 from omnistream.record.recorder import Recorder
 from omnistream.record.scribe import Scribe
+from omnistream.record.writer import RecordingWriter
 
 CODECS = ("h264", "h265", "jpeg")
 
@@ -49,6 +52,25 @@ def test_what_nodes_saw_is_what_is_read_and_is_evidence(codec: str, run_dir: Pat
         since = world.seen[33][0]
         assert [(m.stamp_ns, m.payload.image.tobytes()) for m in file.messages("cam.out", since)] == world.seen[33:]
         assert [m.seq for m in file.messages("cam.out")] == list(range(1, 61))
+
+
+def test_a_film_is_made_of_it(run_dir: Path, tmp_path: Path) -> None:
+    filmed(run_dir, tmp_path / "a.mcap", steps=20)
+    with Recording(tmp_path / "a.mcap") as file:
+        assert export_mp4(file, tmp_path / "a.mp4")[0] == 20
+
+
+def test_jpegs_that_others_have_recorded_for_foxglove(tmp_path: Path) -> None:
+    _, data = Film("jpeg").packet()
+    with RecordingWriter(tmp_path / "a.mcap", start_ns=T0) as writer:
+        channel = writer._channel("eye", foxglove.IMAGE, "protobuf", {})
+        writer._add(channel, T0 + 1, foxglove.encode_video(T0 + 1, "eye", data, codec="jpeg"), 1)
+        writer._add(channel, T0 + 2, foxglove.encode_video(T0 + 2, "eye", b"no picture", codec="jpeg"), 2)
+    with Recording(tmp_path / "a.mcap") as file:
+        found = file.messages("eye")
+        assert next(found).payload.image.shape == (48, 64, 3)
+        with pytest.raises(RecordingError, match="message 1 of 'eye' cannot be read"):
+            next(found)
 
 
 def test_each_packet_is_there_once_and_as_it_came(run_dir: Path, tmp_path: Path) -> None:
@@ -162,14 +184,13 @@ def test_why_a_camera_is_kept_as_pixels_is_said_once(run_dir: Path, tmp_path: Pa
     assert caplog.text.count("cam.out is recorded as pixels without loss, not as the camera sends it: for once") == 1
 
 
-@pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("seed", range(3))
-def test_a_part_begins_anywhere(codec: str, seed: int, run_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seed", "codec"), [(0, "h264"), (1, "h264"), (2, "h265"), (3, "jpeg")])
+def test_a_part_begins_anywhere(seed: int, codec: str, run_dir: Path, tmp_path: Path) -> None:
     world, r = filmed(run_dir, tmp_path / "a.mcap", codec=codec, seed=seed), random.Random(seed)
     with Recording(tmp_path / "a.mcap") as whole:
         for i in range(6):
             first = r.randrange(1, 50)
-            last = first + r.randrange(1, 20)
+            last = first + r.randrange(2, 20)
             out = tmp_path / f"{i}.mcap"
             count = cut(whole, out, first * 50 * MS, last * 50 * MS, ["cam.out"])
             assert pixels(out) == world.seen[first - 1 : last - 1]
@@ -238,9 +259,8 @@ def test_a_recorder_that_is_killed_and_a_run_that_is(run_dir: Path, tmp_path: Pa
     assert pixels(*sorted(tmp_path.glob("a.*.mcap"))) == world.seen
 
 
-@pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("seed", range(3))
-def test_a_damaged_file_gives_what_nodes_saw_or_a_sentence(codec: str, seed: int, run_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seed", "codec"), [(0, "h264"), (1, "h264"), (2, "h265"), (3, "jpeg")])
+def test_a_damaged_file_gives_what_nodes_saw_or_a_sentence(seed: int, codec: str, run_dir: Path, tmp_path: Path) -> None:
     world, r = filmed(run_dir, tmp_path / "whole.mcap", codec=codec, seed=seed), random.Random(seed)
     data, path = (tmp_path / "whole.mcap").read_bytes(), tmp_path / "a.mcap"
     before = 0
