@@ -10,9 +10,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+
+sys.path.insert(0, str(Path(__file__).parent))  # for film
 
 _status: list[int] = []
 

@@ -116,6 +116,7 @@ def _execute(
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
             record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0,
+            record_packets=keep is not None and keep.video == "exact",
         )  # fmt: skip
         if keep is not None:
             from omnistream.record.about import About

@@ -88,7 +88,7 @@ class SourceHost:
         message = self._message(emit, stamp)
         message.packed = packed
         if self.worker.recorder is not None:
-            self.worker.recorder.message(message, self._next_bound(emit, stamp), emit.clock_source)
+            self.worker.recorder.message(message, self._next_bound(emit, stamp), emit.clock_source, coded=emit.coded)
         self._send(message, emit)
         self.emitted += 1
         bound = self._next_bound(emit, stamp)

@@ -291,7 +291,8 @@ class RecordSpec(_Spec):
     streams: Annotated[list[str], Field(min_length=1)] | None = None
     """`node` or `node.port`, those of nodes among them. Default: all that comes from outside, as a replay of the run needs."""
     video: Literal["exact", "compact"] = "exact"
-    """`exact`: every pixel as it was. `compact`: small, plays in Foxglove, and cannot be replayed as recorded."""
+    """`exact`: every pixel as it was, as what the camera sent where it sends H.264, H.265 or JPEG. `compact`: small, plays in
+    Foxglove, and cannot be replayed as recorded."""
     rotate: RotateSpec | None = None
     """Go on in another file. Default: one file."""
     queue: Size = 256 << 20
