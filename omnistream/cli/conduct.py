@@ -103,11 +103,13 @@ async def conduct(
     table: bool = True,
     run_dir: str = "",
     also: Callable[[Conductor], None] | None = None,
+    metrics: str = "",
 ) -> Outcome:
     """A whole run, with its live table; signals end it. With `run_dir`, it can be looked at from outside.
 
-    `also` is called after each look at the run.
+    `also` is called after each look at the run. `metrics` is where they are served, if they are.
     """
+    from omnistream.cli.watching import metrics_page
     from omnistream.engine.control import Control
     from omnistream.observe.table import LiveTable
 
@@ -127,12 +129,13 @@ async def conduct(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, *_endings()):
             loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)
-        if run_dir:
-            await control.open(run_dir)
-        try:
-            return await conductor.run(until, for_s)
-        finally:
-            await control.close()
+        async with metrics_page(conductor, metrics, console):
+            if run_dir:
+                await control.open(run_dir)
+            try:
+                return await conductor.run(until, for_s)
+            finally:
+                await control.close()
 
 
 def undo_on_signals() -> None:

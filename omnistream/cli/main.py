@@ -8,6 +8,7 @@ import typer
 
 from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run
 from omnistream.cli.devices import list_devices
+from omnistream.cli.optional import OptionalValues
 
 __all__ = ["app"]
 
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Streaming perception and control: graphs of nodes in event time, on time or accounted for.",
 )
-app.command("run")(run.run)
+app.command("run", cls=OptionalValues)(run.run)
 app.command("replay")(replay.replay)
 app.command("check")(check.check)
 app.command("draw")(draw.draw)

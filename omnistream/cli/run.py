@@ -29,6 +29,7 @@ from omnistream.cli.conduct import (
 from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
+from omnistream.cli.watching import MetricsOption, metrics_at
 from omnistream.errors import GraphError
 from omnistream.graph.external import external_notices
 
@@ -59,6 +60,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")
     ] = None,
+    metrics: MetricsOption = None,
 ) -> None:
     """Run a graph until its sources end, the time is up, or Ctrl-C (once: drain; twice: now).
 
@@ -74,7 +76,10 @@ def run(
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
-    _execute(found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address)
+    _execute(
+        found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address,
+        metrics=metrics_at(metrics, found.metrics),
+    )  # fmt: skip
 
 
 def _keep(graph: Graph, record: str | None) -> Keep | None:
@@ -92,7 +97,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
-    for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
+    for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None, metrics: str = "",
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -127,7 +132,7 @@ def _execute(
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
             title = f"run on {engine.value} of {graph.name}"
-            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder))
+            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder, metrics))
         finally:
             undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
@@ -146,18 +151,18 @@ def _execute(
 
 async def _conduct(
     conductor: Conductor, console: Console, title: str, graph: Graph, for_s: float | None, run_dir: str,
-    recorder: Recorder | None,
+    recorder: Recorder | None, metrics: str,
 ) -> Outcome:  # fmt: skip
     """The run, with an eye on what its black box is written for, if it has one."""
     keep = recorder.about.keep if recorder is not None else None
     if recorder is None or keep is None or not keep.box_ns:
-        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, metrics=metrics)
     from omnistream.cli.black_box import Happenings, pressed
 
     keys = all(info.use != "console_commands" for info in graph.nodes.values())
     with pressed(recorder.happened, keys=keys):
         also = Happenings(keep.events, recorder.happened)
-        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also, metrics=metrics)
 
 
 def _versions() -> dict[str, str]:

@@ -36,6 +36,7 @@ class Accounts:
         """What a worker says of itself; `down` are those that are dead by now."""
         out = self.outcome
         worker, incarnation = snapshot["worker"], snapshot["incarnation"]
+        out.lives.merge(snapshot)
         out.nodes.update(snapshot["nodes"])
         out.edges.update(snapshot["edges"])
         out.received.update(snapshot["received"])

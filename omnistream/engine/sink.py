@@ -55,6 +55,8 @@ class SinkHost(Hosted):
         self.firings += 1
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
         fate = self._unfit(firing) if self.live else ""
+        if fate in ("late", "expired"):
+            self.meter.missed += 1
         failure = ""
         try:
             self._consume(firing, fate)
@@ -74,7 +76,7 @@ class SinkHost(Hosted):
             self._handed(firing)
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         self.close_firing("", failure)
         return True
 
@@ -100,7 +102,7 @@ class SinkHost(Hosted):
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         self.close_firing("", failure)
         self.worker.wake(self)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omnistream.clock import Clock
+from omnistream.clock import Clock, perf_ns
 from omnistream.engine.building import build
 from omnistream.engine.exchange import Exchange, Post
 from omnistream.engine.hosted import Hosted
@@ -26,6 +26,7 @@ from omnistream.flow.port import InEdge
 from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
+from omnistream.observe.usage import process_usage
 
 __all__ = ["Worker"]
 
@@ -314,6 +315,10 @@ class Worker:
         self._looked_at.set()
         rows = self.ledger.since(self._told)
         self._told = self.ledger.total
+        held = {k: sum(not i.read for i in e.items) for k, e in self.in_edges.items()}
+        for hosted in self.nodes.values():  # what a firing that goes on has taken is still here
+            for edge in hosted.cell.firing.each if hosted.cell.firing is not None else ():
+                held[edge.key] += 1
         records: dict[str, list[Any]] = {}
         for sink in self._sinks():
             records[sink.name], sink.records = sink.records, []
@@ -321,19 +326,29 @@ class Worker:
             "worker": self.name,
             "incarnation": self.options.incarnation,
             "nodes": {n: h.stats() for n, h in self.nodes.items()} | {n: s.stats() for n, s in self.sources.items()},
-            "edges": {k: e.counts() for k, e in self.edges.items()},
+            "edges": {k: self._counts(e) for k, e in self.edges.items()},
             "received": {
-                k: {"received": e.received, "fates": dict(e.fates), "held": self._held(e)} for k, e in self.in_edges.items()
+                k: {"received": e.received, "fates": dict(e.fates), "held": held[k]} for k, e in self.in_edges.items()
             },
             "ledger": rows,
             "counts": dict(self.ledger.counts),
+            "where": dict(self.ledger.where),
+            "at_ns": perf_ns(),
+            "process": process_usage() | {"host": self.options.host},
+            "spans_lost": 0,
             "records": records,
             "ended": [n for n, s in self.sources.items() if s.is_done],
             "done": self.done,
         }
 
-    def _held(self, edge: InEdge) -> int:
-        return sum(not i.read for i in edge.items)
+    def _counts(self, edge: Edge) -> dict[str, Any]:
+        """The account of an edge from here; where it ends here, too, its receiver has told nobody else."""
+        found: dict[str, Any] = edge.counts() | edge.load()
+        there = self.in_edges.get(edge.key)
+        if there is not None:
+            found["fates"] = {**Counter(found["fates"]) + Counter(there.fates)}
+            found["held"] -= sum(there.fates.values())
+        return found
 
 
 def _traced(error: Exception) -> str:

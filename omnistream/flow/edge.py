@@ -45,7 +45,7 @@ class Edge:
     """One stream's way to one port. `sent` counts what was offered; `crossed` what left, in this life of the receiver."""
 
     __slots__ = (
-        "_limit", "acked", "asks", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight",
+        "_limit", "acked", "asks", "began", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight",
         "in_flight", "key", "link", "lost", "newest", "pending", "queue", "ready", "remote", "reported",
         "resend_newest", "sent", "stream_bound", "tracked", "transit", "unacked", "wake",
     )  # fmt: skip
@@ -64,7 +64,7 @@ class Edge:
         self.wake: Callable[[], None] = lambda: None
         self.stream_bound = 0
         self.asks: list[int] = []
-        self.sent = self.crossed = self.acked = 0
+        self.sent = self.crossed = self.acked = self.began = 0
         self.fates: Counter[str] = Counter()
         self.reported: Mapping[str, int] = {}
         self.unacked: dict[int, tuple[Message[Any], Ack | None]] = {}
@@ -244,7 +244,7 @@ class Edge:
         `sent` is the stream's next seq, `received` and `fates` what the receiver has counted in all incarnations,
         `known_losses` what earlier incarnations already had in the ledger.
         """
-        self.sent = sent
+        self.sent = self.began = sent
         self.crossed = received
         self.reported = fates
         self.credits = self.capacity - queued
@@ -262,3 +262,7 @@ class Edge:
         fates.update(self.reported)
         held = self.crossed - sum(self.reported.values())
         return {"sent": self.sent, "pending": len(self.pending), "held": held, "fates": {k: v for k, v in fates.items() if v}}
+
+    def load(self) -> dict[str, int]:
+        """The size of what is pending, what may still cross, and the `sent` that this life of the sender took over."""
+        return {"bytes": sum(nbytes(m.payload) for m, _ in self.pending), "credits": self.credits, "began": self.began}
