@@ -20,7 +20,7 @@ class RunOptions:
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
     and what is recorded. `losses` tells a restarted worker what its edges had already put in the ledger. `record_streams` are
     those to be recorded (none named: all that comes from outside), `record_queue` the bytes of a worker that may wait for the
-    recorder (0: all).
+    recorder (0: all). `trace_share` is the share of causes of which traces are made.
 
     On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host and `address`
     is where it is reached. `apart` says that it is another one than the head's: its clock is kept there, and the worker ends
@@ -38,6 +38,7 @@ class RunOptions:
     record: bool = False
     record_streams: tuple[str, ...] = ()
     record_queue: int = 0
+    trace_share: float = 0.0
     losses: Mapping[str, int] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""

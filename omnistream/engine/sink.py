@@ -54,6 +54,8 @@ class SinkHost(Hosted):
         firing = cell.begin(t)
         self.firings += 1
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
+        if self.worker.tracer is not None:
+            self.worker.tracer.begun(self.name, firing)
         fate = self._unfit(firing) if self.live else ""
         if fate in ("late", "expired"):
             self.meter.missed += 1
@@ -108,7 +110,10 @@ class SinkHost(Hosted):
 
     def close_firing(self, fate: str, failure: str) -> None:
         """The firing is over: it was unfit (`fate`), failed (`failure`) or is done."""
-        if not self.cell.end(fate or ("error" if failure else "consumed"), failure) and failure:
+        fate = fate or ("error" if failure else "consumed")
+        if self.worker.tracer is not None:
+            self.worker.tracer.ended(self.name, fate)
+        if not self.cell.end(fate, failure) and failure:
             self.report("error", failure)
 
     def _consume(self, firing: Firing, fate: str) -> None:

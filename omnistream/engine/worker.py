@@ -26,6 +26,7 @@ from omnistream.flow.port import InEdge
 from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
+from omnistream.observe.tracer import Tracer
 from omnistream.observe.usage import process_usage
 
 __all__ = ["Worker"]
@@ -53,6 +54,8 @@ class Worker:
         self.edges: dict[str, Edge] = {}
         self.in_edges: dict[str, InEdge] = {}
         self.recorder: Recorder | None = None
+        share = options.trace_share
+        self.tracer = Tracer(share, clock.now, options.incarnation) if share and not options.fresh else None
         self.lead_limit = 0
         self._leading = asyncio.Event()
         self._ready: deque[Hosted] = deque()
@@ -259,6 +262,8 @@ class Worker:
         else:
             age = now - message.cause_ns
             self.ledger.add(Row(now, where, reason, message.stream, message.seq, age, detail, count))
+            if self.tracer is not None:
+                self.tracer.ended_on(where, message, reason)
 
     @property
     def done(self) -> bool:
@@ -335,7 +340,8 @@ class Worker:
             "where": dict(self.ledger.where),
             "at_ns": perf_ns(),
             "process": process_usage() | {"host": self.options.host},
-            "spans_lost": 0,
+            "noted": self.tracer.take() if self.tracer is not None else [],
+            "spans_lost": self.tracer.lost if self.tracer is not None else 0,
             "records": records,
             "ended": [n for n, s in self.sources.items() if s.is_done],
             "done": self.done,

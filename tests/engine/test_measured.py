@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from law_nodes import LOGS
 from prometheus_client.parser import text_string_to_metric_families as parsed
 from running import check_accounts
 from test_live_laws import relay_chain
-from test_ray import on_ray
 
 from omnistream.clock import SystemClock
 from omnistream.engine.conductor import Conductor
@@ -136,30 +134,3 @@ async def test_counters_never_fall_when_workers_die(seed: int) -> None:
         }
         assert [n for _, n in sorted(buckets.items())] == sorted(buckets.values())
         assert buckets[float("inf")] == by(seen[-1], "step_seconds_count", "node")[node] <= firings[node]
-
-
-@pytest.mark.ray
-async def test_a_page_says_what_the_summary_says_on_ray() -> None:
-    plan = relay_chain("measured", 60, 5, 1)
-    outcome = await on_ray(plan, fresh=False)
-    check_measured(plan, outcome, _Finished(plan, outcome))
-
-
-class _Finished:
-    """A run that has ended, to be looked at."""
-
-    def __init__(self, plan: Plan, outcome: Outcome) -> None:
-        self.plan, self.outcome = plan, outcome
-        self.events: list[str] = []
-        self.said: list[str] = []
-        self.down: dict[str, str] = {}
-
-    def ledger(self) -> Counter[str]:
-        return self.outcome.ledger
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    yield
-    for key in [k for k in LOGS if k[0] in ("measured",)]:
-        del LOGS[key]
