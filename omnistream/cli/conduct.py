@@ -114,6 +114,7 @@ async def conduct(
     from omnistream.observe.table import LiveTable
 
     control = Control(conductor, title)
+    conductor.crew.on_asked(control.answer)
     shown_to = (watching or Watching()).of_run(conductor, console)
     with LiveTable(console, title) if table else contextlib.nullcontext() as shown:
         async with shown_to as look:

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run
+from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run, top
 from omnistream.cli.devices import list_devices
 from omnistream.cli.optional import OptionalValues
 
@@ -24,7 +24,7 @@ app.command("draw")(draw.draw)
 app.command("nodes")(nodes.nodes)
 app.command("devices")(list_devices)
 app.command("ps")(attach.ps)
-app.command("top")(attach.top)
+app.command("top")(top.top)
 app.command("ledger")(attach.ledger)
 app.command("logs")(attach.logs)
 app.command("stop")(attach.stop)

@@ -328,3 +328,38 @@ nodes:
     refused = cluster.inside("head", command, timeout=60, cwd=tmp_path)
     assert refused.returncode != 0
     assert "there are 12" in " ".join(refused.stderr.decode().split() + refused.stdout.decode().split())
+
+
+ASKED = """
+import json, sys
+from omnistream.cli.main import app
+for words in json.loads(sys.argv[1]):
+    try:
+        app([*words, "--address", sys.argv[2]])
+    except SystemExit as end:
+        print(f"-- {words[0]}: {end.code}", flush=True)
+"""
+
+
+def test_a_run_is_seen_and_ended_from_another_host(cluster: Cluster, tmp_path: Path) -> None:
+    """Where the run is not this host's, its desk on the cluster answers."""
+    graph = tmp_path / "g.yaml"
+    nodes = "  beat: {use: tick, with: {rate_hz: 20}, on: here}\n  show: {use: console, inputs: {message: beat}, on: here}\n"
+    graph.write_text(f"graph: far_away\nworkers:\n  here: {{labels: {{site: head}}}}\nnodes:\n{nodes}")
+    command = [str(Path(sys.executable).with_name("omnistream")), "run", str(graph), "--address", cluster.address]
+    (tmp_path / "summary").mkdir()
+    run = cluster.start(
+        "head", [*command, "--summary", str(tmp_path / "summary" / "s.json")], stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdout.readline(), cluster.log()  # a tick was shown
+    words = [["ps"], ["top", "far_away", "--once"], ["ledger"], ["logs"], ["top", "other", "--once"], ["stop", "far_away"]]
+    asked = cluster.inside("edge", [sys.executable, "-c", ASKED, json.dumps(words), cluster.address], timeout=60, text=True)
+    said = asked.stdout + asked.stderr
+    ends = [line for line in asked.stdout.splitlines() if line.startswith("-- ")]
+    assert ends == ["-- ps: 0", "-- top: 0", "-- ledger: 0", "-- logs: 0", "-- top: 2", "-- stop: 0"], said
+    for found in ("far_away", "run on ray", "each with one fate", "in all: ", "tick", "no graph 'other'", "is ending"):
+        assert found in said, said
+    assert run.wait(30) == 0, cluster.log()
+    assert json.loads((tmp_path / "summary" / "s.json").read_text())["stopped_by"] == "omnistream stop"
+    none = cluster.inside("edge", [sys.executable, "-c", ASKED, '[["stop"]]', cluster.address], timeout=60, text=True)
+    assert "no graph is running on the cluster" in none.stderr
