@@ -13,6 +13,9 @@ from omnistream.observe.view import Watched
 
 __all__ = ["metrics_of"]
 
+#: What may become of a message of any edge.
+_USUAL = ("crash", "dropped", "error", "expired", "late", "skipped")
+
 
 def metrics_of(run: Watched) -> Iterator[Family]:
     """Every family of a run, in the order of the page."""
@@ -39,7 +42,8 @@ def _run(run: Watched) -> Iterator[Family]:
     budget = _gauge("budget_seconds", "From a cause to its effect: the graph's budget.")
     budget.add(graph.budget_ns / 1e9)
     ledger = _counter("ledger", "Messages lost and faults reported, by where (an edge or a node) and why.")
-    for (where, reason), n in sorted(run.outcome.lives.ledger().items()):
+    usual = {(edge, reason): 0 for edge in run.outcome.edges for reason in _USUAL}  # a rate needs the zero before the first
+    for (where, reason), n in sorted({**usual, **run.outcome.lives.ledger()}.items()):
         ledger.add(n, where=where, reason=reason)
     yield from (info, started, budget, ledger)
 
