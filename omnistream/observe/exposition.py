@@ -6,6 +6,8 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
 __all__ = ["CONTENT_TYPE", "Family", "exposed"]
@@ -26,12 +28,11 @@ class Family:
 
     def buckets(self, counts: Sequence[int], bounds_ns: Sequence[int], sum_ns: int | None, **labels: str) -> None:
         """A histogram of nanoseconds, in seconds. One whose samples may be negative has no sum, which could fall."""
-        before = _labels(labels)[:-1] + "," if labels else "{"
-        seen = 0
-        for bound, n in zip((*bounds_ns, None), counts, strict=True):
-            seen += n
-            le = "+Inf" if bound is None else _number(bound / 1e9)
-            self.lines.append(f'{self.name}_bucket{before}le="{le}"}} {seen}')
+        before = f"{self.name}_bucket" + (_labels(labels)[:-1] + "," if labels else "{")
+        ends = _ends(tuple(bounds_ns))
+        totals = list(accumulate(counts))
+        self.lines += [f"{before}{end}{total}" for end, total in zip(ends, totals, strict=True)]
+        seen = totals[-1]
         if sum_ns is not None:
             self.lines.append(f"{self.name}_sum{_labels(labels)} {_number(sum_ns / 1e9)}")
         self.lines.append(f"{self.name}_count{_labels(labels)} {seen}")
@@ -40,6 +41,12 @@ class Family:
 def exposed(families: Iterable[Family]) -> str:
     """All families that have a sample, as a page."""
     return "".join(line + "\n" for family in families if len(family.lines) > 2 for line in family.lines)
+
+
+@lru_cache
+def _ends(bounds_ns: tuple[int, ...]) -> list[str]:
+    """How the line of each bucket goes on after its other labels."""
+    return [f'le="{_number(bound / 1e9)}"}} ' for bound in bounds_ns] + ['le="+Inf"} ']
 
 
 def _labels(labels: dict[str, str]) -> str:

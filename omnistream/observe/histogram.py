@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,8 +14,6 @@ BOUNDS_NS: tuple[int, ...] = (
     *(n * 10**e // 10 for e in range(4, 10) for n in (10, 15, 20, 30, 50, 70)),
     10**10,
 )
-#: With fewer samples than this, looking each up is quicker than making an array.
-_FEW = 48
 
 
 def left_bounds(budget_ns: int) -> tuple[int, ...]:
@@ -25,15 +23,15 @@ def left_bounds(budget_ns: int) -> tuple[int, ...]:
     )
 
 
-def counted(samples: Sequence[int], bounds: Sequence[int]) -> list[int]:
+def counted(samples: Sequence[int] | np.ndarray, bounds: tuple[int, ...]) -> list[int]:
     """How many samples lie in each bucket: at most its bound and above the one before; the last is beyond all."""
-    if len(samples) >= _FEW:
-        places = np.searchsorted(np.asarray(bounds), np.asarray(samples, dtype=np.int64))
-        return np.bincount(places, minlength=len(bounds) + 1).tolist()
-    counts = [0] * (len(bounds) + 1)
-    for sample in samples:
-        counts[bisect_left(bounds, sample)] += 1
-    return counts
+    places = np.searchsorted(_array(bounds), np.asarray(samples, dtype=np.int64))
+    return np.bincount(places, minlength=len(bounds) + 1).tolist()
+
+
+@lru_cache
+def _array(bounds: tuple[int, ...]) -> np.ndarray:
+    return np.array(bounds, dtype=np.int64)
 
 
 def add(into: list[int], counts: Sequence[int]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from omnistream.observe.histogram import BOUNDS_NS, add, counted, left_bounds
 
 __all__ = ["FULL", "Meter"]
@@ -33,15 +35,15 @@ class Meter:
 
     def fold(self, offset_ns: int) -> None:
         """Count what was kept since. `offset_ns` is what the ages lack."""
-        steps, self.steps = self.steps, []
-        ages = [age + offset_ns for age in self.ages]
-        self.ages = []
+        steps = np.array(self.steps, dtype=np.int64)
+        ages = np.array(self.ages, dtype=np.int64) + offset_ns
+        self.steps, self.ages = [], []
+        left = self._budget - ages - steps
         add(self._step, counted(steps, BOUNDS_NS))
         add(self._age, counted(ages, BOUNDS_NS))
-        self._step_ns += sum(steps)
-        self._age_ns += max(0, sum(ages))
-        left = [self._budget - age - step for age, step in zip(ages, steps, strict=True)]
-        self._late += sum(ns < 0 for ns in left)
+        self._step_ns += int(steps.sum())
+        self._age_ns += max(0, int(ages.sum()))
+        self._late += int((left < 0).sum())
         if self._bounds:
             add(self._left, counted(left, self._bounds))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 
 from omnistream.observe.exposition import Family
@@ -25,6 +26,11 @@ def metrics_of(run: Watched) -> Iterator[Family]:
     yield from _workers(run)
 
 
+@cache
+def _version() -> str:
+    return version("omnistream")
+
+
 def _counter(name: str, text: str) -> Family:
     return Family(f"omnistream_{name}_total", "counter", text)
 
@@ -36,7 +42,7 @@ def _gauge(name: str, text: str) -> Family:
 def _run(run: Watched) -> Iterator[Family]:
     graph = run.plan.graph
     info = _gauge("run_info", "The run: its graph and the version of OmniStream.")
-    info.add(1, graph=graph.name, version=version("omnistream"))
+    info.add(1, graph=graph.name, version=_version())
     started = _gauge("run_start_time_seconds", "When the run began, in Unix time.")
     started.add(run.outcome.started_ns / 1e9)
     budget = _gauge("budget_seconds", "From a cause to its effect: the graph's budget.")

@@ -58,7 +58,7 @@ Noted = Emitted | Fired | Lost
 
 def sampled(cause_ns: int, share: float) -> bool:
     """Whether the trace of a cause is kept: by its stamp alone, which every message bears, so that all workers agree."""
-    return crc32((cause_ns & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little")) < share * _WHOLE
+    return crc32((cause_ns & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little")) < int(share * _WHOLE)
 
 
 class Tracer:
@@ -89,7 +89,11 @@ class Tracer:
 
     def begun(self, node: str, firing: Firing) -> None:
         """A firing that descends from a sampled cause, or reads a message that does."""
-        if self._wanted(firing.cause) or any(self._wanted(i.message.cause_ns) for _, items in firing.items for i in items):
+        read = firing.items
+        if self._wanted(firing.cause) or (
+            (len(read) != 1 or len(read[0][1]) != 1)  # an only one has the firing's cause
+            and any(self._wanted(i.message.cause_ns) for _, items in read for i in items)
+        ):
             self._going[node] = (firing, self._now(), [])
 
     def gave(self, node: str, message: Message[Any]) -> None:

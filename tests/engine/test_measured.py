@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +100,19 @@ def check_measured(plan: Plan, outcome: Outcome, run: Any) -> None:
             skipped[where.split("->")[1].split(".")[0]] += n
     assert all(firings[n] - skipped[n] <= steps[n] <= firings[n] for n in inner), (firings, steps, skipped)
     assert by(counters, "remaining_budget_seconds_count", "node") == {n: steps[n] for n in inner if roles[n] == "sink"}
+
+
+async def test_the_page_of_the_documentation_names_every_metric() -> None:
+    """And has each family's labels."""
+    _, conductor, _ = await watched(relay_chain("falls named", 10, 2, 1), [])
+    LOGS.pop(("falls named", "collected"))
+    page = (Path(__file__).parents[2] / "docs" / "observe.md").read_text()
+    named = dict(re.findall(r"^\| `(omnistream_\w+)` \| ([^|]*)\|", page, re.MULTILINE))
+    served: dict[str, set[str]] = {}
+    for family in parsed(exposed(metrics_of(conductor))):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        served[name] = {label for s in family.samples for label in s.labels} - {"le"}
+    assert {name: set(re.findall(r"\w+", labels)) for name, labels in named.items()} == served
 
 
 @pytest.mark.parametrize("seed", range(6))
