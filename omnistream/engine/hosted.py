@@ -19,6 +19,7 @@ from omnistream.graph.graph import NodeInfo
 from omnistream.link.packed import checked
 from omnistream.message import INFINITY
 from omnistream.node import Context, Ports, ports_of
+from omnistream.observe.meter import FULL, Meter
 from omnistream.observe.outcome import percentiles
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Hosted:
         self.room_event = asyncio.Event()
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
+        self.meter = Meter(cell.budget, sink=info.role == "sink")
         self.typical_ns = 0
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
@@ -142,9 +144,14 @@ class Hosted:
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
         self.firings += 1
         self.journaled = False
+        if self.worker.tracer is not None:
+            self.worker.tracer.begun(self.name, firing)
         if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
+            self.meter.missed += 1
+            if self.worker.tracer is not None:
+                self.worker.tracer.ended(self.name, "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
@@ -157,7 +164,7 @@ class Hosted:
             self.put(result, "consumed")
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         self.end(failure)
         return True
 
@@ -170,17 +177,33 @@ class Hosted:
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         if self.firings % 16 == 0:
             self.typical_ns = int(np.median(list(self.durations)[-64:]))
         self.end(failure)
         self.worker.wake(self)
+
+    def timed(self, firing: Firing, started: int) -> None:
+        """A step that began at `started` has just ended."""
+        took = perf_ns() - started
+        self.durations.append(took)
+        meter = self.meter
+        meter.steps.append(took)
+        meter.ages.append(started - firing.cause)
+        if len(meter.steps) >= FULL:
+            meter.fold(self._behind())
+
+    def _behind(self) -> int:
+        """What the clock of durations lacks to run time."""
+        return self.worker.clock.now() - perf_ns()
 
     def end(self, failure: str) -> None:
         """The firing is over; `failure` says why its inputs are lost, if they are."""
         fate = "error" if failure else "consumed"
         if self.worker.recorder is not None:
             self._journal([], fate)
+        if self.worker.tracer is not None:
+            self.worker.tracer.ended(self.name, fate)
         if not self.cell.end(fate, failure) and failure:
             self._report("error", failure)
 
@@ -228,6 +251,8 @@ class Hosted:
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
             message.packed = crossing
+            if self.worker.tracer is not None:
+                self.worker.tracer.gave(self.name, message)
             if out in self.kept and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host", tap=not self.external)
 
@@ -280,6 +305,7 @@ class Hosted:
             "queue_max": self.queue_max,
             "forced": self.forced,
             "role": self.info.role,
+            "meter": self.meter.counts(self._behind()),
         }
 
 

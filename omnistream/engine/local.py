@@ -80,6 +80,8 @@ class LocalCrew:
     def notes(self) -> list[str]:
         return []
 
+    def on_asked(self, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None: ...
+
     async def kill(self, name: str) -> None:
         """Drop a worker with all it knows."""
         worker = self.workers.pop(name)

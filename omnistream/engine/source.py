@@ -90,6 +90,8 @@ class SourceHost:
         if self.worker.recorder is not None:
             self.worker.recorder.message(message, self._next_bound(emit, stamp), emit.clock_source, coded=emit.coded)
         self._send(message, emit)
+        if self.worker.tracer is not None:
+            self.worker.tracer.emitted(self.name, message)
         self.emitted += 1
         bound = self._next_bound(emit, stamp)
         if bound > self.out.bound:

@@ -66,7 +66,7 @@ class Graph:
 
     `workers` are those that the file describes. `sets` and `sources` are the words of the command line that were
     applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is the one of the file.
-    `record` is what it says of recording, if anything.
+    `record` is what it says of recording, if anything, and `metrics` the address to serve metrics at.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Graph:
     replaced: tuple[str, ...] = ()
     folder: str = ""
     record: Keep | None = None
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)

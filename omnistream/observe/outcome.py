@@ -10,6 +10,7 @@ import numpy as np
 from blake3 import blake3
 
 from omnistream.flow.ledger import Row
+from omnistream.observe.lives import Lives
 
 __all__ = ["DIGEST_BYTES", "Outcome", "combined_digest", "percentiles"]
 
@@ -19,7 +20,10 @@ DIGEST_BYTES = 16
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run was: its accounts by node and edge, its ledger, its sinks' records and the digest over them."""
+    """What a run was: its accounts by node and edge, its ledger, its sinks' records and the digest over them.
+
+    `nodes`, `edges` and `received` are those of the last life of each worker, `lives` has the counters of all.
+    """
 
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     edges: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -35,6 +39,7 @@ class Outcome:
     started_ns: int = 0
     stopped_by: str = "drained"
     notices: list[str] = field(default_factory=list)
+    lives: Lives = field(default_factory=Lives)
 
 
 def combined_digest(digests: dict[str, str]) -> str:
