@@ -1,8 +1,9 @@
 """The edges of a worker that lead to other workers: what crosses, what comes back, and how both go on after a restart.
 
 Everything for one peer goes through one ordered channel of its `Post`, in batches made at the end of a turn of the
-event loop. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit, "a" acknowledgement, "p" progress, "h" hello,
-"x" a word of link/loans.py, "u" in the place of a message that could not be packed, or read).
+event loop; only the first message of a turn goes at once. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit,
+"a" acknowledgements, "p" progress, "h" hello, "x" a word of link/loans.py, "u" in the place of a message that could not be
+packed, or read).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
 from omnistream.flow.token import Ack
+from omnistream.link.batch import MOST_ENDED
 from omnistream.message import INFINITY, Message
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Post"]
 
 _SEEN = 20_000
+#: A peer for which so much has gathered in a turn gets no message at once in the next.
+_MANY = 8
+#: Acknowledgements that follow each other: of which seq on, how many, and how they have ended.
+Run = tuple[int, int, str]
 #: What a receiver says of an edge: next seq, received, uncredited, fates, bound, whether it was told the end.
 Said = tuple[int, int, int, Mapping[str, int], int, bool]
 
@@ -58,10 +64,10 @@ class RemoteLink:
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
         del ack  # kept in Edge.unacked
-        if self.adapt is not None:
+        if self.adapt is not None and message.packed is None:  # it may have tensors
             loans = self.exchange.loans if self.lends else None
             message = (loans and loans.lend(self.peer, self.number, message)) or self.adapt(message)
-        self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
+        self.exchange.send(self.peer, ("m", self.number, bound, self.wants_ack, message))
 
     def bound(self, bound: int) -> None:
         self.exchange.put(self.peer, ("b", self.number, bound))
@@ -89,8 +95,33 @@ class Inbound:
     def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool, adapt: Adapt | None) -> None:
         self.adapt = adapt
         self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
-        self.seen: OrderedDict[Any, list[Ack] | str] = OrderedDict()  # who waits for its end, or how it ended
+        self.seen: OrderedDict[Any, Arrived | str] = OrderedDict()  # what is not over yet, or how it ended
         self.progress: tuple[int, int] = (-1, -1)
+
+
+class Arrived:
+    """A message that its sender wants acknowledged: called once, with how it has ended.
+
+    Its origin is kept, so that a second execution of its cause is known (rule 24); those who sent that are told the same.
+    """
+
+    __slots__ = ("_again", "_entry", "_exchange", "_number", "_origin", "_seq")
+
+    def __init__(self, exchange: Exchange, entry: Inbound, number: int, message: Message[Any]) -> None:
+        self._exchange, self._entry, self._number = exchange, entry, number
+        self._seq, self._origin = message.seq, message.origin
+        self._again: list[int] | None = None
+
+    def __call__(self, fate: str) -> None:
+        seen, tell = self._entry.seen, self._exchange.acknowledge
+        if seen.get(self._origin) is self:
+            seen[self._origin] = fate
+        tell(self._entry.peer, self._number, self._seq, fate)
+        for seq in self._again or ():
+            tell(self._entry.peer, self._number, seq, fate)
+
+    def came_again(self, seq: int) -> None:
+        self._again = [*(self._again or ()), seq]
 
 
 class Outbound:
@@ -122,15 +153,34 @@ class Exchange:
         self.loans: Loans | None = None
         self.borrowers: set[str] = set()
         self._outbox: dict[str, list[tuple[Any, ...]]] = {}
+        self._batched: set[str] = set()  # peers for which messages gather until the turn ends
         self._credits: dict[tuple[str, int], int] = {}
+        self._ended: dict[tuple[str, int], list[Run]] = {}
         self._flushing = False
         self.all_greeted = asyncio.Event()
 
     # -- out ---------------------------------------------------------------------------------------
 
     def put(self, peer: str, item: tuple[Any, ...]) -> None:
-        self._outbox.setdefault(peer, []).append(item)
+        """With the batch that goes at the end of this turn."""
+        box = self._outbox.get(peer)
+        if box is None:
+            box = self._outbox[peer] = []
+        box.append(item)
         self._schedule()
+
+    def send(self, peer: str, item: tuple[Any, ...]) -> None:
+        """At once, if it is the turn's first for this peer, so that one that comes now and then does not wait for the turn's
+        end; with the batch while there are many."""
+        self.put(peer, item)
+        if peer not in self._batched:
+            self._batched.add(peer)
+            self._hand_over(peer, self._outbox.pop(peer))
+
+    def _hand_over(self, peer: str, items: list[tuple[Any, ...]]) -> None:
+        if peer in self.incarnations and self.post is not None:
+            self.sent += len(items)
+            self.post.send(peer, items)
 
     def say(self, peer: str, word: str, values: tuple[Any, ...]) -> None:
         """A word of `loans`, in order with the messages."""
@@ -138,6 +188,17 @@ class Exchange:
 
     def credit(self, peer: str, number: int, n: int) -> None:
         self._credits[peer, number] = self._credits.get((peer, number), 0) + n
+        self._schedule()
+
+    def acknowledge(self, peer: str, number: int, seq: int, fate: str) -> None:
+        """Tell who sent a message that it has ended. Those that follow each other with one fate go together."""
+        runs = self._ended.get((peer, number))
+        if runs is None:
+            runs = self._ended[peer, number] = []
+        if runs and runs[-1][0] + runs[-1][1] == seq and runs[-1][2] == fate and runs[-1][1] < MOST_ENDED:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1, fate)
+        else:
+            runs.append((seq, 1, fate))
         self._schedule()
 
     def _schedule(self) -> None:
@@ -154,14 +215,16 @@ class Exchange:
                 if progress != entry.progress:
                     entry.progress = progress
                     self._outbox.setdefault(entry.peer, []).append(("p", number, *progress))
+        ended, self._ended = self._ended, {}
+        for (peer, number), runs in ended.items():
+            self._outbox.setdefault(peer, []).extend([("a", number, *run) for run in runs])
         due, self._credits = self._credits, {}
         for (peer, number), n in due.items():
             self._outbox.setdefault(peer, []).append(("c", number, n, dict(self.inbound[number].edge.fates)))
         outbox, self._outbox = self._outbox, {}
+        self._batched = {peer for peer, items in outbox.items() if len(items) >= _MANY}
         for peer, items in outbox.items():
-            if peer in self.incarnations and self.post is not None:
-                self.sent += len(items)
-                self.post.send(peer, items)
+            self._hand_over(peer, items)
 
     # -- peers -------------------------------------------------------------------------------------
 
@@ -175,6 +238,7 @@ class Exchange:
         self.incarnations[peer] = incarnation
         self._outbox.pop(peer, None)
         self._credits = {k: v for k, v in self._credits.items() if k[0] != peer}
+        self._ended = {k: v for k, v in self._ended.items() if k[0] != peer}
         self.post.connect(peer, incarnation, address)
         said: dict[int, Said] = {}
         for number, entry in self.inbound.items():
@@ -244,7 +308,10 @@ class Exchange:
                 entry = self.outbound[item[1]]
                 entry.owner.need(entry.edge, item[2])
             elif kind == "a":
-                self.outbound[item[1]].edge.acknowledge(item[2], item[3])
+                _, number, first, count, fate = item
+                acknowledge = self.outbound[number].edge.acknowledge
+                for seq in range(first, first + count):
+                    acknowledge(seq, fate)
             elif kind == "p":
                 self._progress(item[1], item[2], item[3])
             elif kind == "h":
@@ -268,16 +335,17 @@ class Exchange:
                 return
         ack: Ack | None = None
         if wants_ack:
-            known = entry.seen.get(message.origin)
-            ack = self._acknowledger(entry, number, message.seq)
-            if known is not None:
+            ack = Arrived(self, entry, number, message)
+            known = entry.seen.setdefault(message.origin, ack)
+            if known is not ack:
                 self._pass_over(entry, message.seq, bound, "duplicate")
                 if isinstance(known, str):
-                    ack(known)
+                    self.acknowledge(entry.peer, number, message.seq, known)
                 else:
-                    known.append(ack)
+                    known.came_again(message.seq)
                 return
-            ack = self._remember(entry, message.origin, ack)
+            if len(entry.seen) > _SEEN:
+                entry.seen.popitem(last=False)
         if entry.adapt is not None:
             message = entry.adapt(message)
         entry.port.receive(edge, message, bound, ack, now)
@@ -288,7 +356,7 @@ class Exchange:
         entry = self.inbound[number]
         self._pass_over(entry, seq, bound, "garbage")
         if wants_ack:
-            self._acknowledger(entry, number, seq)("error")
+            self.acknowledge(entry.peer, number, seq, "error")
 
     def _pass_over(self, entry: Inbound, seq: int, bound: int, fate: str) -> None:
         """A message that its port is not to see."""
@@ -299,26 +367,6 @@ class Exchange:
         edge.told(bound)
         edge.back.credit(1)  # type: ignore[union-attr]
         self.worker.wake(entry.hosted)
-
-    def _acknowledger(self, entry: Inbound, number: int, seq: int) -> Ack:
-        peer = entry.peer
-        return lambda fate: self.put(peer, ("a", number, seq, fate))
-
-    def _remember(self, entry: Inbound, origin: Any, ack: Ack) -> Ack:
-        """Keep an origin, so that a second execution of its cause is known (rule 24)."""
-        waiting: list[Ack] = []
-        entry.seen[origin] = waiting
-        if len(entry.seen) > _SEEN:
-            entry.seen.popitem(last=False)
-
-        def ended(fate: str) -> None:
-            if origin in entry.seen:
-                entry.seen[origin] = fate
-            ack(fate)
-            for other in waiting:
-                other(fate)
-
-        return ended
 
     def _progress(self, number: int, passed: int, next_seq: int) -> None:
         entry = self.outbound[number]

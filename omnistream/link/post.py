@@ -79,7 +79,7 @@ class HostPost:
     def open(self, receive: Receive, garbage: Callable[[str], None], notice: Callable[[str], None] = lambda _: None) -> None:
         """Take batches from now on. `garbage` gets a sentence for each that is none; `notice` one if memory runs out."""
         self._receiver, self._garbage, self._notice = receive, garbage, notice
-        self._transport.listen(lambda parts: self._handle(parts, receive, garbage), garbage)
+        self._transport.listen(self._handle, garbage)
 
     def _torn(self, text: str) -> None:
         self._garbage(text)
@@ -94,7 +94,7 @@ class HostPost:
 
     # -- in ----------------------------------------------------------------------------------------
 
-    def _handle(self, parts: list[Any], receive: Receive, garbage: Callable[[str], None]) -> None:
+    def _handle(self, parts: list[Any]) -> None:
         try:
             header = read_header(parts)
             if header.receiver != self._incarnation:
@@ -102,26 +102,25 @@ class HostPost:
             sender, incarnation = header.sender, header.incarnation
             known = self._peers.get(sender)
             if known is not None and known[0] == incarnation and sender not in self._behind:
-                self._take(header, parts, receive)
+                self._take(header, parts)
             elif (known is None or known[0] <= incarnation) and len(self._early) < _EARLY:
                 self._early.append((sender, incarnation, parts))
         except PayloadError as error:
-            garbage(str(error))
+            self._garbage(str(error))
 
-    def _take(self, header: Header, parts: list[Any], receive: Receive) -> None:
+    def _take(self, header: Header, parts: list[Any]) -> None:
         """Read a batch of a peer that is known."""
-        for word in words_of(header):
-            self._listen_to(header.sender, header.incarnation, word)
-        views, life = self._views, (header.sender, header.incarnation)
-
-        def unread(error: PayloadError) -> None:
-            if isinstance(error, UnmappedError):
-                self._tell(header.sender, ("blind",))
-            self._garbage(f"a message of {header.sender} was not read: {error}")
-
-        items = read_items(header, parts, None if views is None else lambda place: views.view(life, place), unread)
+        if header.told:
+            for word in words_of(header):
+                self._listen_to(header.sender, header.incarnation, word)
+        items = read_items(header, parts, None if self._views is None else self._views.view, self._unread)
         if items or not header.told:
-            receive(header.sender, items)
+            self._receiver(header.sender, items)
+
+    def _unread(self, sender: str, error: PayloadError) -> None:
+        if isinstance(error, UnmappedError):
+            self._tell(sender, ("blind",))
+        self._garbage(f"a message of {sender} was not read: {error}")
 
     def _listen_to(self, peer: str, incarnation: int, word: tuple[Any, ...]) -> None:
         """What the peer's post has to say about memory."""
@@ -158,7 +157,7 @@ class HostPost:
         self._early = [e for e in self._early if e[:2] != (peer, incarnation)]
         self._behind.discard(peer)
         for parts in early:
-            self._handle(parts, self._receiver, self._garbage)
+            self._handle(parts)
 
     def disconnect(self, peer: str) -> None:
         """The peer is dead: what it had of this worker's slots is free, and nothing more is taken of it."""
