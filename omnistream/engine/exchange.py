@@ -47,17 +47,23 @@ class Post(Protocol):
 
     def send(self, peer: str, items: list[tuple[Any, ...]]) -> None: ...
 
+    def send_all(self, batches: Mapping[str, list[tuple[Any, ...]]]) -> None:
+        """One to each peer, all packed before the first goes: who is woken by his does not hold up the others."""
+        ...
+
 
 class RemoteLink:
     """The way from an edge to its receiver on another worker.
 
     `adapt` makes arrays of tensors; where `lends` is set and memory can be shown to the peer, they are lent instead.
+    `alone`: no other edge of the stream leaves the worker.
     """
 
     def __init__(
-        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool = False
+        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool, alone: bool
     ) -> None:
         self.lends = lends
+        self.put = exchange.send if alone else exchange.put
         if lends:
             exchange.borrowers.add(peer)
         self.exchange, self.peer, self.number, self.wants_ack, self.adapt = exchange, peer, number, wants_ack, adapt
@@ -67,36 +73,66 @@ class RemoteLink:
         if self.adapt is not None and message.packed is None:  # it may have tensors
             loans = self.exchange.loans if self.lends else None
             message = (loans and loans.lend(self.peer, self.number, message)) or self.adapt(message)
-        self.exchange.send(self.peer, ("m", self.number, bound, self.wants_ack, message))
+        self.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
 
     def bound(self, bound: int) -> None:
         self.exchange.put(self.peer, ("b", self.number, bound))
 
 
-class RemoteBack:
-    """The way from a receiving end to its sender on another worker. Credits are summed until the batch goes."""
+class Inbound:
+    """The receiving end of one remote edge, and its way back. `adapt` makes tensors of arrays where the node takes them.
 
-    def __init__(self, exchange: Exchange, peer: str, number: int) -> None:
-        self.exchange, self.peer, self.number = exchange, peer, number
+    Credits, and which messages have `ended`, gather until the batch goes.
+    """
+
+    __slots__ = (
+        "adapt", "credits", "edge", "ended", "exchange", "hosted", "number", "peer", "port", "progress", "seen", "tracked",
+    )  # fmt: skip
+
+    def __init__(
+        self, exchange: Exchange, peer: str, number: int, edge: InEdge, port: Port, hosted: Hosted, tracked: bool,
+        adapt: Adapt | None,
+    ) -> None:  # fmt: skip
+        self.exchange, self.number, self.adapt = exchange, number, adapt
+        self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
+        self.seen: OrderedDict[Any, Arrived | str] = OrderedDict()  # what is not over yet, or how it ended
+        self.progress: tuple[int, int] = (-1, -1)
+        self.credits = 0
+        self.ended: list[Run] = []
 
     def credit(self, n: int) -> None:
-        self.exchange.credit(self.peer, self.number, n)
+        self.credits += n
+        self.exchange.schedule()
 
     def need(self, t: int) -> bool:
         self.exchange.put(self.peer, ("n", self.number, t))
         return False
 
+    def acknowledge(self, seq: int, fate: str) -> None:
+        """A message has ended. Those that follow each other and have ended in the same way go together."""
+        if self.ended:
+            first, count, last = self.ended[-1]
+            if first + count == seq and last == fate and count < MOST_ENDED:
+                self.ended[-1] = (first, count + 1, fate)
+                return
+        self.ended.append((seq, 1, fate))
+        self.exchange.schedule()
 
-class Inbound:
-    """The receiving end of one remote edge. `adapt` makes tensors of arrays where the node takes them."""
-
-    __slots__ = ("adapt", "edge", "hosted", "peer", "port", "progress", "seen", "tracked")
-
-    def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool, adapt: Adapt | None) -> None:
-        self.adapt = adapt
-        self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
-        self.seen: OrderedDict[Any, Arrived | str] = OrderedDict()  # what is not over yet, or how it ended
-        self.progress: tuple[int, int] = (-1, -1)
+    def gathered(self, *, greeted: bool) -> list[tuple[Any, ...]]:
+        """What the sender is to be told now. It is given once."""
+        items: list[tuple[Any, ...]] = []
+        if self.tracked and greeted:
+            progress = (self.hosted.passed(), self.edge.next_seq)
+            if progress != self.progress:
+                self.progress = progress
+                items.append(("p", self.number, *progress))
+        if self.ended:
+            items += [("a", self.number, *run) for run in self.ended]
+            self.ended = []
+        if self.credits:
+            items.append(("c", self.number, self.credits, dict(self.edge.fates)))
+            self.credits = 0
+        return items
 
 
 class Arrived:
@@ -105,20 +141,19 @@ class Arrived:
     Its origin is kept, so that a second execution of its cause is known (rule 24); those who sent that are told the same.
     """
 
-    __slots__ = ("_again", "_entry", "_exchange", "_number", "_origin", "_seq")
+    __slots__ = ("_again", "_entry", "_origin", "_seq")
 
-    def __init__(self, exchange: Exchange, entry: Inbound, number: int, message: Message[Any]) -> None:
-        self._exchange, self._entry, self._number = exchange, entry, number
-        self._seq, self._origin = message.seq, message.origin
+    def __init__(self, entry: Inbound, message: Message[Any]) -> None:
+        self._entry, self._seq, self._origin = entry, message.seq, message.origin
         self._again: list[int] | None = None
 
     def __call__(self, fate: str) -> None:
-        seen, tell = self._entry.seen, self._exchange.acknowledge
-        if seen.get(self._origin) is self:
-            seen[self._origin] = fate
-        tell(self._entry.peer, self._number, self._seq, fate)
+        entry = self._entry
+        if entry.seen.get(self._origin) is self:
+            entry.seen[self._origin] = fate
+        entry.acknowledge(self._seq, fate)
         for seq in self._again or ():
-            tell(self._entry.peer, self._number, seq, fate)
+            entry.acknowledge(seq, fate)
 
     def came_again(self, seq: int) -> None:
         self._again = [*(self._again or ()), seq]
@@ -154,8 +189,6 @@ class Exchange:
         self.borrowers: set[str] = set()
         self._outbox: dict[str, list[tuple[Any, ...]]] = {}
         self._batched: set[str] = set()  # peers for which messages gather until the turn ends
-        self._credits: dict[tuple[str, int], int] = {}
-        self._ended: dict[tuple[str, int], list[Run]] = {}
         self._flushing = False
         self.all_greeted = asyncio.Event()
 
@@ -167,18 +200,15 @@ class Exchange:
         if box is None:
             box = self._outbox[peer] = []
         box.append(item)
-        self._schedule()
+        self.schedule()
 
     def send(self, peer: str, item: tuple[Any, ...]) -> None:
         """At once, if it is the turn's first for this peer, so that one that comes now and then does not wait for the turn's
         end; with the batch while there are many."""
         self.put(peer, item)
-        if peer not in self._batched:
+        if peer not in self._batched and peer in self.incarnations and self.post is not None:
             self._batched.add(peer)
-            self._hand_over(peer, self._outbox.pop(peer))
-
-    def _hand_over(self, peer: str, items: list[tuple[Any, ...]]) -> None:
-        if peer in self.incarnations and self.post is not None:
+            items = self._outbox.pop(peer)
             self.sent += len(items)
             self.post.send(peer, items)
 
@@ -186,22 +216,8 @@ class Exchange:
         """A word of `loans`, in order with the messages."""
         self.put(peer, ("x", word, values))
 
-    def credit(self, peer: str, number: int, n: int) -> None:
-        self._credits[peer, number] = self._credits.get((peer, number), 0) + n
-        self._schedule()
-
-    def acknowledge(self, peer: str, number: int, seq: int, fate: str) -> None:
-        """Tell who sent a message that it has ended. Those that follow each other with one fate go together."""
-        runs = self._ended.get((peer, number))
-        if runs is None:
-            runs = self._ended[peer, number] = []
-        if runs and runs[-1][0] + runs[-1][1] == seq and runs[-1][2] == fate and runs[-1][1] < MOST_ENDED:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1, fate)
-        else:
-            runs.append((seq, 1, fate))
-        self._schedule()
-
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
+        """What has gathered goes at the end of this turn."""
         if not self._flushing:
             self._flushing = True
             self.worker.loop.call_soon(self.flush)
@@ -209,22 +225,16 @@ class Exchange:
     def flush(self) -> None:
         """Hand every peer what has gathered for it."""
         self._flushing = False
-        for number, entry in self.inbound.items():
-            if entry.tracked and entry.peer in self.greeted:
-                progress = (entry.hosted.passed(), entry.edge.next_seq)
-                if progress != entry.progress:
-                    entry.progress = progress
-                    self._outbox.setdefault(entry.peer, []).append(("p", number, *progress))
-        ended, self._ended = self._ended, {}
-        for (peer, number), runs in ended.items():
-            self._outbox.setdefault(peer, []).extend([("a", number, *run) for run in runs])
-        due, self._credits = self._credits, {}
-        for (peer, number), n in due.items():
-            self._outbox.setdefault(peer, []).append(("c", number, n, dict(self.inbound[number].edge.fates)))
-        outbox, self._outbox = self._outbox, {}
+        for entry in self.inbound.values():
+            items = entry.gathered(greeted=entry.peer in self.greeted)
+            if items:
+                self._outbox.setdefault(entry.peer, []).extend(items)
+        outbox = {peer: items for peer, items in self._outbox.items() if peer in self.incarnations}
+        self._outbox = {}
         self._batched = {peer for peer, items in outbox.items() if len(items) >= _MANY}
-        for peer, items in outbox.items():
-            self._hand_over(peer, items)
+        if outbox and self.post is not None:
+            self.sent += sum(map(len, outbox.values()))
+            self.post.send_all(outbox)
 
     # -- peers -------------------------------------------------------------------------------------
 
@@ -237,8 +247,6 @@ class Exchange:
             return
         self.incarnations[peer] = incarnation
         self._outbox.pop(peer, None)
-        self._credits = {k: v for k, v in self._credits.items() if k[0] != peer}
-        self._ended = {k: v for k, v in self._ended.items() if k[0] != peer}
         self.post.connect(peer, incarnation, address)
         said: dict[int, Said] = {}
         for number, entry in self.inbound.items():
@@ -248,6 +256,7 @@ class Exchange:
             edge.dead = False
             edge.asks.clear()
             entry.progress = (-1, -1)
+            entry.credits, entry.ended = 0, []
             ended = edge.bound >= INFINITY
             bound = edge.finite if ended else edge.bound
             said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay, ended)
@@ -335,12 +344,12 @@ class Exchange:
                 return
         ack: Ack | None = None
         if wants_ack:
-            ack = Arrived(self, entry, number, message)
+            ack = Arrived(entry, message)
             known = entry.seen.setdefault(message.origin, ack)
             if known is not ack:
                 self._pass_over(entry, message.seq, bound, "duplicate")
                 if isinstance(known, str):
-                    self.acknowledge(entry.peer, number, message.seq, known)
+                    entry.acknowledge(message.seq, known)
                 else:
                     known.came_again(message.seq)
                 return
@@ -356,7 +365,7 @@ class Exchange:
         entry = self.inbound[number]
         self._pass_over(entry, seq, bound, "garbage")
         if wants_ack:
-            self.acknowledge(entry.peer, number, seq, "error")
+            entry.acknowledge(seq, "error")
 
     def _pass_over(self, entry: Inbound, seq: int, bound: int, fate: str) -> None:
         """A message that its port is not to see."""
@@ -374,7 +383,7 @@ class Exchange:
         transit = entry.edge.transit
         while transit and transit[0][0] < next_seq:
             transit.popleft()
-        self._schedule()
+        self.schedule()
 
     def _greeted(self, peer: str, said: Mapping[int, Said]) -> None:
         self.greeted.add(peer)

@@ -13,7 +13,7 @@ import threading
 import typing
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -76,12 +76,10 @@ def _get(kind: type, place: Any) -> Any:
     buffer: Any = buffers[index]
     if isinstance(buffer, np.ndarray) and buffer.dtype == dtype and buffer.shape == tuple(shape):  # it has not gone yet
         return buffer
-    flat = memoryview(cast("Any", buffer)).cast("B")
-    if size != flat.nbytes:
-        raise PayloadError(f"a {text} array of shape {tuple(shape)} is not {flat.nbytes} bytes")
-    array = np.frombuffer(flat, dtype).reshape(shape)
-    if not flat.readonly:
-        array.flags.writeable = False
+    if size != len(buffer):
+        raise PayloadError(f"a {text} array of shape {tuple(shape)} is not {len(buffer)} bytes")
+    array = np.frombuffer(buffer, dtype).reshape(shape)
+    array.flags.writeable = False
     return array
 
 
@@ -201,7 +199,7 @@ def _tried(payload: Any, *, plain: bool = False) -> Packed | None:
 
 
 def unpack_fast(name: Any, body: Any, buffers: Sequence[Any]) -> Payload:
-    """The payload that `pack_fast` gave; arrays are read-only views of `buffers`. Raises PayloadError for anything else."""
+    """The payload that `pack_fast` gave; arrays are read-only views of `buffers` of bytes. Raises PayloadError for all else."""
     known = _kind(name)
     _beside.buffers = buffers
     try:

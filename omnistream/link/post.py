@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -177,11 +177,22 @@ class HostPost:
 
     def send(self, peer: str, items: Items) -> None:
         """Hand a batch over. A message that cannot be packed is left out, and said to be garbage; the others go."""
+        line, parts = self._packed(peer, items)
+        line.send(parts)
+
+    def send_all(self, batches: Mapping[str, Items]) -> None:
+        """One to each peer, all packed before the first goes: who is woken by his does not hold up the others."""
+        packed = [self._packed(peer, items) for peer, items in batches.items()]
+        for line, parts in packed:
+            line.send(parts)
+
+    def _packed(self, peer: str, items: Items) -> tuple[Line, list[Any]]:
         incarnation, line = self._peers[peer]
         told: Sequence[tuple[Any, ...]] = self._told.pop(peer, ())
         if self._views is not None and (words := self._views.take((peer, incarnation))):
             told = (*told, ("free", words))
-        line.send(encode_batch(self._name, self._incarnation, incarnation, items, self._sharing.get(peer), told, self._garbage))
+        place = self._sharing.get(peer)
+        return line, encode_batch(self._name, self._incarnation, incarnation, items, place, told, self._garbage)
 
     def _tell(self, peer: str, word: tuple[Any, ...]) -> None:
         """Say a word to a peer's post with the next batch, which goes soon even if the worker has nothing to send."""
