@@ -93,14 +93,13 @@ class Hosted:
         else:
             self.worker.wake(self)
             return
-        cell.publish()
+        if cell.publish() >= INFINITY:  # nothing can fire any more
+            self.is_done = True
         for edge in cell.out_edges:
             for t in edge.asks:
                 cell.need(t)
         if cell.histories:
             cell.trim()
-        if not self.is_done and cell.done:
-            self.is_done = True
 
     def _settle(self, t: int, late: Any) -> bool:
         """Ask for the bounds that are missing; force them when `wait` has run out (rules 11 and 14)."""
@@ -242,6 +241,8 @@ class Hosted:
 
         All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
         """
+        if result is None and self.worker.recorder is None:
+            return
         outs = outputs_of(self.ports, result) if result is not None else ()
         # What cannot cross, or be kept, is refused here, where the fault is.
         packed = [checked(payload, sent=out in self.kept or out in self.remote) for out, payload, _ in outs]

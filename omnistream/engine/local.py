@@ -55,7 +55,7 @@ class LocalCrew:
         worker = Worker(self.plan, name, self.clock, options, post)
         worker.recorder = self.recorder_of(worker)
         worker.build()
-        post.open(worker.exchange.receive)
+        post.open(worker.receive)
         self.workers[name] = worker
         return worker
 

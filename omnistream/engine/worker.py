@@ -171,20 +171,35 @@ class Worker:
             self._scheduled = True
             self.loop.call_soon(self._turn)
 
-    def _turn(self) -> None:
+    def receive(self, peer: str, items: list[tuple[Any, ...]]) -> None:
+        """A batch from a living peer. Nodes of one input that it wakes are looked at before the event loop goes on; those that
+        join wait for what may be in other sockets, too, which is not to be forced."""
+        later, self._scheduled = self._scheduled, True
+        try:
+            self.exchange.receive(peer, items)
+            items.clear()  # or this call would keep what its firings are done with
+        finally:
+            if not later:
+                self._turn(joins=False)
+
+    def _turn(self, *, joins: bool = True) -> None:
         if not self.started:
             self._scheduled = False
             for hosted in self._ready:
                 hosted.queued = False
             self._ready.clear()
             return
-        ready = self._ready
+        ready, waiting = self._ready, list[Hosted]()
         for _ in range(_TURN):
             if not ready:
                 break
             hosted = ready.popleft()
-            hosted.queued = False
-            hosted.advance()
+            if hosted.simple or joins:
+                hosted.queued = False
+                hosted.advance()
+            else:
+                waiting.append(hosted)
+        ready.extend(waiting)
         self._scheduled = bool(ready)
         if ready:
             self.loop.call_soon(self._turn)

@@ -54,6 +54,7 @@ def percentiles(samples_ns: Any) -> dict[str, float]:
     """p50, p95, p99 and max in milliseconds; p99 only of 100 samples or more. Empty for none."""
     if not samples_ns:
         return {}
-    a = np.asarray(samples_ns, dtype=np.float64) / 1e6
+    a = np.fromiter(samples_ns, np.float64, len(samples_ns)) / 1e6
     names = {"p50": 50, "p95": 95} | ({"p99": 99} if len(a) >= 100 else {})
-    return {k: round(float(np.percentile(a, q)), 3) for k, q in names.items()} | {"max": round(float(a.max()), 3), "n": len(a)}
+    found = np.percentile(a, tuple(names.values()))
+    return {k: round(float(q), 3) for k, q in zip(names, found, strict=True)} | {"max": round(float(a.max()), 3), "n": len(a)}
