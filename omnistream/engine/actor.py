@@ -82,13 +82,14 @@ class WorkerActor:
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.building import threads_of
-        from omnistream.engine.threads import keep_to
+        from omnistream.engine.threads import keep_to, take_turns
         from omnistream.engine.worker import Worker
         from omnistream.link.cuda import cuda_sharing
         from omnistream.link.loans import Loans
 
         threads = threads_of(plan, name, options)
         keep_to(threads)
+        take_turns()
         self._post = self._make_post(plan, name, options)
         clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
         worker = Worker(plan, name, clock, options, self._post)

@@ -19,6 +19,7 @@ from omnistream.flow.cell import Cell, OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
+from omnistream.flow.rank import rank_of
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, wires
 from omnistream.node import Context
@@ -85,8 +86,10 @@ def _wire(
 ) -> None:
     here, there = wire.source in outs, wire.target in outs
     tensors: Adapt | None = None
+    rank = rank_of(wire.config, worker.plan.graph.nodes[wire.source].types.get(wire.output, ()))
     if there:
         receiver = worker.nodes[wire.target]
+        receiver.take_rank(rank)
         tensors = carriage.tensors if carriage is not None and receiver.takes_tensors else None
         port = receiver.cell.ports[wire.port]
         in_edge = worker.in_edges[wire.key]
@@ -116,11 +119,11 @@ def _wire(
                 owner.remote = True
             else:
                 owner.remote.add(wire.output)
-            edge.link = RemoteLink(worker.exchange, peer, wire.number, not wire.config.queue.droppable, arrays, lends)
+            edge.link = RemoteLink(worker.exchange, peer, wire.number, not wire.config.queue.droppable, arrays, lends, rank)
             entry = worker.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
             edge.beyond = lambda: entry.beyond
     elif there:
         peer = hosts[wire.source]
-        in_edge.back = RemoteBack(worker.exchange, peer, wire.number)  # type: ignore[possibly-undefined]
-        entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked, tensors)  # type: ignore[possibly-undefined]
+        in_edge.back = RemoteBack(worker.exchange, peer, wire.number, rank)  # type: ignore[possibly-undefined]
+        entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked, tensors, rank)  # type: ignore[possibly-undefined]
         worker.exchange.inbound[wire.number] = entry_in

@@ -16,6 +16,7 @@ from omnistream.errors import PayloadError
 from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
+from omnistream.flow.rank import FLOW, RANKS, URGENT
 from omnistream.flow.token import Ack
 from omnistream.message import INFINITY, Message
 
@@ -49,9 +50,11 @@ class RemoteLink:
     """
 
     def __init__(
-        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool = False
-    ) -> None:
+        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool = False,
+        rank: int = FLOW,
+    ) -> None:  # fmt: skip
         self.lends = lends
+        self.rank = FLOW if lends else rank  # what is lent stays in order with the words about it
         if lends:
             exchange.borrowers.add(peer)
         self.exchange, self.peer, self.number, self.wants_ack, self.adapt = exchange, peer, number, wants_ack, adapt
@@ -61,33 +64,35 @@ class RemoteLink:
         if self.adapt is not None:
             loans = self.exchange.loans if self.lends else None
             message = (loans and loans.lend(self.peer, self.number, message)) or self.adapt(message)
-        self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
+        self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message), self.rank)
 
     def bound(self, bound: int) -> None:
-        self.exchange.put(self.peer, ("b", self.number, bound))
+        self.exchange.put(self.peer, ("b", self.number, bound), self.rank)
 
 
 class RemoteBack:
     """The way from a receiving end to its sender on another worker. Credits are summed until the batch goes."""
 
-    def __init__(self, exchange: Exchange, peer: str, number: int) -> None:
-        self.exchange, self.peer, self.number = exchange, peer, number
+    def __init__(self, exchange: Exchange, peer: str, number: int, rank: int = FLOW) -> None:
+        self.exchange, self.peer, self.number, self.rank = exchange, peer, number, rank
 
     def credit(self, n: int) -> None:
         self.exchange.credit(self.peer, self.number, n)
 
     def need(self, t: int) -> bool:
-        self.exchange.put(self.peer, ("n", self.number, t))
+        self.exchange.put(self.peer, ("n", self.number, t), self.rank)
         return False
 
 
 class Inbound:
     """The receiving end of one remote edge. `adapt` makes tensors of arrays where the node takes them."""
 
-    __slots__ = ("adapt", "edge", "hosted", "peer", "port", "progress", "seen", "tracked")
+    __slots__ = ("adapt", "edge", "hosted", "peer", "port", "progress", "rank", "seen", "tracked")
 
-    def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool, adapt: Adapt | None) -> None:
-        self.adapt = adapt
+    def __init__(
+        self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool, adapt: Adapt | None, rank: int
+    ) -> None:
+        self.adapt, self.rank = adapt, rank
         self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
         self.seen: OrderedDict[Any, list[Ack] | str] = OrderedDict()  # who waits for its end, or how it ended
         self.progress: tuple[int, int] = (-1, -1)
@@ -102,6 +107,11 @@ class Outbound:
         self.peer, self.edge, self.out, self.owner = peer, edge, out, owner
         self.beyond = INFINITY
         self.said: Said | None = None
+
+
+def _first(box: tuple[str, list[list[Any]]]) -> int:
+    """The first rank of which there is anything."""
+    return next((rank for rank in RANKS if box[1][rank]), len(RANKS))
 
 
 class Exchange:
@@ -121,16 +131,22 @@ class Exchange:
         self.sent = self.received = 0
         self.loans: Loans | None = None
         self.borrowers: set[str] = set()
-        self._outbox: dict[str, list[tuple[Any, ...]]] = {}
+        self._outbox: dict[str, list[list[tuple[Any, ...]]]] = {}  # by peer and rank
         self._credits: dict[tuple[str, int], int] = {}
         self._flushing = False
         self.all_greeted = asyncio.Event()
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def put(self, peer: str, item: tuple[Any, ...]) -> None:
-        self._outbox.setdefault(peer, []).append(item)
+    def put(self, peer: str, item: tuple[Any, ...], rank: int = FLOW) -> None:
+        self._box(peer)[rank].append(item)
         self._schedule()
+
+    def _box(self, peer: str) -> list[list[tuple[Any, ...]]]:
+        box = self._outbox.get(peer)
+        if box is None:
+            box = self._outbox[peer] = [[] for _ in RANKS]
+        return box
 
     def say(self, peer: str, word: str, values: tuple[Any, ...]) -> None:
         """A word of `loans`, in order with the messages."""
@@ -146,19 +162,21 @@ class Exchange:
             self.worker.loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Hand every peer what has gathered for it."""
+        """Hand every peer what has gathered for it: stops first, then commands, of each edge in its order."""
         self._flushing = False
         for number, entry in self.inbound.items():
             if entry.tracked and entry.peer in self.greeted:
                 progress = (entry.hosted.passed(), entry.edge.next_seq)
                 if progress != entry.progress:
                     entry.progress = progress
-                    self._outbox.setdefault(entry.peer, []).append(("p", number, *progress))
+                    self._box(entry.peer)[entry.rank].append(("p", number, *progress))
         due, self._credits = self._credits, {}
         for (peer, number), n in due.items():
-            self._outbox.setdefault(peer, []).append(("c", number, n, dict(self.inbound[number].edge.fates)))
+            entry = self.inbound[number]
+            self._box(peer)[entry.rank].append(("c", number, n, dict(entry.edge.fates)))
         outbox, self._outbox = self._outbox, {}
-        for peer, items in outbox.items():
+        for peer, ranks in sorted(outbox.items(), key=_first) if len(outbox) > 1 else outbox.items():
+            items = [item for rank in ranks for item in rank]
             if peer in self.incarnations and self.post is not None:
                 self.sent += len(items)
                 self.post.send(peer, items)
@@ -188,7 +206,7 @@ class Exchange:
             bound = edge.finite if ended else edge.bound
             said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay, ended)
             self.worker.wake(entry.hosted)
-        self.put(peer, ("h", said))
+        self.put(peer, ("h", said), URGENT)  # the first word to a peer
         if self.loans is not None and peer in self.borrowers:
             self.loans.meet(peer)
         self.flush()
@@ -302,7 +320,7 @@ class Exchange:
 
     def _acknowledger(self, entry: Inbound, number: int, seq: int) -> Ack:
         peer = entry.peer
-        return lambda fate: self.put(peer, ("a", number, seq, fate))
+        return lambda fate: self.put(peer, ("a", number, seq, fate), entry.rank)
 
     def _remember(self, entry: Inbound, origin: Any, ack: Ack) -> Ack:
         """Keep an origin, so that a second execution of its cause is known (rule 24)."""

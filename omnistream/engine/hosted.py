@@ -15,6 +15,7 @@ from omnistream.engine.step import Step, outputs_of
 from omnistream.errors import OmniStreamError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
+from omnistream.flow.rank import FLOW
 from omnistream.graph.graph import NodeInfo
 from omnistream.link.packed import checked
 from omnistream.message import INFINITY
@@ -52,6 +53,9 @@ class Hosted:
         self.takes_tensors = bool(getattr(node, "takes_tensors", False))
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.queued = self.blocked = False
+        self.rank = FLOW
+        self.before = worker.ready[:FLOW]  # the nodes that are ready and come first
+        self.fired_at = 0
         self.is_done = False
         self.timer: asyncio.TimerHandle | None = None
         self.timer_at = INFINITY
@@ -73,6 +77,11 @@ class Hosted:
         pinned = self.worker.options.variants.get(self.name, "") if self.live else ""
         return pinned or (self.variants[0] if self.variants else "")
 
+    def take_rank(self, rank: int) -> None:
+        """A node is of the rank of its first input."""
+        self.rank = min(self.rank, rank)
+        self.before = self.worker.ready[: self.rank]
+
     # -- firing ------------------------------------------------------------------------------------
 
     def advance(self) -> None:
@@ -93,6 +102,9 @@ class Hosted:
             if not self.simple and (late := cell.lagging(t)) and not self._settle(t, late):
                 break
             if not self.fire(t):
+                return
+            if self.fired_at > self.worker.until or any(self.before):  # between two firings others may come first
+                self.worker.wake(self)
                 return
         else:
             self.worker.wake(self)
@@ -164,7 +176,8 @@ class Hosted:
             self.put(result, "consumed")
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.fired_at = perf_ns()
+        self.durations.append(self.fired_at - started)
         self.end(failure)
         return True
 

@@ -74,7 +74,8 @@ class SinkHost(Hosted):
             self._handed(firing)
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.fired_at = perf_ns()
+        self.durations.append(self.fired_at - started)
         self.close_firing("", failure)
         return True
 

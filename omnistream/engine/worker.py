@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omnistream.clock import Clock
+from omnistream.clock import Clock, perf_ns
 from omnistream.engine.building import build
 from omnistream.engine.exchange import Exchange, Post
 from omnistream.engine.hosted import Hosted
@@ -23,13 +23,17 @@ from omnistream.flow.cell import edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
+from omnistream.flow.rank import RANKS
 from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
 
 __all__ = ["Worker"]
 
-_TURN = 256
+#: A turn of the nodes that are ready ends after so long, or so many looks: then it is time to hear what has come meanwhile.
+_TURN_NS, _TURN = 1_000_000, 256
+#: Of so many looks, one is at a node of the last rank that waits: nobody waits for ever.
+_SHARE = 8
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
 _LOOK_S, _SILENT_S = 0.25, 4.0
 _log = logging.getLogger("omnistream")
@@ -54,7 +58,9 @@ class Worker:
         self.recorder: Recorder | None = None
         self.lead_limit = 0
         self._leading = asyncio.Event()
-        self._ready: deque[Hosted] = deque()
+        self.ready: tuple[deque[Hosted], ...] = tuple(deque() for _ in RANKS)
+        self._looks = 0
+        self.until = 0
         self._scheduled = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._told = 0
@@ -161,28 +167,39 @@ class Worker:
         if hosted.queued:
             return
         hosted.queued = True
-        self._ready.append(hosted)
+        self.ready[hosted.rank].append(hosted)
         if not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._turn)
 
     def _turn(self) -> None:
+        """Look at what is ready: stops first, then commands, then the rest; of each in the order of its waking."""
         if not self.started:
             self._scheduled = False
-            for hosted in self._ready:
-                hosted.queued = False
-            self._ready.clear()
+            for ready in self.ready:
+                for hosted in ready:
+                    hosted.queued = False
+                ready.clear()
             return
-        ready = self._ready
+        self.until = perf_ns() + _TURN_NS
         for _ in range(_TURN):
-            if not ready:
-                break
-            hosted = ready.popleft()
+            hosted = self._next()
+            if hosted is None:
+                self._scheduled = False
+                return
             hosted.queued = False
             hosted.advance()
-        self._scheduled = bool(ready)
-        if ready:
-            self.loop.call_soon(self._turn)
+            if perf_ns() > self.until:
+                break
+        self.loop.call_soon(self._turn)
+
+    def _next(self) -> Hosted | None:
+        urgent, commands, flow = self.ready
+        self._looks += 1
+        if flow and not self._looks % _SHARE:
+            return flow.popleft()
+        ready = urgent or commands or flow
+        return ready.popleft() if ready else None
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)
@@ -283,7 +300,7 @@ class Worker:
         return {
             "sent": self.exchange.sent,
             "received": self.exchange.received,
-            "busy": bool(self._ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
+            "busy": any(self.ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
             "oldest": min([*firing, *content, *pending], default=INFINITY),
             "waiting": min([s.waiting_for for s in self.sources.values() if s.waiting_for is not None], default=INFINITY),
             "full": [(e.capacity, k) for k, e in self.edges.items() if e.pending and e.credits <= 0],
