@@ -28,9 +28,9 @@ workers:
 nodes:
   camera: {use: "bench_nodes:Patterns", with: {shape: [480, 640, 3], rate_hz: 60}, on: cameras}
   eyes:   {use: "busy_nodes:Look", with: {step_ms: 30, small: 1}, inputs: {frame: {from: camera, in_flight: 0}}, on: eyes}
-  more:   {use: "busy_nodes:Look", with: {step_ms: 30, small: 1}, inputs: {frame: {from: camera, in_flight: 0}}, on: mind}
-  flood:  {use: "busy_nodes:Flood", with: {rate_hz: 1500}, on: cameras}
-  chew:   {use: "busy_nodes:Chew", with: {step_ms: 2}, inputs: {item: {from: flood, queue: {drop_oldest: 64}}}, on: mind}
+  more:   {use: "busy_nodes:Look", with: {step_ms: 30, small: 1}, inputs: {frame: {from: camera, in_flight: 0}}, on: MORE}
+  flood:  {use: "busy_nodes:Flood", with: {rate_hz: 2000}, on: cameras}
+  chew:   {use: "busy_nodes:Chew", with: {step_ms: 1}, inputs: {item: {from: flood, queue: {drop_oldest: 64}}}, on: mind}
   end:    {use: "busy_nodes:Nowhere", inputs: {item: [eyes, more, chew]}, on: mind}
   clock:  {use: tick, with: {rate_hz: 20}, on: mind}
   typed:  {use: zmq_commands, with: {bind: "tcp://127.0.0.1:PORT1"}, on: ears}
@@ -95,7 +95,7 @@ def clients(ports: tuple[int, int], seconds: float, every_s: float) -> None:
     print(json.dumps({"took": took, "lost": lost}), flush=True)
 
 
-async def run(seconds: float, burners: int, engine: str, every_s: float) -> tuple[Any, Any]:
+async def run(seconds: float, burners: int, engine: str, every_s: float, harsh: bool) -> tuple[Any, Any]:
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
     from omnistream.engine.local import LocalCrew
@@ -106,7 +106,7 @@ async def run(seconds: float, burners: int, engine: str, every_s: float) -> tupl
     from omnistream.graph.plan import make_plan
 
     ports = (free_port(), free_port())
-    text = GRAPH.replace("PORT1", str(ports[0])).replace("PORT2", str(ports[1]))
+    text = GRAPH.replace("MORE", "mind" if harsh else "more").replace("PORT1", str(ports[0])).replace("PORT2", str(ports[1]))
     plan = make_plan(parse_graph(text, str(HERE / "stop.yaml")), "planned")
     clock, home = SystemClock(), RunDir()
     options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path)
@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--burners", type=int, default=2)
     parser.add_argument("--every", type=float, default=0.2)
     parser.add_argument("--engine", default="ray")
+    parser.add_argument("--harsh", action="store_true", help="a model's thread in the worker that decides, too")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--clients", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -168,11 +169,14 @@ def main() -> None:
         clients(tuple(options.clients), seconds, options.every)
         return
     print(f"load at start: {os.getloadavg()[0]:.2f}; {options.burners} burners on {os.cpu_count()} cores")
-    answer, outcome = asyncio.run(run(seconds, options.burners, options.engine, options.every))
+    answer, outcome = asyncio.run(run(seconds, options.burners, options.engine, options.every, options.harsh))
     took = sorted(answer["took"])
     at = lambda q: took[min(len(took) - 1, int(len(took) * q))]  # noqa: E731
     quantiles = ", ".join(f"{name} {at(q):.1f}" for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1)))
     print(f"a stop to the client, ms: {quantiles} (n={len(took)}, lost {answer['lost']})")
+    ages = sorted((r[0] - r[2]) / 1e6 for r in outcome.records["robot"] if r[4] == "Action:stop")
+    if ages:
+        print(f"of that to the sink's hands, ms: p50 {ages[len(ages) // 2]:.1f}, p90 {ages[int(len(ages) * 0.9)]:.1f}")
     print(f"ledger: {dict(outcome.ledger)}")
     print({n: (s["in"], s["out"], s["step_ms"].get("p50")) for n, s in outcome.nodes.items()})
 

@@ -134,12 +134,15 @@ class Exchange:
         self._outbox: dict[str, list[list[tuple[Any, ...]]]] = {}  # by peer and rank
         self._credits: dict[tuple[str, int], int] = {}
         self._flushing = False
+        self.pressing = False  # whether something waits to go that comes before what flows
         self.all_greeted = asyncio.Event()
 
     # -- out ---------------------------------------------------------------------------------------
 
     def put(self, peer: str, item: tuple[Any, ...], rank: int = FLOW) -> None:
         self._box(peer)[rank].append(item)
+        if rank < FLOW:
+            self.pressing = True
         self._schedule()
 
     def _box(self, peer: str) -> list[list[tuple[Any, ...]]]:
@@ -163,7 +166,7 @@ class Exchange:
 
     def flush(self) -> None:
         """Hand every peer what has gathered for it: stops first, then commands, of each edge in its order."""
-        self._flushing = False
+        self._flushing = self.pressing = False
         for number, entry in self.inbound.items():
             if entry.tracked and entry.peer in self.greeted:
                 progress = (entry.hosted.passed(), entry.edge.next_seq)

@@ -23,7 +23,7 @@ from omnistream.flow.cell import edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
-from omnistream.flow.rank import RANKS
+from omnistream.flow.rank import FLOW, RANKS
 from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
@@ -187,10 +187,16 @@ class Worker:
             if hosted is None:
                 self._scheduled = False
                 return
+            if hosted.rank == FLOW and self.exchange.pressing:
+                self.exchange.flush()
             hosted.queued = False
             hosted.advance()
             if perf_ns() > self.until:
                 break
+        self.loop.call_soon(self._hear)
+
+    def _hear(self) -> None:
+        """The next turn comes behind what the sockets have brought during the last one."""
         self.loop.call_soon(self._turn)
 
     def _next(self) -> Hosted | None:
