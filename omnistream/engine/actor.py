@@ -25,7 +25,7 @@ _log = logging.getLogger("omnistream")
 #: Who does not answer for so long is taken for dead: a worker by its head, and a head by its workers on other hosts.
 ANSWER_S = 10.0
 #: What a head asks for all the time.
-POLLED = ("news", "snapshot", "probe")
+POLLED = ("news", "snapshot", "probe", "strained")
 
 
 class Said(io.TextIOBase):

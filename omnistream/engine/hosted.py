@@ -8,14 +8,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from omnistream.clock import perf_ns
 from omnistream.engine.step import Step, outputs_of
 from omnistream.errors import OmniStreamError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
 from omnistream.flow.rank import FLOW
+from omnistream.flow.typical import Typical
 from omnistream.graph.graph import NodeInfo
 from omnistream.link.packed import checked
 from omnistream.message import INFINITY
@@ -62,9 +61,10 @@ class Hosted:
         self.room_event = asyncio.Event()
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
-        self.typical_ns = 0
+        self.typical = Typical()
         self.variants = info.variants
         self.variant = self._first_variant()
+        self.varied_at = 0  # how many firings there had been when it became this one
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
@@ -76,6 +76,12 @@ class Hosted:
     def _first_variant(self) -> str:
         pinned = self.worker.options.variants.get(self.name, "") if self.live else ""
         return pinned or (self.variants[0] if self.variants else "")
+
+    def vary(self, variant: str) -> None:
+        """Be this one from the next firing on."""
+        if variant != self.variant:
+            self.variant, self.varied_at = variant, self.firings
+            self.typical.anew()
 
     def take_rank(self, rank: int) -> None:
         """A node is of the rank of its first input."""
@@ -161,7 +167,10 @@ class Hosted:
         ctx.variant = firing.variant = self.variant
         self.firings += 1
         self.journaled = False
-        if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
+        if firing.droppable and self.live and (now := self.worker.clock.now()) + self.typical.ns > firing.deadline:
+            self.worker.strain.lost(self.name, now)
+            if now <= firing.deadline:
+                self.typical.skipped()
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
             cell.end("skipped")
@@ -178,6 +187,7 @@ class Hosted:
             failure = self.failed(error)
         self.fired_at = perf_ns()
         self.durations.append(self.fired_at - started)
+        self.typical.took(self.fired_at - started)
         self.end(failure)
         return True
 
@@ -190,9 +200,8 @@ class Hosted:
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
-        if self.firings % 16 == 0:
-            self.typical_ns = int(np.median(list(self.durations)[-64:]))
+        self.durations.append(took := perf_ns() - started)
+        self.typical.took(took)
         self.end(failure)
         self.worker.wake(self)
 

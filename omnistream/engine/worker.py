@@ -18,6 +18,7 @@ from omnistream.engine.options import RunOptions
 from omnistream.engine.recorder import Recorder
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
+from omnistream.engine.strain import Strain
 from omnistream.errors import DeviceError, OmniStreamError
 from omnistream.flow.cell import edge_passed
 from omnistream.flow.edge import Edge
@@ -50,6 +51,7 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.exchange = Exchange(self, post)
         self.ledger = Ledger()
+        self.strain = Strain(self)
         self.nodes: dict[str, Hosted] = {}
         self.sources: dict[str, SourceHost] = {}
         self.objects: dict[str, Any] = {}
@@ -230,7 +232,19 @@ class Worker:
         for name, variant in variants.items():
             hosted = self.nodes.get(name)
             if hosted is not None and hosted.live and variant in hosted.variants:
-                hosted.variant = variant
+                hosted.vary(variant)
+
+    async def strained(self, often: bool) -> dict[str, list[tuple[int, float]]] | None:
+        """What `quality` is decided by, once there is need (engine/strain.py)."""
+        return await self.strain.report(often=often)
+
+    def stir(self) -> None:
+        """Who waits for `strained` is to ask again."""
+        self.strain.stir()
+
+    def costs(self) -> dict[str, tuple[str, int, float, float, float]]:
+        """What steps of the nodes cost that may be switched."""
+        return self.strain.costs()
 
     # -- peers and safety --------------------------------------------------------------------------
 
