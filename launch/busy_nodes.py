@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from omnistream.message import SECOND, Features, VideoFrame
+from omnistream.message import SECOND, Features, Text, VideoFrame
 from omnistream.node import Context, Emit, Node, Sink, Source
 
 _BLOCK = bytes(1 << 16)
@@ -37,6 +37,56 @@ class Flood(Source):
             await ctx.clock.sleep_until(at)
             for _ in range(max(1, round(self.rate_hz / 100))):
                 yield Emit(Features(data), stamp_ns=ctx.clock.now())
+
+
+@dataclass(kw_only=True)
+class Pulse(Source):
+    """Images, `rate_hz` a second for so many `seconds`, then `after_hz`."""
+
+    rate_hz: float
+    seconds: float
+    after_hz: float
+    shape: tuple[int, int, int] = (240, 320, 3)
+
+    async def run(self, ctx: Context) -> AsyncIterator[Emit[VideoFrame]]:
+        at = ctx.start_ns
+        while True:
+            rate = self.rate_hz if at - ctx.start_ns < self.seconds * SECOND else self.after_hz
+            at += int(SECOND / rate)
+            await ctx.clock.sleep_until(at)
+            yield Emit(VideoFrame(ctx.alloc(tuple(self.shape), np.uint8)), stamp_ns=ctx.clock.now())
+
+
+@dataclass(kw_only=True)
+class Wait(Node):
+    """Work on a device: `step_ms` for each image, and no processor time."""
+
+    step_ms: float
+    blocking: ClassVar[bool] = True
+
+    async def step(self, frame: VideoFrame) -> VideoFrame | None:
+        time.sleep(self.step_ms / 1000)  # noqa: ASYNC251  it blocks, in a thread of its own
+        return frame
+
+
+@dataclass(kw_only=True)
+class Found(Node):
+    """The same, and something small comes of it."""
+
+    step_ms: float
+    blocking: ClassVar[bool] = True
+
+    async def step(self, frame: VideoFrame) -> Features | None:  # noqa: ARG002
+        time.sleep(self.step_ms / 1000)  # noqa: ASYNC251
+        return Features(np.zeros((4, 4), np.float32))
+
+
+@dataclass(kw_only=True)
+class Obeys(Node):
+    """Commands, with what was seen last."""
+
+    async def step(self, text: Text, seen: Features | None) -> Text | None:  # noqa: ARG002
+        return text
 
 
 @dataclass(kw_only=True)
