@@ -1,6 +1,8 @@
 """A graph with a burner on every core: how soon it takes cheaper variants, whether it keeps its budget, how soon it is back.
 
-python launch/bench_degrade.py [--minutes N] [--quick]      then the burners come and go for N minutes: how often nodes are switched
+python launch/bench_degrade.py [--minutes N] [--quick]
+
+Then the burners come and go for N minutes: how often are nodes switched?
 """
 
 from __future__ import annotations
@@ -61,7 +63,6 @@ async def run(
     clock, home, burners, marks = SystemClock(), RunDir(), Burners(), []
     crew = RayCrew(plan, RunOptions(offset_ns=clock.offset_ns, run_dir=home.path))
     conductor = Conductor(plan, crew, clock, fresh=False)
-    ages: list[Any] = []
 
     async def script() -> None:
         while not conductor.outcome.started_ns:  # noqa: ASYNC110
@@ -118,12 +119,10 @@ def main() -> None:
         ("after", ages(rest, rest + 8e9)),
     ):
         if found:
-            print(
-                f"{name:22s} p50 {found[len(found) // 2]:6.1f} ms, p95 {found[int(len(found) * 0.95)]:6.1f} (n={len(found)}), budget 150"
-            )
-    print(
-        f"down after {(down - burn) / 1e9 if down else float('nan'):.2f} s; up again after {(back[0] - rest) / 1e9 if back else float('nan'):.2f} s"
-    )
+            p50, p95 = found[len(found) // 2], found[int(len(found) * 0.95)]
+            print(f"{name:22s} p50 {p50:6.1f} ms, p95 {p95:6.1f} (n={len(found)}), budget 150")
+    nan = float("nan")
+    print(f"down after {(down - burn) / 1e9 if down else nan:.2f} s; up after {(back[0] - rest) / 1e9 if back else nan:.2f} s")
     later = [at for at, _ in switches if at >= rest + 8e9]
     print(f"{len(marks) - 2} changes of load in {minutes:g} minutes: {len(later)} switches")
     print(f"ledger: {dict(outcome.ledger)}")

@@ -1,4 +1,4 @@
-"""Frames at 1.5 to 10 times what a graph can take: nothing late, nearly all of its best, no command lost; beside plain Ray actors.
+"""Frames at up to ten times what a graph can take: nothing late, nearly all of its best, no command lost; and plain Ray.
 
 python launch/bench_overload.py [--seconds N] [--quick]
 
@@ -151,8 +151,8 @@ def main() -> None:
         print(json.dumps(plain_ray_here(options.plain_ray, seconds)))
         return
     print(f"load at start: {os.getloadavg()[0]:.2f}; {seconds:g} s each, budget {BUDGET_MS} ms\n")
-    head = f"{'times':>6s} {'delivered/s':>12s} {'p50 ms':>8s} {'p99 ms':>8s} {'late':>6s} {'back s':>7s} {'commands lost':>14s} {'p99 ms':>8s}"
-    print(head + "   plain Ray: in time/s, late, p99 ms")
+    head = f"{'times':>6s} {'delivered/s':>12s} {'p50 ms':>8s} {'p99 ms':>8s} {'late':>6s} {'back s':>7s} "
+    print(f"{head}{'commands lost':>14s} {'p99 ms':>8s}   plain Ray: in time/s, late, p99 ms")
     found: dict[float, Found] = {}
     for factor in options.factors:
         f = found[factor] = asyncio.run(run(factor, seconds))

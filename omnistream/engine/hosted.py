@@ -187,7 +187,8 @@ class Hosted:
             failure = self.failed(error)
         self.fired_at = perf_ns()
         self.durations.append(self.fired_at - started)
-        self.typical.took(self.fired_at - started)
+        if firing.droppable:
+            self.typical.took(self.fired_at - started)
         self.end(failure)
         return True
 

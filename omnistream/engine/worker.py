@@ -32,7 +32,7 @@ from omnistream.message import INFINITY, Message
 __all__ = ["Worker"]
 
 #: A turn of the nodes that are ready ends after so long, or so many looks: then it is time to hear what has come meanwhile.
-_TURN_NS, _TURN = 1_000_000, 256
+_TURN_NS, _TURN = 2_000_000, 256
 #: Of so many looks, one is at a node of the last rank that waits: nobody waits for ever.
 _SHARE = 8
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.

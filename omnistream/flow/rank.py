@@ -20,7 +20,8 @@ _FLOWING = frozenset(t.__name__ for policy in POLICIES.values() if policy.droppa
 
 
 def rank_of(config: PortConfig, payloads: Collection[str]) -> int:
-    """The rank of an edge into a port, by the names of the payloads that it carries."""
+    """The rank of an edge into a port, by the names of the payloads that it may carry: one that may be a command is one."""
     if config.urgent:
         return URGENT
-    return FLOW if config.queue.droppable or _FLOWING & set(payloads) else COMMAND
+    flows = bool(payloads) and set(payloads) <= _FLOWING
+    return FLOW if config.queue.droppable or flows else COMMAND

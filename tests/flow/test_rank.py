@@ -17,6 +17,7 @@ from omnistream.flow.rank import COMMAND, FLOW, URGENT, rank_of
         (Queue("block", 64), False, ["Text", "Transcript"], COMMAND),
         (Queue("block", 64), False, ["Action"], COMMAND),
         (Queue("block", 256), False, ["AudioChunk"], FLOW),
+        (Queue("block", 64), False, ["AudioChunk", "Text"], COMMAND),
         (Queue("newest"), False, ["VideoFrame"], FLOW),
         (Queue("drop_oldest", 4), False, ["Event"], FLOW),
     ],
