@@ -86,6 +86,8 @@ class Accounts:
             total.update(counts)
         if self.outcome.restarts:
             total["restart"] = sum(self.outcome.restarts.values())
+        if self.outcome.switches:
+            total["variant"] = self.outcome.switches
         return total
 
     def sum_up(self) -> None:

@@ -26,7 +26,7 @@ _log = logging.getLogger("omnistream")
 #: Who does not answer for so long is taken for dead: a worker by its head, and a head by its workers on other hosts.
 ANSWER_S = 10.0
 #: What a head asks for all the time.
-POLLED = ("news", "snapshot", "probe")
+POLLED = ("news", "snapshot", "probe", "strained")
 
 
 class Said(io.TextIOBase):
@@ -83,13 +83,14 @@ class WorkerActor:
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.building import threads_of
-        from omnistream.engine.threads import keep_to
+        from omnistream.engine.threads import keep_to, take_turns
         from omnistream.engine.worker import Worker
         from omnistream.link.cuda import cuda_sharing
         from omnistream.link.loans import Loans
 
         threads = threads_of(plan, name, options)
         keep_to(threads)
+        take_turns()
         self._post = self._make_post(plan, name, options)
         clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
         worker = Worker(plan, name, clock, options, self._post)

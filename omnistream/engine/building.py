@@ -20,6 +20,7 @@ from omnistream.flow.cell import Cell, OutPort
 from omnistream.flow.edge import Account, Edge
 from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
+from omnistream.flow.rank import rank_of
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, wires
 from omnistream.node import Context
@@ -89,8 +90,10 @@ def _wire(
 ) -> None:  # fmt: skip
     here, there = wire.source in outs, wire.target in outs
     tensors: Adapt | None = None
+    rank = rank_of(wire.config, worker.plan.graph.nodes[wire.source].types.get(wire.output, ()))
     if there:
         receiver = worker.nodes[wire.target]
+        receiver.take_rank(rank)
         tensors = carriage.tensors if carriage is not None and receiver.takes_tensors else None
         port = receiver.cell.ports[wire.port]
         in_edge = worker.in_edges[wire.key]
@@ -125,11 +128,11 @@ def _wire(
             else:
                 owner.remote.add(wire.output)
             wants_ack = not wire.config.queue.droppable
-            edge.link = RemoteLink(worker.exchange, peer, wire.number, wants_ack, arrays, lends, alone)
+            edge.link = RemoteLink(worker.exchange, peer, wire.number, wants_ack, arrays, lends, alone, rank)
             entry = worker.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
             edge.beyond = lambda: entry.beyond
     elif there:
         entry_in = Inbound(
-            worker.exchange, hosts[wire.source], wire.number, in_edge, port, receiver, wire.tracked, tensors,  # type: ignore[possibly-undefined]
+            worker.exchange, hosts[wire.source], wire.number, in_edge, port, receiver, wire.tracked, tensors, rank,  # type: ignore[possibly-undefined]
         )  # fmt: skip
         in_edge.back = worker.exchange.inbound[wire.number] = entry_in  # type: ignore[possibly-undefined]

@@ -17,6 +17,7 @@ from omnistream.errors import PayloadError
 from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
+from omnistream.flow.rank import FLOW, RANKS, URGENT
 from omnistream.flow.token import Ack
 from omnistream.link.batch import MOST_ENDED
 from omnistream.message import INFINITY, Message
@@ -60,9 +61,11 @@ class RemoteLink:
     """
 
     def __init__(
-        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool, alone: bool
-    ) -> None:
+        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool, alone: bool,
+        rank: int = FLOW,
+    ) -> None:  # fmt: skip
         self.lends = lends
+        self.rank = FLOW if lends else rank  # what is lent stays in order with the words about it
         self.put = exchange.send if alone else exchange.put
         if lends:
             exchange.borrowers.add(peer)
@@ -73,10 +76,10 @@ class RemoteLink:
         if self.adapt is not None and message.packed is None:  # it may have tensors
             loans = self.exchange.loans if self.lends else None
             message = (loans and loans.lend(self.peer, self.number, message)) or self.adapt(message)
-        self.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
+        self.put(self.peer, ("m", self.number, bound, self.wants_ack, message), self.rank)
 
     def bound(self, bound: int) -> None:
-        self.exchange.put(self.peer, ("b", self.number, bound))
+        self.exchange.put(self.peer, ("b", self.number, bound), self.rank)
 
 
 class Inbound:
@@ -86,14 +89,15 @@ class Inbound:
     """
 
     __slots__ = (
-        "adapt", "credits", "edge", "ended", "exchange", "hosted", "number", "peer", "port", "progress", "seen", "tracked",
+        "adapt", "credits", "edge", "ended", "exchange", "hosted", "number", "peer", "port", "progress", "rank", "seen",
+        "tracked",
     )  # fmt: skip
 
     def __init__(
         self, exchange: Exchange, peer: str, number: int, edge: InEdge, port: Port, hosted: Hosted, tracked: bool,
-        adapt: Adapt | None,
+        adapt: Adapt | None, rank: int = FLOW,
     ) -> None:  # fmt: skip
-        self.exchange, self.number, self.adapt = exchange, number, adapt
+        self.exchange, self.number, self.adapt, self.rank = exchange, number, adapt, rank
         self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
         self.seen: OrderedDict[Any, Arrived | str] = OrderedDict()  # what is not over yet, or how it ended
         self.progress: tuple[int, int] = (-1, -1)
@@ -105,7 +109,7 @@ class Inbound:
         self.exchange.schedule()
 
     def need(self, t: int) -> bool:
-        self.exchange.put(self.peer, ("n", self.number, t))
+        self.exchange.put(self.peer, ("n", self.number, t), self.rank)
         return False
 
     def acknowledge(self, seq: int, fate: str) -> None:
@@ -170,6 +174,15 @@ class Outbound:
         self.said: Said | None = None
 
 
+def _first(box: tuple[str, list[list[Any]]]) -> int:
+    """The first rank of which there is anything."""
+    return next((rank for rank in RANKS if box[1][rank]), len(RANKS))
+
+
+def _in_order(box: list[list[Any]]) -> list[Any]:
+    return [item for rank in box for item in rank]
+
+
 class Exchange:
     """All remote edges of one worker. `sent` and `received` count items, for telling that nothing is under way."""
 
@@ -187,30 +200,36 @@ class Exchange:
         self.sent = self.received = 0
         self.loans: Loans | None = None
         self.borrowers: set[str] = set()
-        self._outbox: dict[str, list[tuple[Any, ...]]] = {}
+        self._outbox: dict[str, list[list[tuple[Any, ...]]]] = {}  # by peer and rank
         self._batched: set[str] = set()  # peers for which messages gather until the turn ends
         self._flushing = False
+        self.pressing = False  # whether something waits to go that comes before what flows
         self.all_greeted = asyncio.Event()
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def put(self, peer: str, item: tuple[Any, ...]) -> None:
+    def put(self, peer: str, item: tuple[Any, ...], rank: int = FLOW) -> None:
         """With the batch that goes at the end of this turn."""
-        box = self._outbox.get(peer)
-        if box is None:
-            box = self._outbox[peer] = []
-        box.append(item)
+        self._box(peer)[rank].append(item)
+        if rank < FLOW:
+            self.pressing = True
         self.schedule()
 
-    def send(self, peer: str, item: tuple[Any, ...]) -> None:
+    def send(self, peer: str, item: tuple[Any, ...], rank: int = FLOW) -> None:
         """At once, if it is the turn's first for this peer, so that one that comes now and then does not wait for the turn's
         end; with the batch while there are many."""
-        self.put(peer, item)
+        self.put(peer, item, rank)
         if peer not in self._batched and peer in self.incarnations and self.post is not None:
             self._batched.add(peer)
-            items = self._outbox.pop(peer)
+            items = _in_order(self._outbox.pop(peer))
             self.sent += len(items)
             self.post.send(peer, items)
+
+    def _box(self, peer: str) -> list[list[tuple[Any, ...]]]:
+        box = self._outbox.get(peer)
+        if box is None:
+            box = self._outbox[peer] = [[] for _ in RANKS]
+        return box
 
     def say(self, peer: str, word: str, values: tuple[Any, ...]) -> None:
         """A word of `loans`, in order with the messages."""
@@ -223,14 +242,15 @@ class Exchange:
             self.worker.loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Hand every peer what has gathered for it."""
-        self._flushing = False
+        """Hand every peer what has gathered for it: stops first, then commands, of each edge in its order."""
+        self._flushing = self.pressing = False
         for entry in self.inbound.values():
             items = entry.gathered(greeted=entry.peer in self.greeted)
             if items:
-                self._outbox.setdefault(entry.peer, []).extend(items)
-        outbox = {peer: items for peer, items in self._outbox.items() if peer in self.incarnations}
-        self._outbox = {}
+                self._box(entry.peer)[entry.rank].extend(items)
+        boxes, self._outbox = self._outbox, {}
+        first = sorted(boxes.items(), key=_first) if len(boxes) > 1 else boxes.items()
+        outbox = {peer: _in_order(ranks) for peer, ranks in first if peer in self.incarnations}
         self._batched = {peer for peer, items in outbox.items() if len(items) >= _MANY}
         if outbox and self.post is not None:
             self.sent += sum(map(len, outbox.values()))
@@ -261,7 +281,7 @@ class Exchange:
             bound = edge.finite if ended else edge.bound
             said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay, ended)
             self.worker.wake(entry.hosted)
-        self.put(peer, ("h", said))
+        self.put(peer, ("h", said), URGENT)  # the first word to a peer
         if self.loans is not None and peer in self.borrowers:
             self.loans.meet(peer)
         self.flush()

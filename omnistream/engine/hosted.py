@@ -8,13 +8,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from omnistream.clock import perf_ns
 from omnistream.engine.step import Step, outputs_of
 from omnistream.errors import OmniStreamError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
+from omnistream.flow.rank import FLOW
+from omnistream.flow.typical import Typical
 from omnistream.graph.graph import NodeInfo
 from omnistream.link.packed import checked
 from omnistream.message import INFINITY
@@ -53,6 +53,9 @@ class Hosted:
         self.takes_tensors = bool(getattr(node, "takes_tensors", False))
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.queued = self.blocked = False
+        self.rank = FLOW
+        self.before = worker.ready[:FLOW]  # the nodes that are ready and come first
+        self.fired_at = 0
         self.is_done = False
         self.timer: asyncio.TimerHandle | None = None
         self.timer_at = INFINITY
@@ -60,7 +63,10 @@ class Hosted:
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
         self.meter = Meter(cell.budget, sink=info.role == "sink")
-        self.typical_ns = 0
+        self.typical = Typical()
+        self.variants = info.variants
+        self.variant = self._first_variant()
+        self.varied_at = 0  # how many firings there had been when it became this one
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
@@ -68,6 +74,21 @@ class Hosted:
         self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
         ctx.report = self.report
+
+    def _first_variant(self) -> str:
+        pinned = self.worker.options.variants.get(self.name, "") if self.live else ""
+        return pinned or (self.variants[0] if self.variants else "")
+
+    def vary(self, variant: str) -> None:
+        """Be this one from the next firing on."""
+        if variant != self.variant:
+            self.variant, self.varied_at = variant, self.firings
+            self.typical.anew()
+
+    def take_rank(self, rank: int) -> None:
+        """A node is of the rank of its first input."""
+        self.rank = min(self.rank, rank)
+        self.before = self.worker.ready[: self.rank]
 
     # -- firing ------------------------------------------------------------------------------------
 
@@ -89,6 +110,9 @@ class Hosted:
             if not self.simple and (late := cell.lagging(t)) and not self._settle(t, late):
                 break
             if not self.fire(t):
+                return
+            if self.fired_at > self.worker.until or any(self.before):  # between two firings others may come first
+                self.worker.wake(self)
                 return
         else:
             self.worker.wake(self)
@@ -141,11 +165,15 @@ class Hosted:
         cell, ctx = self.cell, self.ctx
         firing = cell.begin(t)
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
+        ctx.variant = firing.variant = self.variant
         self.firings += 1
         self.journaled = False
         if self.worker.tracer is not None:
             self.worker.tracer.begun(self.name, firing)
-        if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
+        if firing.droppable and self.live and (now := self.worker.clock.now()) + self.typical.ns > firing.deadline:
+            self.worker.strain.lost(self.name, now)
+            if now <= firing.deadline:
+                self.typical.skipped()
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
             self.meter.missed += 1
@@ -163,7 +191,9 @@ class Hosted:
             self.put(result, "consumed")
         except Exception as error:
             failure = self.failed(error)
-        self.timed(firing, started)
+        took = self.timed(firing, started)
+        if firing.droppable:
+            self.typical.took(took)
         self.end(failure)
         return True
 
@@ -176,21 +206,21 @@ class Hosted:
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.timed(firing, started)
-        if self.firings % 16 == 0:
-            self.typical_ns = int(np.median(list(self.durations)[-64:]))
+        self.typical.took(self.timed(firing, started))
         self.end(failure)
         self.worker.wake(self)
 
-    def timed(self, firing: Firing, started: int) -> None:
-        """A step that began at `started` has just ended."""
-        took = perf_ns() - started
+    def timed(self, firing: Firing, started: int) -> int:
+        """How long a step took that began at `started` and has just ended."""
+        self.fired_at = perf_ns()
+        took = self.fired_at - started
         self.durations.append(took)
         meter = self.meter
         meter.steps.append(took)
         meter.ages.append(started - firing.cause)
         if len(meter.steps) >= FULL:
             meter.fold(self._behind())
+        return took
 
     def _behind(self) -> int:
         """What the clock of durations lacks to run time."""
@@ -307,7 +337,7 @@ class Hosted:
             "forced": self.forced,
             "role": self.info.role,
             "meter": self.meter.counts(self._behind()),
-        }
+        } | ({"variant": self.variant} if self.variants else {})
 
 
 def _is_fault(error: Exception) -> bool:

@@ -24,6 +24,8 @@ class RunOptions:
     recorder (0: all), and with `record_packets` frames are kept as what the camera sent where it sends that. Traces are made of
     a `trace_share` of the causes.
 
+    `variants` are the ones that nodes are to have from the start and to keep, by node; a fresh replay has the first of each.
+
     On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host and `address`
     is where it is reached. `apart` says that it is another one than the head's: its clock is kept there, and the worker ends
     itself if the head is silent.
@@ -43,6 +45,7 @@ class RunOptions:
     record_packets: bool = False
     trace_share: float = 0.0
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""
     address: str = ""

@@ -88,6 +88,7 @@ class SinkHost(Hosted):
             return "stopped"
         now = self.worker.clock.now()
         if firing.droppable and now > firing.deadline:
+            self.worker.strain.lost(self.name, now)
             return "late"
         for port, items in firing.items:
             if getattr(items[0].message.payload, "valid_until_ns", INFINITY) < now:
@@ -130,6 +131,8 @@ class SinkHost(Hosted):
             if firing.args[port.config.name] is None:
                 continue
             self.handed += len(items)
+            if self.live:
+                self.worker.strain.handed(self.name, now, firing.cause)
             for item in items if self.live else ():
                 message = item.message
                 payload = message.payload
@@ -139,7 +142,12 @@ class SinkHost(Hosted):
                 self.records.append((now, message.stamp_ns, message.cause_ns, newest, what, text))
 
     def stats(self) -> dict[str, Any]:
-        return super().stats() | {"out": self.handed, "digest": self.chain.hex(), "whole": self.whole}
+        return super().stats() | {
+            "out": self.handed,
+            "digest": self.chain.hex(),
+            "whole": self.whole,
+            "budget": self.worker.strain.stats(self.name),
+        }
 
 
 def inexact_of(graph: Graph, sink: NodeInfo) -> Inexact:

@@ -19,11 +19,13 @@ from omnistream.engine.options import RunOptions
 from omnistream.engine.recorder import Recorder
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
+from omnistream.engine.strain import Strain
 from omnistream.errors import DeviceError, OmniStreamError
 from omnistream.flow.cell import edge_passed
 from omnistream.flow.edge import Account, Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
+from omnistream.flow.rank import FLOW, RANKS
 from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
@@ -32,7 +34,10 @@ from omnistream.observe.usage import process_usage
 
 __all__ = ["Worker"]
 
-_TURN = 256
+#: A turn of the nodes that are ready ends after so long, or so many looks: then it is time to hear what has come meanwhile.
+_TURN_NS, _TURN = 2_000_000, 256
+#: Of so many looks, one is at a node of the last rank that waits: nobody waits for ever.
+_SHARE = 8
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
 _LOOK_S, _SILENT_S = 0.25, 4.0
 _log = logging.getLogger("omnistream")
@@ -49,6 +54,7 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.exchange = Exchange(self, post)
         self.ledger = Ledger()
+        self.strain = Strain(self)
         self.nodes: dict[str, Hosted] = {}
         self.sources: dict[str, SourceHost] = {}
         self.objects: dict[str, Any] = {}
@@ -59,7 +65,9 @@ class Worker:
         self.tracer = Tracer(share, clock.now, options.incarnation) if share and not options.fresh else None
         self.lead_limit = 0
         self._leading = asyncio.Event()
-        self._ready: deque[Hosted] = deque()
+        self.ready: tuple[deque[Hosted], ...] = tuple(deque() for _ in RANKS)
+        self._looks = 0
+        self.until = 0
         self._scheduled = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._told = 0
@@ -166,7 +174,7 @@ class Worker:
         if hosted.queued:
             return
         hosted.queued = True
-        self._ready.append(hosted)
+        self.ready[hosted.rank].append(hosted)
         if not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._turn)
@@ -183,26 +191,46 @@ class Worker:
                 self._turn(joins=False)
 
     def _turn(self, *, joins: bool = True) -> None:
+        """Look at what is ready: stops first, then commands, then the rest; of each in the order of its waking."""
         if not self.started:
             self._scheduled = False
-            for hosted in self._ready:
-                hosted.queued = False
-            self._ready.clear()
+            for ready in self.ready:
+                for hosted in ready:
+                    hosted.queued = False
+                ready.clear()
             return
-        ready, waiting = self._ready, list[Hosted]()
+        self.until = perf_ns() + _TURN_NS
+        waiting: list[Hosted] = []
         for _ in range(_TURN):
-            if not ready:
+            hosted = self._next()
+            if hosted is None:
                 break
-            hosted = ready.popleft()
-            if hosted.simple or joins:
-                hosted.queued = False
-                hosted.advance()
-            else:
+            if not (joins or hosted.simple):
                 waiting.append(hosted)
-        ready.extend(waiting)
-        self._scheduled = bool(ready)
-        if ready:
-            self.loop.call_soon(self._turn)
+                continue
+            if hosted.rank == FLOW and self.exchange.pressing:
+                self.exchange.flush()
+            hosted.queued = False
+            hosted.advance()
+            if perf_ns() > self.until:
+                break
+        for hosted in waiting:
+            self.ready[hosted.rank].append(hosted)
+        self._scheduled = any(self.ready)
+        if self._scheduled:
+            self.loop.call_soon(self._hear)
+
+    def _hear(self) -> None:
+        """The next turn comes behind what the sockets have brought during the last one."""
+        self.loop.call_soon(self._turn)
+
+    def _next(self) -> Hosted | None:
+        urgent, commands, flow = self.ready
+        self._looks += 1
+        if flow and not self._looks % _SHARE:
+            return flow.popleft()
+        ready = urgent or commands or flow
+        return ready.popleft() if ready else None
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)
@@ -221,6 +249,25 @@ class Worker:
 
     def passed(self, edge: Edge) -> int:
         return edge_passed(edge)
+
+    def vary(self, variants: Mapping[str, str]) -> None:
+        """From their next firing on, these nodes are so. Names of others, and in a fresh replay all, are passed over."""
+        for name, variant in variants.items():
+            hosted = self.nodes.get(name)
+            if hosted is not None and hosted.live and variant in hosted.variants:
+                hosted.vary(variant)
+
+    async def strained(self, often: bool) -> dict[str, list[tuple[int, float]]] | None:
+        """What `quality` is decided by, once there is need (engine/strain.py)."""
+        return await self.strain.report(often=often)
+
+    def stir(self) -> None:
+        """Who waits for `strained` is to ask again."""
+        self.strain.stir()
+
+    def costs(self) -> dict[str, tuple[str, int, float, float, float]]:
+        """What steps of the nodes cost that may be switched."""
+        return self.strain.costs()
 
     # -- peers and safety --------------------------------------------------------------------------
 
@@ -298,7 +345,7 @@ class Worker:
         return {
             "sent": self.exchange.sent,
             "received": self.exchange.received,
-            "busy": bool(self._ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
+            "busy": any(self.ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
             "oldest": min([*firing, *content, *pending], default=INFINITY),
             "waiting": min([s.waiting_for for s in self.sources.values() if s.waiting_for is not None], default=INFINITY),
             "full": [(e.capacity, k) for k, e in self.edges.items() if e.pending and e.credits <= 0],

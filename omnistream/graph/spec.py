@@ -321,6 +321,8 @@ class GraphSpec(_Spec):
     """Workers that need more than the defaults; one that a node names in `on` need not be here."""
     nodes: Annotated[dict[Name, NodeSpec], Field(min_length=1)]
     """Every node, source and sink, by name."""
+    quality: Literal["adaptive", "fixed"] = "adaptive"
+    """`adaptive`: nodes that have variants take cheaper ones while the budget is in danger. `fixed`: they keep to the first."""
     record: Annotated[RecordSpec | None, BeforeValidator(_record, json_schema_input_type=str | RecordSpec)] = None
     """What of each run is recorded. `record: FILE.mcap` is short for `record: {path: FILE.mcap}`."""
     metrics: Annotated[str, AfterValidator(_endpoint)] = ""

@@ -32,6 +32,7 @@ class Outcome:
     rows: list[Row] = field(default_factory=list)
     records: dict[str, list[Any]] = field(default_factory=dict)
     restarts: Counter[str] = field(default_factory=Counter)
+    switches: int = 0
     sinks: dict[str, str] = field(default_factory=dict)
     digest: str | None = None
     digest_note: str = ""
