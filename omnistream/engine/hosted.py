@@ -64,6 +64,7 @@ class Hosted:
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
+        self.tracer = worker.tracer
         recorder = worker.recorder
         self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
@@ -144,14 +145,14 @@ class Hosted:
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
         self.firings += 1
         self.journaled = False
-        if self.worker.tracer is not None:
-            self.worker.tracer.begun(self.name, firing)
+        if self.tracer is not None:
+            self.tracer.begun(self.name, firing)
         if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
             self.meter.missed += 1
-            if self.worker.tracer is not None:
-                self.worker.tracer.ended(self.name, "skipped")
+            if self.tracer is not None:
+                self.tracer.ended(self.name, "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
@@ -202,8 +203,8 @@ class Hosted:
         fate = "error" if failure else "consumed"
         if self.worker.recorder is not None:
             self._journal([], fate)
-        if self.worker.tracer is not None:
-            self.worker.tracer.ended(self.name, fate)
+        if self.tracer is not None:
+            self.tracer.ended(self.name, fate)
         if not self.cell.end(fate, failure) and failure:
             self._report("error", failure)
 
@@ -251,8 +252,8 @@ class Hosted:
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
             message.packed = crossing
-            if self.worker.tracer is not None:
-                self.worker.tracer.gave(self.name, message)
+            if self.tracer is not None:
+                self.tracer.gave(self.name, message)
             if out in self.kept and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host", tap=not self.external)
 
