@@ -70,6 +70,7 @@ class Hosted:
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
+        self.tracer = worker.tracer
         recorder = worker.recorder
         self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
@@ -168,8 +169,8 @@ class Hosted:
         ctx.variant = firing.variant = self.variant
         self.firings += 1
         self.journaled = False
-        if self.worker.tracer is not None:
-            self.worker.tracer.begun(self.name, firing)
+        if self.tracer is not None:
+            self.tracer.begun(self.name, firing)
         if firing.droppable and self.live and (now := self.worker.clock.now()) + self.typical.ns > firing.deadline:
             self.worker.strain.lost(self.name, now)
             if now <= firing.deadline:
@@ -177,8 +178,8 @@ class Hosted:
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
             self.meter.missed += 1
-            if self.worker.tracer is not None:
-                self.worker.tracer.ended(self.name, "skipped")
+            if self.tracer is not None:
+                self.tracer.ended(self.name, "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
@@ -231,8 +232,8 @@ class Hosted:
         fate = "error" if failure else "consumed"
         if self.worker.recorder is not None:
             self._journal([], fate)
-        if self.worker.tracer is not None:
-            self.worker.tracer.ended(self.name, fate)
+        if self.tracer is not None:
+            self.tracer.ended(self.name, fate)
         if not self.cell.end(fate, failure) and failure:
             self._report("error", failure)
 
@@ -282,8 +283,8 @@ class Hosted:
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
             message.packed = crossing
-            if self.worker.tracer is not None:
-                self.worker.tracer.gave(self.name, message)
+            if self.tracer is not None:
+                self.tracer.gave(self.name, message)
             if out in self.kept and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host", tap=not self.external)
 

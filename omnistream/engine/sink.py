@@ -54,8 +54,8 @@ class SinkHost(Hosted):
         firing = cell.begin(t)
         self.firings += 1
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
-        if self.worker.tracer is not None:
-            self.worker.tracer.begun(self.name, firing)
+        if self.tracer is not None:
+            self.tracer.begun(self.name, firing)
         fate = self._unfit(firing) if self.live else ""
         if fate in ("late", "expired"):
             self.meter.missed += 1
@@ -112,8 +112,8 @@ class SinkHost(Hosted):
     def close_firing(self, fate: str, failure: str) -> None:
         """The firing is over: it was unfit (`fate`), failed (`failure`) or is done."""
         fate = fate or ("error" if failure else "consumed")
-        if self.worker.tracer is not None:
-            self.worker.tracer.ended(self.name, fate)
+        if self.tracer is not None:
+            self.tracer.ended(self.name, fate)
         if not self.cell.end(fate, failure) and failure:
             self.report("error", failure)
 

@@ -36,6 +36,7 @@ class SourceHost:
         self.node = node
         self.ctx = ctx
         self.budget = budget_ns
+        self.tracer = worker.tracer
         self.remote = False  # whether anything goes to another worker
         self.live = not worker.options.fresh
         self.exact = False
@@ -92,8 +93,8 @@ class SourceHost:
         if self.worker.recorder is not None:
             self.worker.recorder.message(message, bound, emit.clock_source, coded=emit.coded)
         self._send(message, emit)
-        if self.worker.tracer is not None:
-            self.worker.tracer.emitted(self.name, message)
+        if self.tracer is not None:
+            self.tracer.emitted(self.name, message)
         self.emitted += 1
         if bound > self.out.bound:
             self.out.raise_bound(bound)

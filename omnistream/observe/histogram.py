@@ -18,9 +18,8 @@ BOUNDS_NS: tuple[int, ...] = (
 
 def left_bounds(budget_ns: int) -> tuple[int, ...]:
     """Bounds for what is left of a budget, in nanoseconds: finer where it becomes scarce, and below zero what was late."""
-    return tuple(
-        budget_ns * percent // 100 for percent in (-400, -100, -50, -20, -10, 0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
-    )
+    percents = (-400, -100, -50, -20, -10, 0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
+    return tuple(budget_ns * percent // 100 for percent in percents)
 
 
 def counted(samples: Sequence[int] | np.ndarray, bounds: tuple[int, ...]) -> list[int]:

@@ -58,7 +58,7 @@ Noted = Emitted | Fired | Lost
 
 def sampled(cause_ns: int, share: float) -> bool:
     """Whether the trace of a cause is kept: by its stamp alone, which every message bears, so that all workers agree."""
-    return crc32((cause_ns & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little")) < int(share * _WHOLE)
+    return crc32(cause_ns.to_bytes(8, "little", signed=True)) < int(share * _WHOLE)
 
 
 class Tracer:
@@ -67,6 +67,7 @@ class Tracer:
     def __init__(self, share: float, now: Callable[[], int], life: int) -> None:
         self.lost = 0
         self._limit, self._now, self._life = int(share * _WHOLE), now, life
+        self._cause, self._yes = 0, sampled(0, share)
         self._noted: list[Noted] = []
         self._going: dict[str, tuple[Firing, int, list[tuple[Key, int]]]] = {}
 
@@ -75,7 +76,11 @@ class Tracer:
         return noted
 
     def _wanted(self, cause_ns: int) -> bool:
-        return crc32((cause_ns & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little")) < self._limit
+        """As `sampled`. The nodes of a worker are often asked about one cause after each other."""
+        if cause_ns != self._cause:
+            self._cause = cause_ns
+            self._yes = crc32(cause_ns.to_bytes(8, "little", signed=True)) < self._limit
+        return self._yes
 
     def _note(self, what: Noted) -> None:
         if len(self._noted) < _MOST:
@@ -97,13 +102,11 @@ class Tracer:
             self._going[node] = (firing, self._now(), [])
 
     def gave(self, node: str, message: Message[Any]) -> None:
-        going = self._going.get(node)
-        if going is not None:
+        if self._going and (going := self._going.get(node)) is not None:
             going[2].append((_key(message), self._now()))
 
     def ended(self, node: str, fate: str) -> None:
-        going = self._going.pop(node, None)
-        if going is None:
+        if not self._going or (going := self._going.pop(node, None)) is None:
             return
         firing, begun, outs = going
         reads = tuple(
