@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import msgpack
 import numpy as np
 
+from omnistream.coded import Coded, Group, Look
 from omnistream.message import SECOND, AudioChunk, Message, Text, VideoFrame
 from omnistream.node import Context, Emit, Node, Sink, Source
 
@@ -88,16 +90,22 @@ class Uniform(Sink):
 
 @dataclass(kw_only=True)
 class Filmed(Source):
-    """The frames of a file of arrays, 30 a second, again and again."""
+    """The frames of a file of arrays, 30 a second, again and again; `packets` is a file of what they were decoded from."""
 
     seconds: float
     pictures: str
+    packets: str = ""
 
-    async def run(self, ctx: Context) -> AsyncIterator[VideoFrame]:
+    async def run(self, ctx: Context) -> AsyncIterator[Emit[VideoFrame]]:
         pictures = np.load(self.pictures, mmap_mode="r")
+        packets: list[bytes] = msgpack.unpackb(Path(self.packets).read_bytes()) if self.packets else []  # noqa: ASYNC240
+        look, group = Look(pictures.shape[2], pictures.shape[1]), Group("h264", -1)
         for i in range(int(self.seconds * 30)):
             await ctx.clock.sleep_until(ctx.start_ns + int((i + 1) / 30 * SECOND))
-            yield VideoFrame(np.array(pictures[i % len(pictures)]))
+            at = i % len(pictures)
+            group = Group("h264", group.number + 1) if at == 0 else group
+            group.packets += packets[at : at + 1]
+            yield Emit(VideoFrame(np.array(pictures[at])), coded=Coded(look, group, at) if packets else None)
 
 
 @dataclass(kw_only=True)

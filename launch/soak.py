@@ -99,6 +99,7 @@ async def one_run(there: Stage, script: Script, name: str) -> Verdict:
     from omnistream.engine.options import RunOptions
     from omnistream.engine.ray import RayCrew
     from omnistream.engine.rundir import RunDir
+    from omnistream.flow.edge import Account
     from omnistream.graph.load import load_graph
     from omnistream.graph.plan import make_plan
 
@@ -107,8 +108,8 @@ async def one_run(there: Stage, script: Script, name: str) -> Verdict:
 
         backs: list[tuple[str, int]]
 
-        async def restart(self, worker: str, losses: dict[str, int]) -> None:
-            await super().restart(worker, losses)
+        async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
+            await super().restart(worker, accounts)
             self.backs.append((worker, time.monotonic_ns()))
 
     sets = [f"nodes.robot.with.bind=tcp://127.0.0.1:{there.actions}", f"nodes.glasses.with.url={there.url}"]

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from omnistream.clock import Clock
+from omnistream.coded import Coded
 from omnistream.errors import GraphError
 from omnistream.message import INFINITY, PAYLOADS, Message, Origin, Window
 
@@ -73,6 +74,7 @@ class Emit(Generic[T]):
     `origin`: identity given by a client, so that a resent command is known.
     `settled` is called once, with "done" when every effect of the message is acknowledged, else with why it was lost.
     `clock_source`: which clock the stamp is from, when it is not the host's.
+    `coded`: what a frame was decoded from, for a recording (omnistream/coded.py).
     """
 
     payload: T
@@ -82,6 +84,7 @@ class Emit(Generic[T]):
     origin: Origin | None = None
     settled: Callable[[str], None] | None = None
     clock_source: str = "host"
+    coded: Coded | None = None
 
 
 class Node:

@@ -7,10 +7,15 @@ process ends with the tests' own exit status, without that.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
+from pathlib import Path
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
+
+sys.path.insert(0, str(Path(__file__).parent))  # for film
 
 _status: list[int] = []
 
@@ -21,6 +26,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [i for i in items if i.get_closest_marker("gpu")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [i for i in items if i not in left_out]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Ray has put a handler of its own in the place of pytest's, whose words end in what is captured and is lost with it."""
+    faulthandler.enable(item.config.stash[fault_handler_stderr_fd_key])
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -131,7 +131,9 @@ def find_alsa(environ: Any) -> None:
         environ["ALSA_PLUGIN_DIR"] = next((p for p in places if Path(p).is_dir()), places[0])
 
 
-def decoded(container: InputContainer, stream: Any, reader: Reader[Any]) -> Iterator[tuple[Any, int]]:
+def decoded(
+    container: InputContainer, stream: Any, reader: Reader[Any], decode: Callable[[Any], list[Any]] = lambda p: p.decode()
+) -> Iterator[tuple[Any, int]]:
     """Frames with the run time at which their packet arrived; packets that do not decode are counted as ``corrupt``.
 
     Ends at the end of the input or when the reader is to stop. Raises av.error.FFmpegError where the input fails,
@@ -145,7 +147,7 @@ def decoded(container: InputContainer, stream: Any, reader: Reader[Any]) -> Iter
             for packet in container.demux(stream):
                 arrival, silent_s = reader.clock.now(), 0.0
                 try:
-                    frames = packet.decode()
+                    frames = decode(packet)
                 except InvalidDataError:
                     garbage += 1
                     reader.count("corrupt")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from omnistream.clock import unix_ns
+from omnistream.coded import Look, Pixels
 from omnistream.errors import DeviceError, GraphError
 from omnistream.message import MS, SECOND, VideoFrame
 from omnistream.node import Context, Emit, Source
+from omnistream_drivers._pictures import Picture, Pictures
 from omnistream_drivers._pyav import Kind, decoded, describe, kind_of, open_media, shown
 from omnistream_drivers._reader import Backoff, Reader
 from omnistream_drivers._timeline import CaptureClock, Thinner
@@ -47,6 +48,9 @@ class Camera(Source):
     says where a stamp is from: "rtcp" (the sender reports of an RTSP camera), "device" (v4l2), "file", or "arrival". A camera
     that ends or fails is connected anew after 0.25 s up to 8 s (``reconnect``); a file's end is the end of the stream.
 
+    H.264 and H.265 without B-frames and JPEG are decoded by one thread, group by group, so that a recording can hold what was
+    received in the place of pixels (docs/recordings.md); all else by the worker's threads.
+
     Raises DeviceError at launch for a v4l2 device or a file that cannot be opened; an address is tried until it answers.
 
     ```yaml
@@ -71,6 +75,7 @@ class Camera(Source):
         kind = "file" if not self.device else kind_of(self.device)
         self.delay_ns = (self.delay_ms or {"file": 40, "v4l2": 100}.get(kind, 500)) * MS
         self._reader: Reader[Emit[VideoFrame]] | None = None
+        self._groups = itertools.count()
 
     async def open(self, ctx: Context) -> None:
         kind = kind_of(self.device)
@@ -130,20 +135,19 @@ class Camera(Source):
         """A live camera until the reader stops: connect, read, and connect again."""
         from av.error import FFmpegError
 
-        backoff, clock = Backoff(), CaptureClock()
+        backoff, clock, pixels = Backoff(), CaptureClock(), Pixels()
         thin = Thinner(self.period_ns)
         while not reader.stopping:
             try:
                 with self._open(kind) as container:
-                    stream = _prepared(container, ctx.threads)
-                    for frame, arrival in decoded(container, stream, reader):
+                    for picture, arrival in self._pictures(container, ctx, reader):
                         backoff.reset()
-                        stamp, source = clock.stamp(arrival, *_device_stamps(kind, container, frame, ctx))
+                        stamp, source = clock.stamp(arrival, *_device_stamps(kind, container, picture.frame, ctx))
                         if clock.skewed:
                             reader.count("clock_skew", clock.skewed)
                             clock.skewed = 0
                         if thin.passes(stamp):
-                            reader.put(Emit(VideoFrame(self._image(frame)), stamp_ns=stamp, clock_source=source))
+                            reader.put(self._emit(picture, pixels, stamp, None, source))
                 why = "the stream ended"
             except (FFmpegError, DeviceError) as error:
                 why = describe(error)
@@ -157,68 +161,62 @@ class Camera(Source):
         """A file: each frame when it is due (at full speed in a replay), with the next one's stamp as its bound."""
         from av.error import FFmpegError
 
-        held: tuple[int, Any] | None = None
+        held: tuple[int, Picture] | None = None
+        pixels = Pixels()
         born = ctx.clock.now() if ctx.live else 0
         try:
             with self._open("file") as container:
-                for stamp, frame in self._timed(reader, ctx, container):
+                for stamp, picture in self._timed(reader, ctx, container):
                     if stamp < born:
                         reader.count("recording_skipped")
                         continue
-                    if held is not None and not self._due(reader, ctx, *held, stamp):
+                    if held is not None and not self._due(reader, ctx, pixels, *held, stamp):
                         return
-                    held = stamp, frame
+                    held = stamp, picture
         except (FFmpegError, DeviceError) as error:
             reader.report("device_failed", f"{ctx.name}: '{self.device}' ends here: {describe(error)}")
         if held is not None:
-            self._due(reader, ctx, *held, None)
+            self._due(reader, ctx, pixels, *held, None)
 
-    def _timed(self, reader: Reader[Emit[VideoFrame]], ctx: Context, container: Any) -> Iterator[tuple[int, Any]]:
-        """A file's frames with their stamps, as many as `fps` lets through."""
-        stream = _prepared(container, ctx.threads)
-        times, thin = _FileTimes(container, stream), Thinner(self.period_ns)
-        for frame, _ in decoded(container, stream, reader):
-            stamp = ctx.start_ns + FILE_START_NS + times.of(frame)
+    def _pictures(self, container: Any, ctx: Context, reader: Reader[Emit[VideoFrame]]) -> Iterator[tuple[Picture, int]]:
+        stream = container.streams.video[0]
+        return decoded(container, stream, reader, Pictures(stream, ctx.threads, self._groups).decode)
+
+    def _timed(self, reader: Reader[Emit[VideoFrame]], ctx: Context, container: Any) -> Iterator[tuple[int, Picture]]:
+        """A file's pictures with their stamps, as many as `fps` lets through."""
+        times, thin = _FileTimes(container, container.streams.video[0]), Thinner(self.period_ns)
+        for picture, _ in self._pictures(container, ctx, reader):
+            stamp = ctx.start_ns + FILE_START_NS + times.of(picture.frame)
             if thin.passes(stamp):
-                yield stamp, frame
+                yield stamp, picture
 
-    def _due(self, reader: Reader[Emit[VideoFrame]], ctx: Context, stamp: int, frame: Any, after: int | None) -> bool:
-        """Hand over a file's frame at its time; False when the reader is to stop."""
+    def _due(
+        self, reader: Reader[Emit[VideoFrame]], ctx: Context, pixels: Pixels, stamp: int, picture: Picture, after: int | None
+    ) -> bool:
+        """Hand over a file's picture at its time; False when the reader is to stop."""
         if ctx.live and after is not None and after <= ctx.clock.now():
             reader.count("device_drop")
             reader.flush()
             return not reader.stopping
-        emit = Emit(VideoFrame(self._image(frame)), stamp_ns=stamp, bound_ns=after, clock_source="file")
+        emit = self._emit(picture, pixels, stamp, after, "file")
         if ctx.live and not reader.sleep_until(stamp):
             return False
         reader.put(emit)
         return not reader.stopping
 
-    def _image(self, frame: Any) -> np.ndarray:
-        """RGB in the size that was asked for, upright."""
-        turns = round(frame.rotation / 90) % 4
+    def _emit(self, picture: Picture, pixels: Pixels, stamp: int, after: int | None, source: str) -> Emit[VideoFrame]:
+        """RGB in the size that was asked for, upright, with what it was decoded from."""
+        frame, turns = picture.frame, picture.turns
         width, height = self._size(*((frame.height, frame.width) if turns % 2 else (frame.width, frame.height)))
-        if turns % 2:
-            width, height = height, width
-        image = frame.to_ndarray(format="rgb24", width=width, height=height)
-        if turns:
-            image = np.ascontiguousarray(np.rot90(image, turns))
-        image.flags.writeable = False
-        return image
+        look = Look(*((height, width) if turns % 2 else (width, height)), turns)
+        image = VideoFrame(pixels.of(frame, look))
+        return Emit(image, stamp_ns=stamp, bound_ns=after, clock_source=source, coded=picture.coded(look))
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
         if not self.width and not self.height:
             return width, height
         wide = self.width or max(1, round(width * self.height / height))
         return wide, self.height or max(1, round(height * self.width / width))
-
-
-def _prepared(container: Any, threads: int) -> Any:
-    """The video stream, decoded with as few threads and as little delay as can be."""
-    stream = container.streams.video[0]
-    stream.thread_type = "SLICE"  # frame threads would each hold back a frame
-    stream.codec_context.thread_count = max(1, threads)
-    return stream
 
 
 def _device_stamps(kind: Kind, container: Any, frame: Any, ctx: Context) -> tuple[list[int], str]:

@@ -49,8 +49,7 @@ def info(
             table.add_column(column, justify="right" if column == "messages" else "left")
         for stream, types in sorted(recording.streams().items()):
             kinds = ", ".join(sorted(t.__name__ for t in types))
-            kept = "" if recording.is_foreign(stream) else "as received" if recording.is_lossless(stream) else "lossy"
-            table.add_row(stream, kinds, str(recording.count(stream, 1 << 62)), kept)
+            table.add_row(stream, kinds, str(recording.count(stream, 1 << 62)), recording.kept(stream))
         console.print(table, highlight=False)
         for topic, kind in recording.others().items():
             console.print(f"not played: {topic} ({kind or 'of no known kind'})", highlight=False, markup=False)

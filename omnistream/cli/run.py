@@ -8,7 +8,6 @@ import dataclasses
 import json
 import platform
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +30,7 @@ from omnistream.cli.conduct import (
 from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
+from omnistream.cli.watching import MetricsOption, OtlpOption, TraceOption, TraceSampleOption, Watching
 from omnistream.errors import GraphError
 from omnistream.graph.external import external_notices
 
@@ -64,6 +64,10 @@ def run(
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")
     ] = None,
+    metrics: MetricsOption = None,
+    trace: TraceOption = None,
+    otlp: OtlpOption = None,
+    trace_sample: TraceSampleOption = None,
 ) -> None:
     """Run a graph until its sources end, the time is up, or Ctrl-C (once: drain; twice: now).
 
@@ -82,7 +86,8 @@ def run(
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
     _execute(
-        found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address, variants=variants_kept
+        found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address, variants=variants_kept,
+        watching=Watching.of(metrics, trace, otlp, trace_sample, found.metrics),
     )  # fmt: skip
 
 
@@ -102,7 +107,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
     for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
-    variants: Mapping[str, str] = MappingProxyType({}),
+    watching: Watching, variants: Mapping[str, str],
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -125,7 +130,8 @@ def _execute(
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
-            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0, variants=dict(variants),
+            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0,
+            record_packets=keep is not None and keep.video == "exact", trace_share=watching.share, variants=dict(variants),
         )  # fmt: skip
         if keep is not None:
             from omnistream.record.about import About
@@ -137,7 +143,7 @@ def _execute(
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
             title = f"run on {engine.value} of {graph.name}"
-            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder))
+            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder, watching))
         finally:
             undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
@@ -156,18 +162,18 @@ def _execute(
 
 async def _conduct(
     conductor: Conductor, console: Console, title: str, graph: Graph, for_s: float | None, run_dir: str,
-    recorder: Recorder | None,
+    recorder: Recorder | None, watching: Watching,
 ) -> Outcome:  # fmt: skip
     """The run, with an eye on what its black box is written for, if it has one."""
     keep = recorder.about.keep if recorder is not None else None
     if recorder is None or keep is None or not keep.box_ns:
-        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, watching=watching)
     from omnistream.cli.black_box import Happenings, pressed
 
     keys = all(info.use != "console_commands" for info in graph.nodes.values())
     with pressed(recorder.happened, keys=keys):
         also = Happenings(keep.events, recorder.happened)
-        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also, watching=watching)
 
 
 def _versions() -> dict[str, str]:

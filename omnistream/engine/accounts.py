@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from omnistream.flow.ledger import NOT_LOST
+from omnistream.flow.edge import Account
 from omnistream.graph.graph import Plan
 from omnistream.observe.outcome import Outcome, combined_digest
+from omnistream.observe.tracer import Noted
 
 __all__ = ["Accounts"]
 
@@ -17,18 +18,22 @@ _RECORDS, _ROWS = 5_000, 50_000
 
 
 class Accounts:
-    """`outcome` is what they come to. `ended` are the sources that have, `done` the workers with nothing left to do."""
+    """`outcome` is what they come to, `noted` what traces are made of and nobody has taken yet.
+
+    `ended` are the sources that have, `done` the workers with nothing left to do.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.outcome = Outcome()
         self.said: list[str] = []
+        self.noted: list[Noted] = []
         self.ended: set[str] = set()
         self.had_ended: set[str] = set()
         self.done: set[str] = set()
         self._nodes = {w.name: w.nodes for w in plan.workers}
         self._sinks = {name for name, info in plan.graph.nodes.items() if info.role == "sink"}
         self._worker_counts: dict[tuple[str, int], Counter[str]] = {}
-        self._edge_losses: dict[str, int] = {}
+        self._of_edges: dict[str, Account] = {}
         self._digests: dict[str, str] = {}
         self._lost_sinks: set[str] = set()
 
@@ -36,15 +41,16 @@ class Accounts:
         """What a worker says of itself; `down` are those that are dead by now."""
         out = self.outcome
         worker, incarnation = snapshot["worker"], snapshot["incarnation"]
+        out.lives.merge(snapshot)
         out.nodes.update(snapshot["nodes"])
         out.edges.update(snapshot["edges"])
         out.received.update(snapshot["received"])
         out.rows.extend(snapshot["ledger"])
         del out.rows[:-_ROWS]
         self.said.extend(snapshot.get("said", ()))
+        self.noted.extend(snapshot["noted"])
         self._worker_counts[worker, incarnation] = Counter(snapshot["counts"])
-        for key, counts in snapshot["edges"].items():
-            self._edge_losses[key] = sum(n for f, n in counts["fates"].items() if f not in NOT_LOST)
+        self._of_edges.update(snapshot["accounts"])
         for sink, records in snapshot["records"].items():
             kept = out.records.setdefault(sink, [])
             kept.extend(records)
@@ -68,10 +74,10 @@ class Accounts:
             self.ended.discard(name)
         self.done.discard(worker)
 
-    def losses(self, worker: str) -> dict[str, int]:
-        """What each edge from a worker's nodes has lost and told, for its next life."""
+    def of_edges(self, worker: str) -> dict[str, Account]:
+        """What each edge from a worker's nodes had come to, for its next life."""
         prefixes = tuple(f"{n}." for n in self._nodes[worker])
-        return {k: v for k, v in self._edge_losses.items() if k.startswith(prefixes)}
+        return {k: v for k, v in self._of_edges.items() if k.startswith(prefixes)}
 
     def ledger(self) -> Counter[str]:
         """Losses and reports by reason, of all workers in all their lives."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import io
 import logging
@@ -102,7 +103,7 @@ class WorkerActor:
         for wire in worker.exchange.outbound.values():  # what they emit is to leave the worker
             wire.owner.ctx.alloc = self._post.alloc
         self._post.open(
-            worker.exchange.receive,
+            worker.receive,
             lambda text: worker.report(name, "garbage", text),
             lambda text: worker.report(name, "no_shared_memory", text),
         )
@@ -115,6 +116,8 @@ class WorkerActor:
         if sharing is not None:
             worker.exchange.loans = Loans(sharing, worker.exchange.say)
         keep_to(threads)  # what has been loaded meanwhile, too: torch takes the cores for its limit
+        gc.collect()
+        gc.freeze()  # what is here by now stays: the collector would look through all of it again and again
         return self._post.address
 
     def _broken(self, text: str) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from omnistream.engine.exchange import Inbound, Outbound, RemoteBack, RemoteLink
+from omnistream.engine.exchange import Inbound, Outbound, RemoteLink
 from omnistream.engine.hosted import Hosted
 from omnistream.engine.neighbour import Adapt, LocalBack, LocalLink
 from omnistream.engine.options import RunOptions
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
 from omnistream.flow.cell import Cell, OutPort
-from omnistream.flow.edge import Edge
+from omnistream.flow.edge import Account, Edge
 from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
 from omnistream.flow.rank import rank_of
@@ -54,9 +55,11 @@ def build(worker: Worker) -> None:
             worker.in_edges[wire.key] = edge
     for name in mine.nodes:
         _add(worker, graph.nodes[name], outs[name], into, threads_of(worker.plan, worker.name, worker.options))
+    leaving = Counter((w.source, w.output) for w in every if hosts[w.source] != hosts[w.target])
     carriages = {f"{i.name}.{o}": Carriage.of(i.types.get(o)) for i in graph.nodes.values() for o in i.outputs}
     for wire in every:
-        _wire(worker, wire, hosts, outs, carriages[f"{wire.source}.{wire.output}"])
+        alone = leaving[wire.source, wire.output] == 1
+        _wire(worker, wire, hosts, outs, carriages[f"{wire.source}.{wire.output}"], alone)
 
 
 def _add(
@@ -82,8 +85,9 @@ def _add(
 
 
 def _wire(
-    worker: Worker, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]], carriage: Carriage | None
-) -> None:
+    worker: Worker, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]], carriage: Carriage | None,
+    alone: bool,
+) -> None:  # fmt: skip
     here, there = wire.source in outs, wire.target in outs
     tensors: Adapt | None = None
     rank = rank_of(wire.config, worker.plan.graph.nodes[wire.source].types.get(wire.output, ()))
@@ -103,6 +107,9 @@ def _wire(
         edge.wake = owner.room_again
         out = outs[wire.source][wire.output]
         out.edges.append(edge)
+        if worker.options.incarnation:
+            edge.earlier = worker.options.accounts.get(wire.key, Account())
+            out.seq = max(out.seq, edge.earlier.sent)
         worker.edges[wire.key] = edge
         if wire.source in worker.nodes:
             worker.nodes[wire.source].cell.out_edges.append(edge)
@@ -110,6 +117,7 @@ def _wire(
             edge.link = LocalLink(worker, receiver, port, in_edge, tensors or arrays)  # type: ignore[possibly-undefined]
             edge.beyond = receiver.passed  # type: ignore[possibly-undefined]
             in_edge.back = LocalBack(edge, owner)  # type: ignore[possibly-undefined]
+            edge.begin_again()
         else:
             peer = hosts[wire.target]
             gpus = [w.gpu for w in worker.plan.workers if w.name in (worker.name, peer)]
@@ -119,11 +127,12 @@ def _wire(
                 owner.remote = True
             else:
                 owner.remote.add(wire.output)
-            edge.link = RemoteLink(worker.exchange, peer, wire.number, not wire.config.queue.droppable, arrays, lends, rank)
+            wants_ack = not wire.config.queue.droppable
+            edge.link = RemoteLink(worker.exchange, peer, wire.number, wants_ack, arrays, lends, alone, rank)
             entry = worker.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
             edge.beyond = lambda: entry.beyond
     elif there:
-        peer = hosts[wire.source]
-        in_edge.back = RemoteBack(worker.exchange, peer, wire.number, rank)  # type: ignore[possibly-undefined]
-        entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked, tensors, rank)  # type: ignore[possibly-undefined]
-        worker.exchange.inbound[wire.number] = entry_in
+        entry_in = Inbound(
+            worker.exchange, hosts[wire.source], wire.number, in_edge, port, receiver, wire.tracked, tensors, rank,  # type: ignore[possibly-undefined]
+        )  # fmt: skip
+        in_edge.back = worker.exchange.inbound[wire.number] = entry_in  # type: ignore[possibly-undefined]

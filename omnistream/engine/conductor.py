@@ -262,7 +262,7 @@ class Conductor:
             self.outcome.restarts[worker] += 1
             try:
                 deaths = self._deaths[worker]
-                await self.crew.restart(worker, self.accounts.losses(worker))
+                await self.crew.restart(worker, self.accounts.of_edges(worker))
                 if self._deaths[worker] == deaths:
                     break
                 why = "it died while it was made again"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from omnistream.flow.edge import Account
+
 __all__ = ["Crew"]
 
 
@@ -21,7 +23,7 @@ class Crew(Protocol):
         """name -> (incarnation, address) of the workers that live."""
         ...
 
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+    async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
         """Make a new life of a worker that died, and open its nodes."""
         ...
 
@@ -31,6 +33,10 @@ class Crew(Protocol):
 
     def on_death(self, callback: Callable[[str, str], None]) -> None:
         """`callback` is called with a worker's name and what is known of why it died."""
+        ...
+
+    def on_asked(self, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """`answer` answers whoever asks for this run from elsewhere on its cluster, if it is on one."""
         ...
 
     async def end(self) -> None:

@@ -19,6 +19,7 @@ from omnistream.graph.graph import NodeInfo
 from omnistream.link.packed import checked
 from omnistream.message import INFINITY
 from omnistream.node import Context, Ports, ports_of
+from omnistream.observe.meter import FULL, Meter
 from omnistream.observe.outcome import percentiles
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Hosted:
         self.room_event = asyncio.Event()
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
+        self.meter = Meter(cell.budget, sink=info.role == "sink")
         self.typical = Typical()
         self.variants = info.variants
         self.variant = self._first_variant()
@@ -115,14 +117,13 @@ class Hosted:
         else:
             self.worker.wake(self)
             return
-        cell.publish()
+        if cell.publish() >= INFINITY:  # nothing can fire any more
+            self.is_done = True
         for edge in cell.out_edges:
             for t in edge.asks:
                 cell.need(t)
         if cell.histories:
             cell.trim()
-        if not self.is_done and cell.done:
-            self.is_done = True
 
     def _settle(self, t: int, late: Any) -> bool:
         """Ask for the bounds that are missing; force them when `wait` has run out (rules 11 and 14)."""
@@ -167,12 +168,17 @@ class Hosted:
         ctx.variant = firing.variant = self.variant
         self.firings += 1
         self.journaled = False
+        if self.worker.tracer is not None:
+            self.worker.tracer.begun(self.name, firing)
         if firing.droppable and self.live and (now := self.worker.clock.now()) + self.typical.ns > firing.deadline:
             self.worker.strain.lost(self.name, now)
             if now <= firing.deadline:
                 self.typical.skipped()
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
+            self.meter.missed += 1
+            if self.worker.tracer is not None:
+                self.worker.tracer.ended(self.name, "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
@@ -185,10 +191,7 @@ class Hosted:
             self.put(result, "consumed")
         except Exception as error:
             failure = self.failed(error)
-        self.fired_at = perf_ns()
-        self.durations.append(self.fired_at - started)
-        if firing.droppable:
-            self.typical.took(self.fired_at - started)
+        self.timed(firing, started)
         self.end(failure)
         return True
 
@@ -201,16 +204,34 @@ class Hosted:
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(took := perf_ns() - started)
-        self.typical.took(took)
+        self.timed(firing, started)
         self.end(failure)
         self.worker.wake(self)
+
+    def timed(self, firing: Firing, started: int) -> None:
+        """A step that began at `started` has just ended."""
+        self.fired_at = perf_ns()
+        took = self.fired_at - started
+        self.durations.append(took)
+        if firing.droppable:
+            self.typical.took(took)
+        meter = self.meter
+        meter.steps.append(took)
+        meter.ages.append(started - firing.cause)
+        if len(meter.steps) >= FULL:
+            meter.fold(self._behind())
+
+    def _behind(self) -> int:
+        """What the clock of durations lacks to run time."""
+        return self.worker.clock.now() - perf_ns()
 
     def end(self, failure: str) -> None:
         """The firing is over; `failure` says why its inputs are lost, if they are."""
         fate = "error" if failure else "consumed"
         if self.worker.recorder is not None:
             self._journal([], fate)
+        if self.worker.tracer is not None:
+            self.worker.tracer.ended(self.name, fate)
         if not self.cell.end(fate, failure) and failure:
             self._report("error", failure)
 
@@ -249,6 +270,8 @@ class Hosted:
 
         All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
         """
+        if result is None and self.worker.recorder is None:
+            return
         outs = outputs_of(self.ports, result) if result is not None else ()
         # What cannot cross, or be kept, is refused here, where the fault is.
         packed = [checked(payload, sent=out in self.kept or out in self.remote) for out, payload, _ in outs]
@@ -258,6 +281,8 @@ class Hosted:
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
             message.packed = crossing
+            if self.worker.tracer is not None:
+                self.worker.tracer.gave(self.name, message)
             if out in self.kept and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host", tap=not self.external)
 
@@ -310,6 +335,7 @@ class Hosted:
             "queue_max": self.queue_max,
             "forced": self.forced,
             "role": self.info.role,
+            "meter": self.meter.counts(self._behind()),
         } | ({"variant": self.variant} if self.variants else {})
 
 

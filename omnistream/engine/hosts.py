@@ -12,6 +12,7 @@ from typing import Any
 from omnistream.clock import Clock, OffsetEstimate
 from omnistream.engine.keeper import HostKeeper
 from omnistream.errors import OmniStreamError
+from omnistream.record.spool import all_is_here, put_at, waiting
 
 __all__ = ["Host", "Hosts"]
 
@@ -19,7 +20,8 @@ _log = logging.getLogger("omnistream")
 _AT_FIRST, _EACH_TIME = 8, 3
 _EVERY_S = 2.0
 _ANSWER_S = 10.0
-_PIECE = 4 << 20
+#: What was recorded elsewhere is brought home so often, in pieces of so many bytes.
+_BRING_S, _PIECE = 0.25, 4 << 20
 #: What is known no better than this of a clock is said aloud.
 _VAGUE_NS = 20_000_000
 
@@ -31,16 +33,25 @@ class Host:
         self.node, self.keeper, self.run_dir = node, keeper, run_dir
         self.offset_ns = self.error_ns = self.worst_ns = 0
         self.lives: set[tuple[str, int]] = set()
+        self.over: set[tuple[str, int]] = set()
+        self.home: dict[str, int] = {}  # how much of each file is
+        self.bringing = asyncio.Lock()
         self.estimate = OffsetEstimate()
 
 
 class Hosts:
-    """Hosts by Ray's name of them. `make_keeper` starts a HostKeeper on one; `is_gone` tells an error that means it is dead."""
+    """Hosts by Ray's name of them. `make_keeper` starts a HostKeeper on one; `is_gone` tells an error that means it is dead.
+
+    What is recorded there is brought into `home`, the run's directory here, while the run goes on; no more than `queue` bytes
+    (0: all) lie there for the recorder to take. Without `home` nothing is.
+    """
 
     def __init__(
-        self, clock: Clock, make_keeper: Callable[[type[HostKeeper], str], Any], is_gone: Callable[[BaseException], bool]
-    ) -> None:
+        self, clock: Clock, make_keeper: Callable[[type[HostKeeper], str], Any], is_gone: Callable[[BaseException], bool],
+        home: str = "", queue: int = 0,
+    ) -> None:  # fmt: skip
         self._clock, self._make_keeper, self._is_gone = clock, make_keeper, is_gone
+        self._home, self._queue = Path(home) if home else None, queue
         self._hosts: dict[str, asyncio.Task[Host]] = {}
         self._gone: list[Host] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,6 +73,8 @@ class Hosts:
         level = logging.WARNING if host.error_ns > _VAGUE_NS else logging.INFO
         _log.log(level, "the clock of the host %s is known to %.1f ms", node[:8], host.error_ns / 1e6)
         self._spawn(self._keep_clock(host))
+        if self._home is not None:
+            self._spawn(self._keep_bringing(host, self._home))
         return host
 
     def _spawn(self, coroutine: Any) -> None:
@@ -120,27 +133,56 @@ class Hosts:
         with contextlib.suppress(Exception):
             host.keeper.kill.remote(pid)
 
-    # -- the end -----------------------------------------------------------------------------------
+    # -- what is recorded there --------------------------------------------------------------------
 
-    async def bring_home(self, run_dir: str) -> None:
-        """What was recorded on every host, into the run's directory here; a hole for each life whose host is gone or silent."""
+    async def _keep_bringing(self, host: Host, home: Path) -> None:
+        while True:
+            await asyncio.sleep(_BRING_S)
+            try:
+                over = set(host.over)
+                while not self._is_behind(host, home) and await self._bring(host, home):
+                    pass
+                if not self._is_behind(host, home):
+                    for worker, incarnation in over:
+                        all_is_here(home, worker, incarnation)
+                        host.over.discard((worker, incarnation))
+            except Exception as error:
+                if self._is_gone(error):
+                    return
+                _log.info("nothing was brought from host %s: %s", host.node[:8], type(error).__name__)
+
+    def _is_behind(self, host: Host, home: Path) -> bool:
+        """Whether the recorder has as much to take of this host as may wait."""
+        return bool(self._queue) and waiting(home, host.lives) > self._queue
+
+    async def _bring(self, host: Host, home: Path) -> bool:
+        """A piece of what was recorded there; whether there was any."""
+        async with host.bringing:
+            pieces = await _answer(host.keeper.take.remote(host.home, _PIECE), _ANSWER_S)
+            for name, at, data in pieces:
+                if at < 0:  # it is gone there
+                    host.home.pop(name, None)
+                else:
+                    put_at(home / Path(name).name, at, data)
+                    host.home[name] = at + len(data)
+        return any(at >= 0 for _, at, _ in pieces)
+
+    async def bring_home(self) -> None:
+        """What was recorded on every host, to its end; a hole for each life whose host is gone or silent."""
+        if self._home is None:
+            return
         for host in self._gone:
-            _leave_holes(run_dir, host)
+            _leave_holes(self._home, host)
         for task in self._hosts.values():
             if not task.done() or task.exception() is not None:
                 continue
             host = task.result()
             try:
-                for name, size in await _answer(host.keeper.recorded.remote(), _ANSWER_S):
-                    await self._fetch(host, name, size, Path(run_dir, Path(name).name))
+                while await self._bring(host, self._home):
+                    pass
             except Exception as error:
                 _log.error("not all that was recorded on the host %s came home: %s", host.node[:8], type(error).__name__)
-                _leave_holes(run_dir, host)
-
-    async def _fetch(self, host: Host, name: str, size: int, path: Path) -> None:
-        with path.open("wb") as file:
-            for at in range(0, size, _PIECE):
-                file.write(await _answer(host.keeper.piece.remote(name, at, min(_PIECE, size - at)), _ANSWER_S))
+                _leave_holes(self._home, host)
 
     async def end(self) -> None:
         """Keepers take the run's directories away."""
@@ -150,9 +192,9 @@ class Hosts:
         await asyncio.gather(*(_answer(h.keeper.close.remote(), 5) for h in met), return_exceptions=True)
 
 
-def _leave_holes(run_dir: str, host: Host) -> None:
+def _leave_holes(home: Path, host: Host) -> None:
     for name, incarnation in host.lives:
-        Path(run_dir, f"{name}.{incarnation}.hole").touch()
+        (home / f"{name}.{incarnation}.hole").touch()
 
 
 async def _answer(reference: Awaitable[Any], timeout_s: float) -> Any:

@@ -7,15 +7,17 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from omnistream.clock import Slew, monotonic_ns
 from omnistream.engine.host_clock import CLOCK_NAME, SlewFile
 from omnistream.engine.rundir import RunDir
+from omnistream.record.spool import SUFFIX
 
 __all__ = ["HostKeeper"]
 
-_RECORDED = (".part", ".hole")
+_RECORDED = (SUFFIX, ".hole")
 
 
 class HostKeeper:
@@ -68,14 +70,29 @@ class HostKeeper:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._fds[pid], signal.SIGKILL)
 
-    def recorded(self) -> list[tuple[str, int]]:
-        """Names and sizes of what workers of this host have recorded."""
-        return sorted((p.name, p.stat().st_size) for p in Path(self._home.path).iterdir() if p.suffix in _RECORDED)
+    def take(self, have: Mapping[str, int], most: int) -> list[tuple[str, int, bytes]]:
+        """What workers of this host have recorded beyond what is at home: (file, from where, bytes), `most` of them in all.
 
-    def piece(self, name: str, at: int, size: int) -> bytes:
-        with Path(self._home.path, Path(name).name).open("rb") as file:
-            file.seek(at)
-            return file.read(size)
+        `have` is how much of each file is at home. A segment that others follow is removed once all of it is, and
+        then said to be gone: (file, -1, b"").
+        """
+        folder = Path(self._home.path)
+        names = sorted(p.name for p in folder.iterdir() if p.suffix in _RECORDED)
+        found = [(name, -1, b"") for name in have if name not in names]
+        last = {name.rpartition(".")[0].rpartition(".")[0]: name for name in names if name.endswith(SUFFIX)}
+        for name in names:
+            if most <= 0:  # in order: that there is a next segment says that this one has ended
+                break
+            at, size = have.get(name, 0), (folder / name).stat().st_size
+            if at < size or name not in have:
+                with (folder / name).open("rb") as file:
+                    file.seek(at)
+                    data = file.read(min(size - at, most))
+                most -= len(data)
+                found.append((name, at, data))
+            elif name.endswith(SUFFIX) and name not in last.values():
+                (folder / name).unlink()
+        return found
 
     async def close(self) -> None:
         self._home.remove()

@@ -15,6 +15,7 @@ from omnistream.engine.recorder import Recorder
 from omnistream.engine.threads import keep_to, take_turns
 from omnistream.engine.worker import Worker
 from omnistream.errors import OmniStreamError
+from omnistream.flow.edge import Account
 from omnistream.graph.graph import Plan
 from omnistream.link.pipe import PipeHub, PipePost
 from omnistream.record.part import PartRecorder
@@ -55,7 +56,7 @@ class LocalCrew:
         worker = Worker(self.plan, name, self.clock, options, post)
         worker.recorder = self.recorder_of(worker)
         worker.build()
-        post.open(worker.exchange.receive)
+        post.open(worker.receive)
         self.workers[name] = worker
         return worker
 
@@ -80,6 +81,8 @@ class LocalCrew:
     def notes(self) -> list[str]:
         return []
 
+    def on_asked(self, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None: ...
+
     async def kill(self, name: str) -> None:
         """Drop a worker with all it knows."""
         worker = self.workers.pop(name)
@@ -99,9 +102,9 @@ class LocalCrew:
                 hosted.timer.cancel()
         self._death(name, "killed")
 
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+    async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
         self.incarnations[worker] += 1
-        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], losses=losses)
+        options = dataclasses.replace(self.options, incarnation=self.incarnations[worker], accounts=accounts)
         await self._make(worker, options).open()
 
     async def end(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from omnistream.flow.edge import Account
     from omnistream.link.tcp import LinkKeys
 
 __all__ = ["RunOptions"]
@@ -18,9 +19,10 @@ class RunOptions:
 
     `start_ns` and `end_ns` are the recorded span in a replay; live, `start_ns` is when the run was launched, by which clients
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
-    and what is recorded. `losses` tells a restarted worker what its edges had already put in the ledger. `record_streams` are
+    and what is recorded. `accounts` tell a restarted worker what its edges had come to before. `record_streams` are
     those to be recorded (none named: all that comes from outside), `record_queue` the bytes of a worker that may wait for the
-    recorder (0: all).
+    recorder (0: all), and with `record_packets` frames are kept as what the camera sent where it sends that. Traces are made of
+    a `trace_share` of the causes.
 
     `variants` are the ones that nodes are to have from the start and to keep, by node; a fresh replay has the first of each.
 
@@ -40,7 +42,9 @@ class RunOptions:
     record: bool = False
     record_streams: tuple[str, ...] = ()
     record_queue: int = 0
-    losses: Mapping[str, int] = field(default_factory=dict)
+    record_packets: bool = False
+    trace_share: float = 0.0
+    accounts: Mapping[str, Account] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""

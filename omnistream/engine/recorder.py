@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from omnistream.coded import Coded
 from omnistream.flow.cell import Cell, Firing
 from omnistream.message import Message
 
@@ -14,7 +15,9 @@ __all__ = ["Recorder"]
 class Recorder(Protocol):
     """What keeps a run while it goes on (record/part.py); each call returns when the row is safe."""
 
-    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False) -> None: ...
+    def message(
+        self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False, coded: Coded | None = None
+    ) -> None: ...
 
     def taps(self, stream: str) -> bool: ...
 

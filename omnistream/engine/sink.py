@@ -54,7 +54,11 @@ class SinkHost(Hosted):
         firing = cell.begin(t)
         self.firings += 1
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
+        if self.worker.tracer is not None:
+            self.worker.tracer.begun(self.name, firing)
         fate = self._unfit(firing) if self.live else ""
+        if fate in ("late", "expired"):
+            self.meter.missed += 1
         failure = ""
         try:
             self._consume(firing, fate)
@@ -74,8 +78,7 @@ class SinkHost(Hosted):
             self._handed(firing)
         except Exception as error:
             failure = self.failed(error)
-        self.fired_at = perf_ns()
-        self.durations.append(self.fired_at - started)
+        self.timed(firing, started)
         self.close_firing("", failure)
         return True
 
@@ -102,13 +105,16 @@ class SinkHost(Hosted):
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         self.close_firing("", failure)
         self.worker.wake(self)
 
     def close_firing(self, fate: str, failure: str) -> None:
         """The firing is over: it was unfit (`fate`), failed (`failure`) or is done."""
-        if not self.cell.end(fate or ("error" if failure else "consumed"), failure) and failure:
+        fate = fate or ("error" if failure else "consumed")
+        if self.worker.tracer is not None:
+            self.worker.tracer.ended(self.name, fate)
+        if not self.cell.end(fate, failure) and failure:
             self.report("error", failure)
 
     def _consume(self, firing: Firing, fate: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from omnistream.clock import Clock
+from omnistream.coded import Coded
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.engine.recorder import Recorder
@@ -106,7 +107,9 @@ class _Onlooker:
         del chain, void
         self._ended(Seen(cell.name, "sink", 0, firing.t, reads_of(firing), [], fate))
 
-    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False) -> None: ...
+    def message(
+        self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False, coded: Coded | None = None
+    ) -> None: ...
 
     def taps(self, stream: str) -> bool:
         del stream

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from omnistream.flow.config import Queue
@@ -16,12 +17,23 @@ from omnistream.flow.token import Ack
 from omnistream.message import INFINITY, Message
 from omnistream.tensor import ARRAY_FIELDS
 
-__all__ = ["Edge", "EdgeLink", "LostCallback", "nbytes"]
+__all__ = ["Account", "Edge", "EdgeLink", "LostCallback", "nbytes"]
 
 #: The order in which reported fates are taken back when the messages are sent again.
 _ENDINGS = ("consumed", "skipped", "read", "superseded")
 #: A receiver that is forced at each firing asks at each; beside a sender that hangs, the first and the last are enough.
 _MOST_ASKS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an edge had come to when its sender, dead by now, last told of it: of what it `sent`, the fates of those that had
+    ended `before` this life of the receiver or at the sender, and those `reported` by life `life` of the receiver."""
+
+    sent: int = 0
+    before: Mapping[str, int] = field(default_factory=dict)
+    reported: Mapping[str, int] = field(default_factory=dict)
+    life: int = 0
 
 
 class EdgeLink(Protocol):
@@ -42,11 +54,13 @@ LostCallback = Callable[["Edge", Message[Any] | None, str, int], None]
 
 
 class Edge:
-    """One stream's way to one port. `sent` counts what was offered; `crossed` what left, in this life of the receiver."""
+    """One stream's way to one port. `sent` counts what was offered, in all lives of the sender; `crossed` what left, in this
+    life of the receiver, which is the one numbered `life`. `earlier` is the account of the sender's earlier lives, until it
+    is taken over."""
 
     __slots__ = (
-        "_limit", "acked", "asks", "beyond", "capacity", "credits", "crossed", "droppable", "fates", "flight",
-        "in_flight", "key", "link", "lost", "newest", "pending", "queue", "ready", "remote", "reported",
+        "_limit", "acked", "asks", "beyond", "capacity", "credits", "crossed", "droppable", "earlier", "fates", "flight",
+        "in_flight", "key", "life", "link", "lost", "newest", "pending", "queue", "ready", "remote", "reported",
         "resend_newest", "sent", "stream_bound", "tracked", "transit", "unacked", "wake",
     )  # fmt: skip
 
@@ -64,7 +78,8 @@ class Edge:
         self.wake: Callable[[], None] = lambda: None
         self.stream_bound = 0
         self.asks: list[int] = []
-        self.sent = self.crossed = self.acked = 0
+        self.sent = self.crossed = self.acked = self.life = 0
+        self.earlier: Account | None = None
         self.fates: Counter[str] = Counter()
         self.reported: Mapping[str, int] = {}
         self.unacked: dict[int, tuple[Message[Any], Ack | None]] = {}
@@ -213,19 +228,15 @@ class Edge:
         Unacknowledged messages are sent again, and a `latest` edge's newest. What had been reported keeps its fate
         unless it is sent again; everything else that had crossed is lost by the crash.
         """
+        self._take_over(0, same=False)
         again = list(self.unacked.values())
         if self.resend_newest and self.newest is not None and self.newest.seq not in self.unacked and self.crossed:
             again.append((self.newest, None))
         fates = Counter(self.reported)
         keep = self.crossed - len(again)
-        for fate in (*_ENDINGS, *list(fates)):
-            cut = min(fates[fate], max(0, sum(fates.values()) - keep))
-            fates[fate] -= cut
-        gone = keep - sum(fates.values())
+        _cut(fates, keep)
         self.fates.update(fates)
-        if gone > 0:
-            self.fates["crash"] += gone
-            self.lost(self, self.newest, "crash", gone)
+        self._gone(keep - sum(fates.values()))
         self.reported = {}
         self.crossed = 0
         self.unacked = {}
@@ -236,25 +247,53 @@ class Edge:
         self.flush()
         self.answer()
 
-    def resume(
-        self, sent: int, received: int, queued: int, fates: Mapping[str, int], bound: int, known_losses: int = 0
-    ) -> None:
+    def resume(self, sent: int, received: int, queued: int, fates: Mapping[str, int], bound: int) -> None:
         """This sender was restarted: go on where the receiver, which lived, says that it stands (rule 24).
 
-        `sent` is the stream's next seq, `received` and `fates` what the receiver has counted in all incarnations,
-        `known_losses` what earlier incarnations already had in the ledger.
+        `sent` is the stream's next seq, `received` and `fates` what the receiver has counted in this life of it.
         """
         self.sent = sent
         self.crossed = received
         self.reported = fates
         self.credits = self.capacity - queued
         self.stream_bound = max(self.stream_bound, bound)
-        gap = sent - received
-        if gap:
-            self.fates["crash"] += gap
-            if gap > known_losses:
-                self.lost(self, None, "crash", gap - known_losses)
+        self.earlier = self.earlier or Account()
+        self._take_over(received, same=self.earlier.life == self.life)
         self.ready = True
+
+    def begin_again(self) -> None:
+        """Both ends of this edge were restarted with their worker."""
+        self._take_over(0, same=False)
+
+    def _take_over(self, received: int, *, same: bool) -> None:
+        """Go on with the account of the sender's earlier lives: what had not ended, as far as it was told, is lost with them.
+
+        `same`: the receiver lives in the life in which it had reported, and has counted that among the `received`.
+        """
+        earlier, self.earlier = self.earlier, None
+        if earlier is None:
+            return
+        fates = Counter(earlier.before)
+        if not same:
+            fates.update(earlier.reported)
+        self.sent = max(self.sent, earlier.sent)
+        _cut(fates, self.sent - received)  # what was reported, and came again to the receiver's next life
+        self.fates.update(fates)
+        self._gone(self.sent - received - sum(fates.values()))
+
+    def missed(self, seq: int) -> None:
+        """The stream goes on at `seq`, though this edge is not known to have been given all before it."""
+        gone, self.sent = seq - self.sent, max(seq, self.sent)
+        self._gone(gone)
+
+    def _gone(self, count: int) -> None:
+        if count > 0:
+            self.fates["crash"] += count
+            self.lost(self, self.newest, "crash", count)
+
+    def account(self) -> Account:
+        """What a next life of the sender is to know of this one."""
+        return Account(self.sent, dict(self.fates), dict(self.reported), self.life)
 
     def counts(self) -> dict[str, Any]:
         """sent = every fate + held + pending, whenever the receiver has told all it knows (rule 19)."""
@@ -262,3 +301,13 @@ class Edge:
         fates.update(self.reported)
         held = self.crossed - sum(self.reported.values())
         return {"sent": self.sent, "pending": len(self.pending), "held": held, "fates": {k: v for k, v in fates.items() if v}}
+
+    def load(self) -> dict[str, int]:
+        """The size of what is pending, and what may still cross."""
+        return {"bytes": sum(nbytes(m.payload) for m, _ in self.pending), "credits": self.credits}
+
+
+def _cut(fates: Counter[str], most: int) -> None:
+    """Take back as many as there are above `most`."""
+    for fate in (*_ENDINGS, *list(fates)):
+        fates[fate] -= min(fates[fate], max(0, sum(fates.values()) - most))

@@ -67,7 +67,8 @@ class Graph:
 
     `workers` are those that the file describes. `sets` and `sources` are the words of the command line that were
     applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is the one of the file.
-    `record` is what it says of recording, if anything, `quality` whether nodes may be switched between their variants.
+    `record` is what it says of recording, if anything, and `metrics` the address to serve metrics at. `quality` says whether
+    nodes may be switched between their variants.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Graph:
     replaced: tuple[str, ...] = ()
     folder: str = ""
     record: Keep | None = None
+    metrics: str = ""
     quality: Literal["adaptive", "fixed"] = "adaptive"
 
 

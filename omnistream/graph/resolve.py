@@ -77,7 +77,9 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
         for name, w in spec.workers.items()
     }  # fmt: skip
     record = _record(spec.record, parts, missing, problems) if spec.record is not None else None
-    return Graph(spec.graph, spec.budget, nodes, workers=workers, record=record, quality=spec.quality)
+    return Graph(
+        spec.graph, spec.budget, nodes, workers=workers, record=record, metrics=spec.metrics, quality=spec.quality,
+    )  # fmt: skip
 
 
 def _record(spec: RecordSpec, parts: Mapping[str, _Part], missing: frozenset[str], problems: Problems) -> Keep:

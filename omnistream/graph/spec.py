@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from omnistream.flow.config import Queue
 from omnistream.flow.policy import MAX_N, POLICIES, Policy
 from omnistream.graph.keep import BLACK_BOX_EVENTS
-from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_endpoint, parse_size
 from omnistream.message import INFINITY
 
 __all__ = [
@@ -117,6 +117,14 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value):
         raise ValueError(f"{value[:80]!r} is not an address; write a name or number without a port, such as '192.168.1.20'")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    try:
+        parse_endpoint(value)
+    except ValueError as error:
+        raise ValueError(f"{value[:80]!r} is not an address to serve at; {error}") from None
     return value
 
 
@@ -291,7 +299,8 @@ class RecordSpec(_Spec):
     streams: Annotated[list[str], Field(min_length=1)] | None = None
     """`node` or `node.port`, those of nodes among them. Default: all that comes from outside, as a replay of the run needs."""
     video: Literal["exact", "compact"] = "exact"
-    """`exact`: every pixel as it was. `compact`: small, plays in Foxglove, and cannot be replayed as recorded."""
+    """`exact`: every pixel as it was, as what the camera sent where it sends H.264, H.265 or JPEG. `compact`: small, plays in
+    Foxglove, and cannot be replayed as recorded."""
     rotate: RotateSpec | None = None
     """Go on in another file. Default: one file."""
     queue: Size = 256 << 20
@@ -316,3 +325,5 @@ class GraphSpec(_Spec):
     """`adaptive`: nodes that have variants take cheaper ones while the budget is in danger. `fixed`: they keep to the first."""
     record: Annotated[RecordSpec | None, BeforeValidator(_record, json_schema_input_type=str | RecordSpec)] = None
     """What of each run is recorded. `record: FILE.mcap` is short for `record: {path: FILE.mcap}`."""
+    metrics: Annotated[str, AfterValidator(_endpoint)] = ""
+    """Serve metrics of each run for Prometheus at this address, such as `127.0.0.1:9464`; as `omnistream run --metrics`."""

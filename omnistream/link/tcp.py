@@ -27,11 +27,13 @@ from omnistream.link.pieces import Assembly, cut
 __all__ = ["LinkKeys", "TcpTransport", "Timing"]
 
 _log = logging.getLogger("omnistream.link")
-#: Before the frames of a message: its line, its number on it, and how it continues (pieces.py).
-_BATCH = struct.Struct("<8sQB")
+#: Before a message: its line, its number on it, and whether more of its batch follows (pieces.py).
+_BATCH = struct.Struct("<8sQ?")
 #: What a line is told: itself, how many of its batches were read, and whether those after them are to come again.
 _READ = struct.Struct("<8sQ?")
 _LARGEST = 1 << 30
+#: No message is longer: a piece of a batch, or the sizes of its parts (pieces.py).
+_LONGEST = 16 << 20
 #: Kept for one peer at most. Credits keep far below it; a peer that reads nothing and grants no less is a fault.
 _WINDOW = 2 << 30
 _MOST_LINES = 4096
@@ -74,7 +76,7 @@ def _ms(seconds: float) -> int:
 def _tune(socket: zmq.Socket[Any], timing: Timing, address: str) -> None:
     """What both ends have in common."""
     for option, value in (
-        (zmq.LINGER, 0), (zmq.MAXMSGSIZE, _LARGEST), (zmq.HANDSHAKE_IVL, _ms(timing.silence_s)),
+        (zmq.LINGER, 0), (zmq.MAXMSGSIZE, _LONGEST), (zmq.HANDSHAKE_IVL, _ms(timing.silence_s)),
         (zmq.HEARTBEAT_IVL, _ms(timing.beat_s)), (zmq.HEARTBEAT_TIMEOUT, _ms(timing.silence_s)),
         (zmq.HEARTBEAT_TTL, _ms(timing.silence_s)), (zmq.IPV6, int("[" in address)), (zmq.SNDBUF, _UNSENT),
     ):  # fmt: skip
@@ -88,7 +90,7 @@ class TcpLine:
         self._transport, self._address = transport, address
         self._loop = asyncio.get_running_loop()
         self._id = os.urandom(8)
-        self._kept: deque[list[bytes]] = deque()
+        self._kept: deque[bytes] = deque()
         self._bytes = 0
         self._first = self._going = self._next = 0  # numbers: the oldest kept, the next for the socket, the next of all
         self._timer: asyncio.TimerHandle | None = None
@@ -124,9 +126,9 @@ class TcpLine:
             self.close()
             self._transport.broken(f"{self._address} has not read {self._bytes >> 20} MiB that were sent to it")
             return
-        for kind, frames in cut(parts):
-            self._kept.append([_BATCH.pack(self._id, self._next, kind), *frames])
-            self._bytes += sum(map(len, frames))
+        for more, buffers in cut(parts):
+            self._kept.append(b"".join((_BATCH.pack(self._id, self._next, more), *buffers)))
+            self._bytes += len(self._kept[-1])
             self._next += 1
         self._pump()
         if self._timer is None:
@@ -139,7 +141,7 @@ class TcpLine:
             return
         with contextlib.suppress(zmq.Again):
             while self._going < self._next:
-                s.send_multipart(self._kept[self._going - self._first], zmq.NOBLOCK, copy=False)
+                s.send(self._kept[self._going - self._first], zmq.NOBLOCK, copy=False)
                 self._going += 1
         if int(s.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._loop.call_soon(self._ready)
@@ -161,7 +163,7 @@ class TcpLine:
         if read > self._first:
             self._wait()
         while self._first < read:
-            self._bytes -= sum(map(len, self._kept.popleft())) - _BATCH.size
+            self._bytes -= len(self._kept.popleft())
             self._first += 1
         self._going = self._first if again else max(self._going, self._first)
 
@@ -212,7 +214,7 @@ class _Read:
     __slots__ = ("assembly", "batches", "next", "size", "told_again")
 
     def __init__(self) -> None:
-        self.assembly = Assembly(_LARGEST)
+        self.assembly = Assembly(_WINDOW)
         self.next = self.batches = self.size = 0
         self.told_again = -1
 
@@ -314,17 +316,17 @@ class TcpTransport:
         self._loop.call_soon(self._ready)
 
     def _take(self, frames: list[Any], deliver: Callable[[list[Any]], None]) -> None:
-        if len(frames) < 3 or len(frames[1].buffer) != _BATCH.size:
+        if len(frames) != 2 or len(frames[1].buffer) <= _BATCH.size:
             self.garbage("a peer sent what is no batch")
             return
-        line, number, kind = _BATCH.unpack(frames[1].buffer)
+        data = frames[1].buffer
+        line, number, more = _BATCH.unpack_from(data)
         read = self._read.get(line)
         if read is None:
             read = self._read[line] = _Read()
             if len(self._read) > _MOST_LINES:
                 self._read.popitem(last=False)
         self._read.move_to_end(line)
-        found = [f.buffer for f in frames[2:]]
         if number > read.next and read.told_again != read.next:  # something was lost with a connection
             read.told_again = read.next
             self._say(line, again=True)
@@ -332,7 +334,7 @@ class TcpTransport:
         if fresh:
             read.next += 1
             read.batches += 1
-            read.size += sum(map(len, found))
+            read.size += len(data)
         self._due.add(line)
         if read.batches >= _SAY_BATCHES or read.size >= _SAY_BYTES:
             self._say(line)
@@ -341,9 +343,9 @@ class TcpTransport:
         if not fresh:
             return
         try:
-            parts = read.assembly.add(kind, found)
+            parts = read.assembly.add(more, data[_BATCH.size :])
         except ValueError as error:
-            read.assembly = Assembly(_LARGEST)
+            read.assembly = Assembly(_WINDOW)
             self.garbage(str(error))
             return
         if parts is not None:

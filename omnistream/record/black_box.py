@@ -15,6 +15,7 @@ from omnistream.clock import unix_ns, utc_name
 from omnistream.errors import RecordingError
 from omnistream.graph.keep import Keep
 from omnistream.message import SECOND
+from omnistream.record.packets import BETWEEN, PACKETS, Groups, decode
 from omnistream.record.reader import Recording
 from omnistream.record.writer import HEAD, RUN, RecordingWriter
 
@@ -64,21 +65,30 @@ class Ring:
                 target = target.with_name(f"{target.stem}x{target.suffix}")
             count = _merged(files, target, {"middle": "yes", "events": json.dumps(list(why))})
         self.written = int(pieces[-1].stem)
+        if count is None:
+            target.unlink()
+            return None
         return target, count
 
 
-def _merged(files: Sequence[Recording], target: Path, words: Mapping[str, str]) -> int:
-    """The records of several recordings as one file, as they are."""
+def _merged(files: Sequence[Recording], target: Path, words: Mapping[str, str]) -> int | None:
+    """The records of several recordings as one file, as they are; how many messages, None where there is nothing to see."""
     first = files[0]
     start = int(first.metadata[HEAD]["start_ns"])
     head = {k: v for k, v in first.metadata[HEAD].items() if k not in ("version", "start_ns")}
-    count = 0
+    count, held, groups = 0, 0, Groups()
     with RecordingWriter(target, start_ns=start, metadata=head) as writer:
         writer.metadata(RUN, dict(first.metadata.get(RUN, {})) | dict(words))
         for name, data in first.attachments.items():
             writer.attach(name, data, "application/yaml")
         for file in files:
             for channel, record in file.records():
+                if PACKETS in channel.metadata:
+                    packet = decode(channel.metadata[PACKETS], record.data, record.log_time)
+                    if groups.has(channel.topic, packet):
+                        continue  # each piece begins with what its frames depend on
+                    groups.take(channel.topic, packet)
                 writer.copy(file.schema_of(channel), channel, record)
-                count += channel.topic in file.streams()
-    return count
+                held += BETWEEN not in channel.metadata
+                count += channel.topic in file.streams() and BETWEEN not in channel.metadata
+    return count if held else None

@@ -3,7 +3,8 @@
 This is the lossless form, for every payload type. Fields: ``v`` 1, ``seq``, ``epoch``, ``start_ns``, ``bound_ns``,
 ``clock``, ``origin``, ``payload`` (canonical bytes), and where they are not a source's ``cause_ns`` and ``lineage``.
 In the place of a payload a frame that is packed without loss has ``image``: [encoding, CRC-32 of its pixels, data]
-(record/delta.py). The stamp is MCAP's log time.
+(record/delta.py), and one that is kept as what it was decoded from ``coded``: [group, place in it, CRC-32 of its pixels,
+width, height, turns], and in a spool the codec and the packets. The stamp is MCAP's log time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgpack
 
+from omnistream.coded import CODECS, MOST_PIXELS, Look
 from omnistream.errors import PayloadError
 from omnistream.link.wire import bin_header, decode_payload, payload_buffers
 from omnistream.message import Origin, Payload
@@ -21,8 +23,10 @@ from omnistream.record.delta import is_key_image
 from omnistream.record.h264 import is_key_frame
 
 __all__ = [
+    "CodedFrame",
     "PackedFrame",
     "RecordedMessage",
+    "decode_coded",
     "decode_fields",
     "decode_record",
     "encode_fields",
@@ -37,7 +41,7 @@ VERSION = 1
 class RecordedMessage:
     """A message as its stream gave it. `bound_ns`: no later message of the stream was to be stamped below it, if known.
 
-    `payload` is a Payload, or a PackedFrame on its way to or from one.
+    `payload` is a Payload, or a PackedFrame or CodedFrame on its way to or from one.
 
     `cause_ns` None is the stamp, and `lineage` None the stream's own stamp, as for a sense.
     """
@@ -71,6 +75,27 @@ class PackedFrame:
         return is_key_frame(self.data) if self.crc is None else is_key_image(self.data)
 
 
+@dataclass(frozen=True, slots=True)
+class CodedFrame:
+    """A frame in the place of a payload, by what it was decoded from (omnistream/coded.py).
+
+    `packets` are those of its group that no earlier frame brought; the last is its own, number `at` of the group. `crc` is
+    the CRC-32 of its pixels. `look` None: it is no frame that anybody saw, but others depend on its packet.
+    """
+
+    codec: str
+    group: int
+    at: int
+    packets: tuple[bytes, ...]
+    look: Look | None = None
+    crc: int = 0
+
+    @property
+    def first(self) -> int:
+        """The number in the group of the first packet here."""
+        return self.at + 1 - len(self.packets)
+
+
 def encode_record(message: RecordedMessage) -> bytes:
     """The map, without the stamp."""
     return b"".join(record_buffers(message))
@@ -79,6 +104,9 @@ def encode_record(message: RecordedMessage) -> bytes:
 def record_buffers(message: RecordedMessage) -> list[bytes | memoryview]:
     """The bytes of `encode_record` in pieces, of which none is a copy of an array."""
     fields = record_fields(message)
+    if isinstance(message.payload, CodedFrame):
+        frame = message.payload
+        return [msgpack.packb(fields | {"codec": frame.codec, "packets": frame.packets})]  # type: ignore[list-item]
     packer = msgpack.Packer(autoreset=False)
     packer.pack_map_header(len(fields) + 1)
     for name, value in fields.items():
@@ -115,12 +143,17 @@ def record_fields(message: RecordedMessage) -> dict[str, Any]:
         fields["cause_ns"] = message.cause_ns
     if message.lineage is not None:
         fields["lineage"] = dict(message.lineage)
+    if isinstance(message.payload, CodedFrame):
+        frame, look = message.payload, message.payload.look
+        fields["coded"] = (frame.group, frame.at) + ((frame.crc, look.width, look.height, look.turns) if look else ())
     return fields
 
 
 def decode_record(data: bytes, stamp_ns: int, *, ours: bool = False) -> RecordedMessage:
     """Raises PayloadError for anything that `encode_record` does not give. `ours`: as for `decode_payload`."""
     fields = _loaded(data)
+    if "packets" in fields:
+        return _record(fields, stamp_ns, _coded(fields, str(fields.get("codec")), fields["packets"]))
     image = fields.get("image")
     if image is not None:
         if not (isinstance(image, tuple) and tuple(map(type, image)) == (str, int, bytes)):
@@ -136,6 +169,28 @@ def decode_fields(data: bytes, stamp_ns: int, payload: Payload | PackedFrame) ->
     return _record(_loaded(data), stamp_ns, payload)
 
 
+def decode_coded(data: bytes, stamp_ns: int, codec: str, packet: bytes) -> RecordedMessage | None:
+    """What `encode_fields` gave of a CodedFrame, with its own packet; None if it was of another payload.
+
+    Raises PayloadError for anything else.
+    """
+    fields = _loaded(data)
+    return _record(fields, stamp_ns, _coded(fields, codec, (packet,))) if "coded" in fields else None
+
+
+def _coded(fields: Mapping[str, Any], codec: str, packets: Any) -> CodedFrame:
+    said = fields.get("coded")
+    whole = isinstance(packets, tuple) and bool(packets) and all(type(p) is bytes for p in packets)
+    if not (codec in CODECS and whole and isinstance(said, tuple) and len(said) in (2, 6)):
+        raise PayloadError("a coded frame is of a codec, packets, and [group, place, checksum, width, height, turns]")
+    if not all(_is_int(n) and 0 <= n < 1 << 32 for n in said) or said[1] + 1 < len(packets):
+        raise PayloadError("a coded frame's group, place, checksum, size or turns cannot be")
+    look = Look(*said[3:]) if len(said) == 6 else None
+    if look is not None and not 0 < look.width * look.height <= MOST_PIXELS:
+        raise PayloadError(f"a picture of {look.width}x{look.height} pixels cannot be")
+    return CodedFrame(codec, said[0], said[1], packets, look, said[2] if look else 0)
+
+
 def _loaded(data: bytes) -> dict[str, Any]:
     try:
         value: Any = msgpack.unpackb(data, use_list=False, strict_map_key=True)
@@ -146,7 +201,7 @@ def _loaded(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _record(fields: Mapping[str, Any], stamp_ns: int, payload: Payload | PackedFrame) -> RecordedMessage:
+def _record(fields: Mapping[str, Any], stamp_ns: int, payload: Payload | PackedFrame | CodedFrame) -> RecordedMessage:
     start, bound, origin = fields.get("start_ns"), fields.get("bound_ns"), fields.get("origin")
     seq, epoch, clock = fields.get("seq", 0), fields.get("epoch", 0), fields.get("clock", "host")
     ok = _is_int(seq) and _is_int(epoch) and isinstance(clock, str) and (origin is None or _is_origin(origin))

@@ -1,7 +1,8 @@
 """A part of a recording as a recording of its own, which replays as that part did in the whole.
 
-Messages are copied as they lie in the file, whatever they are. Video that is kept as H.264 may begin between two key frames:
-what comes before the next one is encoded anew, without loss, so that each frame has the pixels it had (record/key_frames.py).
+Messages are copied as they lie in the file, whatever they are. Video that begins between two key frames keeps its pixels: of a
+camera's own packets those since the last one come along (record/packets.py), and what was encoded here is encoded anew up to
+the next one, without loss (record/key_frames.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from omnistream.record import foxglove
 from omnistream.record.codec import PackedFrame, decode_record, encode_record
 from omnistream.record.delta import DeltaDecoder, DeltaEncoder
 from omnistream.record.key_frames import begun_anew
+from omnistream.record.packets import BETWEEN, PACKETS, Groups, decode, messages
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import REPEATED
 from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, RUN, TRUTH
@@ -98,7 +100,7 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
                 channel.topic, channel.message_encoding, ids.get(schema_key, 0), dict(channel.metadata)
             )
         writer.add_message(ids[key], message.log_time, message.data, message.publish_time, message.sequence)
-        count += channel.topic != TRUTH and not channel.topic.startswith(JOURNAL)
+        count += channel.topic != TRUTH and not channel.topic.startswith(JOURNAL) and BETWEEN not in channel.metadata
     if not count:
         since = ((start - file.start_ns) / SECOND, (min(end, file.end_ns) - file.start_ns) / SECOND)
         raise RecordingError(f"{file.path} has no message from {since[0]:g} s to {since[1]:g} s; look at it with record info")
@@ -128,12 +130,20 @@ def _kept(
     packets: dict[int, list[Message]] = {}  # of video: since its last key frame, while that lies before the start
     kept: dict[int, int] = {}
     begun: set[int] = set()
+    received = _Received(file, start)
     for channel, record in file.records(topics):
         if channel.topic.startswith(JOURNAL):
             if journals is not None and journals.until(channel.topic, record):
                 yield channel, record
             continue
         if record.log_time >= end:
+            continue
+        if record.log_time >= start:
+            for other in file.channels():  # a stream's messages keep their order, however each is kept
+                if other.topic == channel.topic and other.id != channel.id and kept.get(other.id):
+                    yield from _begun(file, other, packets[other.id], kept.pop(other.id))
+        if PACKETS in channel.metadata:
+            yield from received.kept(channel, record)
             continue
         frame = _frame_of(file, channel, record)
         if frame is None or channel.id in begun:
@@ -160,11 +170,10 @@ def _begun(file: Recording, channel: Channel, records: Sequence[Message], kept: 
     if channel.message_encoding == "msgpack":
         yield from ((channel, record) for record in _images_begun(records, kept, where))
         return
-    data = begun_anew([foxglove.decode_video(r.data)[0] for r in records], kept, where)
+    data = begun_anew([foxglove.decode_video(r.data)[1] for r in records], kept, where)
     for record, packet in zip(records[-kept:], data, strict=True):
-        fields = foxglove.decode_video(record.data)[1]
-        record.data = foxglove.encode_video(record.log_time, channel.topic, packet, fields)
-        yield channel, record
+        fields = foxglove.decode_video(record.data)[2]
+        yield channel, replace(record, data=foxglove.encode_video(record.log_time, channel.topic, packet, fields))
 
 
 def _images_begun(records: Sequence[Message], kept: int, where: str) -> Iterator[Message]:
@@ -177,8 +186,40 @@ def _images_begun(records: Sequence[Message], kept: int, where: str) -> Iterator
         except PayloadError as error:
             raise RecordingError(f"{where} is damaged: {error}") from None
         if number >= len(records) - kept:
-            record.data = encode_record(replace(message, payload=replace(message.payload, data=encoder.encode(image))))
-            yield record
+            data = encode_record(replace(message, payload=replace(message.payload, data=encoder.encode(image))))
+            yield replace(record, data=data)
+
+
+class _Received:
+    """Video as a camera sent it: what lies before the start comes along as far as the first frame depends on it."""
+
+    def __init__(self, file: Recording, start: int) -> None:
+        self._file, self._start = file, start
+        self._groups = Groups()
+        self._begun: set[str] = set()
+
+    def kept(self, channel: Channel, record: Message) -> Iterator[tuple[Channel, Message]]:
+        topic, codec = channel.topic, channel.metadata[PACKETS]
+        if topic in self._begun:
+            yield channel, record
+            return
+        message = decode(codec, record.data, record.log_time)
+        whole = self._groups.take(topic, message)
+        if BETWEEN in channel.metadata or record.log_time < self._start:
+            return
+        self._begun.add(topic)
+        if whole:
+            beside = self._beside(channel)
+            *before, _ = messages(topic, self._groups.whole(topic, message))
+            for _, time, data in before:
+                yield beside, replace(record, log_time=time, publish_time=time, data=data, sequence=0, channel_id=beside.id)
+        yield channel, record
+
+    def _beside(self, channel: Channel) -> Channel:
+        """The channel for packets whose frames are not in the part."""
+        metadata = dict(channel.metadata) | {BETWEEN: "yes"}
+        there = (c for c in self._file.channels() if (c.topic, c.metadata) == (channel.topic, metadata))
+        return next(there, None) or replace(channel, id=-1 - channel.id, metadata=metadata)
 
 
 def _frame_of(file: Recording, channel: Channel, record: Message) -> PackedFrame | None:
@@ -188,7 +229,7 @@ def _frame_of(file: Recording, channel: Channel, record: Message) -> PackedFrame
         return None
     try:
         if channel.message_encoding == "protobuf":
-            return PackedFrame(foxglove.decode_video(record.data)[0])
+            return PackedFrame(foxglove.decode_video(record.data)[1])
         frame = decode_record(record.data, record.log_time).payload
         return frame if isinstance(frame, PackedFrame) else None
     except PayloadError:  # of another kind: it is copied as it is

@@ -1,6 +1,6 @@
 """Images without loss, cheaply: what differs from the image before, or from the pixel to the left, by zstd.
 
-Measured against H.264 at quantizer 0 (libx264rgb, ultrafast), lossless UT Video and plain LZ4 (docs/decisions/0013): it costs
+Measured against H.264 at quantizer 0 (libx264rgb, ultrafast), lossless UT Video and plain LZ4 (docs/decisions/0015): it costs
 a quarter of the first, gives no larger files, and the same bytes on every machine. An image is one frame of bytes:
 how it was made, its type and shape, then the differences modulo 256 or 65536.
 """

@@ -1,7 +1,8 @@
-"""Foxglove's own messages for video and audio, so that a recording plays in its app: CompressedVideo and RawAudio.
+"""Foxglove's own messages for video and audio, so that a recording plays in its app: CompressedVideo, CompressedImage and
+RawAudio.
 
-Source: foxglove-schemas 0.4 (protobuf). CompressedVideo holds one H.264 frame in Annex B form, no B-frames, parameter
-sets on each key frame. RawAudio holds interleaved ``pcm-s16``.
+Source: foxglove-schemas 0.4 (protobuf). CompressedVideo holds one H.264 or H.265 frame in Annex B form, no B-frames, parameter
+sets on each key frame; CompressedImage a JPEG. RawAudio holds interleaved ``pcm-s16``.
 """
 
 from __future__ import annotations
@@ -13,19 +14,31 @@ import numpy as np
 from omnistream.errors import PayloadError
 from omnistream.message import SECOND, AudioChunk
 
-__all__ = ["AUDIO", "VIDEO", "decode_audio", "decode_video", "encode_audio", "encode_video", "schema_bytes"]
+__all__ = [
+    "AUDIO",
+    "IMAGE",
+    "VIDEO",
+    "decode_audio",
+    "decode_video",
+    "encode_audio",
+    "encode_video",
+    "schema_bytes",
+    "schema_of",
+]
 
 VIDEO = "foxglove.CompressedVideo"
+IMAGE = "foxglove.CompressedImage"
 AUDIO = "foxglove.RawAudio"
 #: A field of ours in their messages. Protobuf passes over what a schema does not have, and so does their app.
 _FIELD = 15_000
 
 
 def _classes() -> dict[str, Any]:
+    from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
     from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
     from foxglove_schemas_protobuf.RawAudio_pb2 import RawAudio
 
-    return {VIDEO: CompressedVideo, AUDIO: RawAudio}
+    return {VIDEO: CompressedVideo, IMAGE: CompressedImage, AUDIO: RawAudio}
 
 
 def schema_bytes(name: str) -> bytes:
@@ -46,11 +59,19 @@ def schema_bytes(name: str) -> bytes:
     return result.SerializeToString()
 
 
-def encode_video(stamp_ns: int, frame_id: str, h264: bytes, fields: bytes = b"") -> bytes:
-    """`fields` is what Foxglove has no place for: bounds, origins and the like, in a field that its schema does not have."""
-    message = _classes()[VIDEO](frame_id=frame_id, data=h264, format="h264")
+def encode_video(stamp_ns: int, frame_id: str, packet: bytes, fields: bytes = b"", codec: str = "h264") -> bytes:
+    """A CompressedVideo, or of a "jpeg" a CompressedImage.
+
+    `fields` is what Foxglove has no place for: bounds, origins and the like, in a field that its schema does not have.
+    """
+    message = _classes()[schema_of(codec)](frame_id=frame_id, data=packet, format=codec)
     message.timestamp.FromNanoseconds(stamp_ns)
     return message.SerializeToString(deterministic=True) + _extra(fields)
+
+
+def schema_of(codec: str) -> str:
+    """The message that holds a packet of that codec."""
+    return IMAGE if codec == "jpeg" else VIDEO
 
 
 def encode_audio(start_ns: int, chunk: AudioChunk, fields: bytes = b"") -> bytes:
@@ -89,12 +110,10 @@ def _parse(name: str, data: bytes) -> Any:
         raise PayloadError(f"not a {name}: {e}") from None
 
 
-def decode_video(data: bytes) -> tuple[bytes, bytes]:
-    """The H.264 bytes of one frame, and its fields. Raises PayloadError for other formats."""
-    message = _parse(VIDEO, data)
-    if message.format != "h264":
-        raise PayloadError(f"video in the format '{message.format[:20]}' cannot be read; use h264")
-    return message.data, _fields(message)
+def decode_video(data: bytes, name: str = VIDEO) -> tuple[str, bytes, bytes]:
+    """The format and the bytes of one frame, and its fields. Raises PayloadError."""
+    message = _parse(name, data)
+    return message.format, message.data, _fields(message)
 
 
 def decode_audio(data: bytes, stamp_ns: int) -> tuple[AudioChunk, int, bytes]:

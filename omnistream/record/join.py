@@ -11,6 +11,7 @@ from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
 from omnistream.record.mcap_file import McapFile
+from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import Made, Scribe, copied
@@ -64,4 +65,4 @@ def repair(path: Path) -> int:
         file.finish()
     except OSError as error:
         raise RecordingError(f"{path} cannot be repaired ({error.strerror})") from None
-    return file.messages
+    return sum(n for c, n in file.counts.items() if BETWEEN not in file.channels[c].metadata)

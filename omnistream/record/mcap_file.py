@@ -29,6 +29,7 @@ from mcap.records import (
     Footer,
     Header,
     McapRecord,
+    Message,
     MessageIndex,
     Metadata,
     MetadataIndex,
@@ -38,7 +39,7 @@ from mcap.records import (
 )
 from mcap.stream_reader import breakup_chunk
 
-from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, unpacked
+from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, records_of, unpacked
 
 __all__ = ["McapFile"]
 
@@ -62,7 +63,7 @@ class McapFile:
         self._chunks: list[ChunkIndex] = []
         self._attachments: list[AttachmentIndex] = []
         self._metadata: list[MetadataIndex] = []
-        self._counts: dict[int, int] = {}
+        self.counts: dict[int, int] = {}
         self._pieces: list[bytes] = []
         self._pending = 0
         self._seen: dict[int, list[tuple[int, int]]] = {}
@@ -153,7 +154,7 @@ class McapFile:
             return
         self._chunks.append(index)
         for channel, records in seen.items():
-            self._counts[channel] = self._counts.get(channel, 0) + len(records)
+            self.counts[channel] = self.counts.get(channel, 0) + len(records)
             self.messages += len(records)
 
     def _hold(self, data: bytes) -> None:
@@ -172,6 +173,14 @@ class McapFile:
             raise
         self.size += wanted
         return at
+
+    def backwards(self) -> Iterator[tuple[Channel, Message]]:
+        """The messages that were written, the last one first."""
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            for chunk in reversed(self._chunks):
+                for record in reversed([*records_of(file, chunk.chunk_start_offset, self.size)]):
+                    if isinstance(record, Message):
+                        yield self.channels[record.channel_id], record
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -195,7 +204,7 @@ class McapFile:
         times = [(c.message_start_time, c.message_end_time) for c in self._chunks]
         first, last = min((t for t, _ in times), default=0), max((t for _, t in times), default=0)
         statistics = Statistics(
-            len(self._attachments), len(self.channels), self._counts, len(self._chunks), self.messages,
+            len(self._attachments), len(self.channels), self.counts, len(self._chunks), self.messages,
             last, first, len(self._metadata), len(self.schemas),
         )  # fmt: skip
         groups: list[tuple[Opcode, list[Any]]] = [

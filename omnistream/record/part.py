@@ -12,15 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
+from zlib import crc32
 
 import msgpack
+import numpy as np
 
+from omnistream.coded import Coded, Group
 from omnistream.errors import RecordingError
 from omnistream.flow.cell import Cell, Firing
-from omnistream.message import Message
-from omnistream.record.codec import RecordedMessage, record_buffers
+from omnistream.message import Message, VideoFrame
+from omnistream.record.codec import CodedFrame, RecordedMessage, record_buffers
 from omnistream.record.journal import Out, chains_of, reads_of
-from omnistream.record.spool import SEGMENT_BYTES, Spool, read_frames, segments
+from omnistream.record.spool import SEGMENT_BYTES, Spool, apart, read_frames, segments
 
 __all__ = ["ABOUT", "DONE", "PartRecorder"]
 
@@ -44,7 +47,7 @@ class Options(Protocol):
     @property
     def record_queue(self) -> int: ...
     @property
-    def apart(self) -> bool: ...
+    def record_packets(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -62,15 +65,18 @@ class PartRecorder:
 
     `streams` are those to be kept; without them, all that comes from outside. With more than `queue` bytes that nobody has
     taken yet, messages are not kept: that is a hole, and its rows say from where to where. A disk that is full ends the
-    recording, with a line in the log, and not the run.
+    recording, with a line in the log, and not the run. With `packets` a frame is kept as what it was decoded from, if its
+    source says so.
     """
 
     def __init__(
         self, run_dir: str, worker: str, incarnation: int, streams: Sequence[str] = (), queue: int = 0,
-        segment_bytes: int = SEGMENT_BYTES,
+        segment_bytes: int = SEGMENT_BYTES, packets: bool = False,
     ) -> None:  # fmt: skip
         self._dir, self._worker, self._incarnation = Path(run_dir), worker, incarnation
-        self._streams, self._queue = frozenset(streams), queue
+        self._streams, self._queue, self._packets = frozenset(streams), queue, packets
+        self._sent: dict[str, tuple[Group, int]] = {}
+        self._told: set[tuple[str, str]] = set()
         self._chains: dict[str, bytes] = {}
         self._holes: dict[str, _Hole] = {}
         self._behind = False
@@ -85,26 +91,43 @@ class PartRecorder:
 
     @classmethod
     def of(cls, options: Options, worker: str) -> Self:
-        """One for a worker that is told these options. On another host than the recorder's all may wait: nothing is taken."""
-        queue = 0 if options.apart else options.record_queue
-        return cls(options.run_dir, worker, options.incarnation, options.record_streams, queue)
+        """One for a worker that is told these options."""
+        streams, queue, packets = options.record_streams, options.record_queue, options.record_packets
+        return cls(options.run_dir, worker, options.incarnation, streams, queue, packets=packets)
 
     def taps(self, stream: str) -> bool:
         """Whether an output of a node is to be kept, which is no source's."""
         return stream in self._streams
 
-    def message(self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False) -> None:
+    def message(
+        self, message: Message[Any], bound_ns: int | None, clock_source: str, *, tap: bool = False, coded: Coded | None = None
+    ) -> None:
         """A message as it left a source, or an external node; or, with `tap`, any other that is to be kept."""
         m = message
         if (self._streams and m.stream not in self._streams) or not self._room(m):
             return
         cause = None if m.cause_ns == m.stamp_ns else m.cause_ns
         lineage = None if m.lineage == {m.stream: m.stamp_ns} else m.lineage
+        payload = m.payload if coded is None or not self._packets else self._coded(m.stream, m.payload, coded)
         record = RecordedMessage(
-            m.stamp_ns, m.start_ns, m.payload, bound_ns, m.epoch, m.seq, clock_source, m.origin, cause, lineage
+            m.stamp_ns, m.start_ns, payload, bound_ns, m.epoch, m.seq, clock_source, m.origin, cause, lineage
         )
         head = _packed((m.stream, m.stamp_ns, type(m.payload).__name__, m.seq, tap))
         self._append(b"M", head, *record_buffers(record))
+
+    def _coded(self, stream: str, frame: VideoFrame, coded: Coded) -> VideoFrame | CodedFrame:
+        """A frame as the packets that have come with it since the last one that was kept; as it is where there are none."""
+        group, at = coded.group, coded.at
+        if group is None:
+            if (stream, coded.why) not in self._told:
+                self._told.add((stream, coded.why))
+                _log.warning("%s is recorded as pixels without loss, not as the camera sends it: %s", stream, coded.why)
+            return frame
+        last, sent = self._sent.get(stream, (None, -1))
+        first = sent + 1 if last is group else 0
+        self._sent[stream] = group, at
+        packets = tuple(group.packets[first : at + 1])
+        return CodedFrame(group.codec, group.number, at, packets, coded.look, crc32(np.ascontiguousarray(frame.image).data))
 
     def began(self, start_ns: int) -> None:
         """The run has begun."""
@@ -137,8 +160,9 @@ class PartRecorder:
         """The sinks' digests as earlier lives of the worker left them: each segment begins with them."""
         found: dict[str, bytes] = {}
         if self._incarnation:
+            missing = apart(self._dir)
             for (worker, incarnation), paths in segments(self._dir).items():
-                if worker == self._worker and incarnation < self._incarnation:
+                if worker == self._worker and incarnation < self._incarnation and (worker, incarnation) not in missing:
                     for path in paths:
                         with suppress(FileNotFoundError), path.open("rb") as file:
                             found.update(chains_of(d[1:] for _, d in read_frames(file, b"J")))

@@ -69,6 +69,10 @@ class Playable(ABC):
         """Whether every message is just as it was received: bounds, origins and all."""
         return False
 
+    def kept(self, topic: str) -> str:  # noqa: ARG002
+        """How the stream is kept, in a word or two; empty where it was not recorded by a run."""
+        return ""
+
     def truth(self) -> list[dict[str, Any]]:
         """What really happened, in the order recorded: maps with "start_ns" and "end_ns". Empty where nobody wrote it down."""
         return []

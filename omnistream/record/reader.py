@@ -16,19 +16,22 @@ from mcap.records import Channel, Message, Schema
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import INFINITY, PAYLOADS, AudioChunk, VideoFrame
 from omnistream.record import foxglove
-from omnistream.record.codec import PackedFrame, RecordedMessage, decode_fields, decode_record
+from omnistream.record.codec import CodedFrame, PackedFrame, RecordedMessage, decode_coded, decode_fields, decode_record
 from omnistream.record.delta import DeltaDecoder
 from omnistream.record.foreign import ros2
+from omnistream.record.foreign.images import decode_image
 from omnistream.record.h264 import H264Decoder
 from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
+from omnistream.record.packets import BETWEEN, PACKETS, PacketReader
 from omnistream.record.playable import Playable
 from omnistream.record.writer import HEAD, JOURNAL, KEPT, TAP, TRUTH
 
 __all__ = ["Recording"]
 
-_FOXGLOVE: dict[str, type] = {foxglove.VIDEO: VideoFrame, foxglove.AUDIO: AudioChunk}
+_FOXGLOVE: dict[str, type] = {foxglove.VIDEO: VideoFrame, foxglove.IMAGE: VideoFrame, foxglove.AUDIO: AudioChunk}
 #: Schemas whose messages may depend on those before them.
 _IN_ORDER = (foxglove.VIDEO, "omnistream.VideoFrame")
+_PICTURES = (foxglove.VIDEO, foxglove.IMAGE)
 
 
 class Recording(Playable):
@@ -76,6 +79,13 @@ class Recording(Playable):
         """Whether every message is just as it was received: bounds, origins and all."""
         return all(c.message_encoding == "msgpack" or c.metadata.get(KEPT) == "exact" for c in self._channels(topic))
 
+    def kept(self, topic: str) -> str:
+        if self.is_foreign(topic):
+            return ""
+        if VideoFrame not in self._types[topic]:
+            return "as received" if self.is_lossless(topic) else "lossy"
+        return ", ".join(sorted({_kept(c) for c in self._channels(topic)}))
+
     def is_tap(self, topic: str) -> bool:
         """Whether it is what a node gave of itself, recorded to be looked at, and not something that came from outside."""
         return any(TAP in c.metadata for c in self._channels(topic))
@@ -91,18 +101,23 @@ class Recording(Playable):
         if not ros2.TYPES.keys().isdisjoint(names.values()):
             yield from self._ros2(topic, names, since_ns)
             return
+        between = {c.id for c in self._channels(topic) if BETWEEN in c.metadata}
         video = _Video(f"{self.path}: '{topic}'")
         last = -1
-        for count, record in enumerate(self._records(topic)):
+        for count, record in enumerate(self._records(topic, between=True)):
             stamp, name = record.log_time, names[record.channel_id]
-            if stamp <= last:
+            is_message = record.channel_id not in between
+            if is_message and stamp <= last:
                 raise RecordingError(f"{self.path}: stamps of '{topic}' do not rise: {stamp} ns comes after {last} ns")
             if stamp >= INFINITY:
                 raise RecordingError(f"{self.path}: message {count} of '{topic}' is stamped {stamp} ns, which is no time")
-            last = stamp
+            last = stamp if is_message else last
             if stamp < since_ns and name not in _IN_ORDER:
                 continue
             try:
+                if not is_message:
+                    video.between(_decode(record, name))
+                    continue
                 message = video.shown(_decode(record, name), wanted=stamp >= since_ns)
             except PayloadError as e:
                 raise RecordingError(f"{self.path}: message {count} of '{topic}' cannot be read: {e}") from None
@@ -216,8 +231,9 @@ class Recording(Playable):
             if c.topic == topic and (topic == TRUTH or topic.startswith(JOURNAL) or _payload_type(c, known.get(c.schema_id)))
         ]
 
-    def _records(self, topic: str) -> Iterator[Message]:
-        wanted = {c.id for c in self._channels(topic)}
+    def _records(self, topic: str, *, between: bool = False) -> Iterator[Message]:
+        """Those of the stream; with `between` also the packets that they depend on."""
+        wanted = {c.id for c in self._channels(topic) if between or BETWEEN not in c.metadata}
         for chunk in self._index.chunks:
             if not wanted & chunk.channels:
                 continue
@@ -248,8 +264,14 @@ def _decode(record: Message, name: str) -> RecordedMessage:
     if name == foxglove.AUDIO:
         chunk, start, fields = foxglove.decode_audio(record.data, stamp)
         return decode_fields(fields, stamp, chunk) if fields else RecordedMessage(stamp, start, chunk, seq=record.sequence)
-    if name == foxglove.VIDEO:
-        data, fields = foxglove.decode_video(record.data)
+    if name in _PICTURES:
+        codec, data, fields = foxglove.decode_video(record.data, name)
+        if fields and (coded := decode_coded(fields, stamp, codec, data)):
+            return coded
+        if name == foxglove.IMAGE:
+            return RecordedMessage(stamp, None, decode_image(data), seq=record.sequence)
+        if codec != "h264":
+            raise PayloadError(f"video in the format '{codec[:20]}' cannot be read; use h264")
         frame = PackedFrame(data)
         return decode_fields(fields, stamp, frame) if fields else RecordedMessage(stamp, None, frame, seq=record.sequence)
     message = decode_record(record.data, stamp)
@@ -267,10 +289,21 @@ class _Video:
         self._h264: H264Decoder | None = None
         self._deltas = DeltaDecoder()
         self._skipped: list[PackedFrame] = []  # since the last key frame
+        self._packets = PacketReader(where)
+
+    def between(self, message: RecordedMessage) -> None:
+        """A packet that the next frames may depend on. Raises PayloadError where it is none."""
+        if not isinstance(message.payload, CodedFrame):
+            raise PayloadError("a frame where only packets should be")
+        self._packets.add(message)
 
     def shown(self, message: RecordedMessage, *, wanted: bool) -> RecordedMessage:
         """Raises RecordingError where the frame is damaged."""
         frame, stamp = message.payload, message.stamp_ns
+        if isinstance(frame, CodedFrame) and wanted:
+            return self._packets.shown(message)
+        if isinstance(frame, CodedFrame):
+            self._packets.add(message)
         if not isinstance(frame, PackedFrame):
             return message
         if not wanted:
@@ -291,6 +324,13 @@ class _Video:
             return self._deltas.decode(frame.data)
         self._h264 = self._h264 or H264Decoder(self._where)
         return self._h264.decode(frame.data, stamp).image
+
+
+def _kept(channel: Channel) -> str:
+    """How a channel's frames are kept."""
+    if codec := channel.metadata.get(PACKETS):
+        return f"{codec} as received"
+    return "lossless" if channel.message_encoding == "msgpack" else "compact"
 
 
 def _say(error: BaseException) -> str:

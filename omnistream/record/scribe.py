@@ -23,7 +23,8 @@ from omnistream.flow.ledger import Row
 from omnistream.link.segment import LINK_NAME
 from omnistream.record.about import About
 from omnistream.record.black_box import PIECE_NS, Ring
-from omnistream.record.codec import decode_record
+from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
+from omnistream.record.packets import Groups, PacketReader
 from omnistream.record.part import DONE
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
@@ -108,6 +109,8 @@ class Scribe:
         self._writer: RecordingWriter | None = None
         self._rows: dict[str, list[bytes]] = {}
         self._taken = 0
+        self._groups = Groups()
+        self._head = 0  # so many bytes of the file are what its first frames depend on, and no reason to end it
         self._lock = _only_one(self._dir) if remove else -1
         self._ring = Ring(_memory(self._dir), about.keep) if about.keep.box_ns else None
         try:
@@ -134,6 +137,7 @@ class Scribe:
             if path.stat().st_size < self._done.size or path.stat().st_ino != self._done.inode:
                 raise RecordingError(f"{path} is there already, and is not what was recorded; move it, or name another file")
             self._writer = self._open(path, resume=True)
+            self._writer.find(self._groups)
 
     # -- while it goes on --------------------------------------------------------------------------
 
@@ -158,26 +162,48 @@ class Scribe:
         unpacker = msgpack.Unpacker(use_list=False)
         unpacker.feed(frame[1:1025])
         stream, stamp, kind, seq, tap = unpacker.unpack()
-        data = memoryview(frame)[1 + unpacker.tell() :]
+        data = bytes(memoryview(frame)[1 + unpacker.tell() :])
         done = self._done
         writer = self._begun(stamp)
+        record = self._decoded(stream, stamp, data) if writer.encodes(kind) else None
+        if record is not None and isinstance(record.payload, CodedFrame) and not self._groups.take(stream, record):
+            why = "packets of its video were lost, up to the next key frame"
+            done.open.setdefault(stream, Hole(stream, stamp, stamp, 1, why))
+            return
         if stream in done.open:  # the worker died in it
             self._end_hole(stream, stamp, 0)
         if stamp > done.last.get(stream, -1):
             about = {TAP: life.worker} if tap else {}
-            if writer.encodes(kind):
-                try:
-                    writer.write(stream, decode_record(bytes(data), stamp, ours=True), about)
-                except PayloadError as error:
-                    raise RecordingError(f"{self._dir}: a message of '{stream}' is damaged: {error}") from None
+            if record is not None:
+                writer.write(stream, record, about)
             else:
-                writer.write_record(stream, kind, stamp, seq, bytes(data), about)
+                writer.write_record(stream, kind, stamp, seq, data, about)
             done.last[stream] = stamp
             done.now_ns = max(done.now_ns, stamp)
         else:
+            if record is not None and isinstance(record.payload, CodedFrame):
+                writer.write(stream, replace(record, payload=replace(record.payload, look=None)))  # for those after it
+                record = self._decoded_alone(stream, record)
+                if record is None:
+                    return
+                data = encode_record(record)
             done.repeated += 1
-            writer.attach(f"{REPEATED}{done.repeated}", msgpack.packb((stream, stamp, bytes(data))), "application/msgpack")  # type: ignore[arg-type]
+            writer.attach(f"{REPEATED}{done.repeated}", msgpack.packb((stream, stamp, data)), "application/msgpack")  # type: ignore[arg-type]
         done.count += 1
+
+    def _decoded(self, stream: str, stamp: int, data: bytes) -> RecordedMessage:
+        try:
+            return decode_record(data, stamp, ours=True)
+        except PayloadError as error:
+            raise RecordingError(f"{self._dir}: a message of '{stream}' is damaged: {error}") from None
+
+    def _decoded_alone(self, stream: str, record: RecordedMessage) -> RecordedMessage | None:
+        """A message with its pixels, as it lies beside the others and so without the packets before it; None is a hole."""
+        try:
+            return PacketReader(f"{self._dir}: '{stream}'").shown(self._groups.whole(stream, record))
+        except RecordingError as error:
+            self._done.holes.append(Hole(stream, record.stamp_ns, record.stamp_ns, 1, str(error)))
+            return None
 
     def _take_row(self, life: Life, row: bytes) -> None:
         kind = row[1:3]
@@ -215,6 +241,10 @@ class Scribe:
         done.inode = path.stat().st_ino
         self._writer.metadata(RUN, self._words())
         self._writer.attach("graph.yaml", about.text.encode(), "application/yaml")
+        for stream, head in self._groups.heads(done.now_ns):
+            self._writer.write(stream, head)
+        self._writer.flush()
+        self._head = self._writer.size
 
     def _open(self, path: Path, *, resume: bool) -> RecordingWriter:
         about = self.about
@@ -252,7 +282,7 @@ class Scribe:
         keep, done = self.about.keep, self._done
         every = PIECE_NS if self._ring is not None else keep.rotate_ns
         old = bool(every) and done.now_ns - done.began_ns >= every
-        return old or bool(keep.rotate_bytes and self._writer.size >= keep.rotate_bytes)
+        return old or bool(keep.rotate_bytes and self._writer.size - self._head >= keep.rotate_bytes)
 
     def _turn_over(self) -> None:
         """End the file, and begin the next."""

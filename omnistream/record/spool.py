@@ -9,19 +9,19 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-__all__ = ["APART", "SUFFIX", "Spool", "leave_apart", "life_of", "read_frames", "segments"]
+__all__ = ["SUFFIX", "Spool", "all_is_here", "apart", "leave_apart", "life_of", "put_at", "read_frames", "segments", "waiting"]
 
 _HEAD = struct.Struct("<II")
 _MAX_FRAME = 1 << 30
 #: Segments are called "WORKER.INCARNATION.NUMBER.part".
 SUFFIX = ".part"
-#: "WORKER.INCARNATION.apart" says that a life's spool is on another host, and comes at the end of the run.
+#: "WORKER.INCARNATION.apart" says that a life's spool is on another host, and not all of it is here yet.
 APART = ".apart"
 #: A segment ends when it has so many bytes.
 SEGMENT_BYTES = 4 << 20
@@ -100,6 +100,17 @@ def leave_apart(folder: str, worker: str, incarnation: int) -> None:
     Path(folder, f"{worker}.{incarnation}{APART}").touch()
 
 
+def all_is_here(folder: str | Path, worker: str, incarnation: int) -> None:
+    """Say that a life is over and all of its spool has come."""
+    Path(folder, f"{worker}.{incarnation}{APART}").unlink(missing_ok=True)
+
+
+def apart(folder: Path) -> set[tuple[str, int]]:
+    """The lives of which not all is here."""
+    names = (path.name.removesuffix(APART).rpartition(".") for path in folder.glob(f"*{APART}"))
+    return {(worker, int(incarnation)) for worker, _, incarnation in names}
+
+
 def life_of(path: Path) -> tuple[str, int, int]:
     """Of a segment: the worker, which life of it, and the segment's number in that. Raises ValueError for other names."""
     worker, incarnation, number = path.name.removesuffix(SUFFIX).split(".")
@@ -116,6 +127,27 @@ def segments(folder: Path) -> dict[tuple[str, int], list[Path]]:
             worker, incarnation, _ = life_of(Path(name))
             found.setdefault((worker, incarnation), []).append(folder / name)
     return dict(sorted(found.items()))
+
+
+def waiting(folder: Path, lives: Collection[tuple[str, int]]) -> int:
+    """Bytes of these lives' segments that nobody has taken away yet."""
+    total = 0
+    for life, paths in segments(folder).items():
+        for path in paths if life in lives else ():
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
+
+
+def put_at(path: Path, at: int, data: bytes) -> None:
+    """Bytes of a file that is brought here in pieces; a piece that failed may come again."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while data:
+            written = os.pwrite(fd, data, at)
+            at, data = at + written, data[written:]
+    finally:
+        os.close(fd)
 
 
 def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]]:

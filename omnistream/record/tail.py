@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from omnistream.record.spool import APART, life_of, read_frames, segments
+from omnistream.record.spool import apart, life_of, read_frames, segments
 
 __all__ = ["Life", "Tail"]
 
@@ -61,12 +61,10 @@ class Tail:
             self.lives[worker, int(incarnation)] = Life(worker, int(incarnation), number, at)
 
     def frames(self, *, last: bool = False) -> Iterator[tuple[Life, bytes]]:
-        """What is new. A life is read after the one before it; where that is on another host, at the end (`last`)."""
-        found = segments(self._dir)
-        apart = {path.name.removesuffix(APART) for path in self._dir.glob(f"*{APART}")}
-        for (worker, incarnation), paths in found.items():
-            before = [(worker, n) for n in range(incarnation)]
-            if not last and any(f"{w}.{n}" in apart and (w, n) not in found and (w, n) not in self.lives for w, n in before):
+        """What is new. A life is read after the one before it, once all of that is here, or at the end (`last`)."""
+        missing = set() if last else apart(self._dir)
+        for (worker, incarnation), paths in segments(self._dir).items():
+            if any((worker, n) in missing for n in range(incarnation)):
                 continue
             life = self.lives.setdefault((worker, incarnation), Life(worker, incarnation))
             for data in life.frames(paths):

@@ -16,8 +16,8 @@ from mcap.records import Message as McapMessage
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, AudioChunk, Message, VideoFrame
-from omnistream.record import foxglove
-from omnistream.record.codec import PackedFrame, RecordedMessage, encode_fields, encode_record
+from omnistream.record import foxglove, packets
+from omnistream.record.codec import CodedFrame, PackedFrame, RecordedMessage, encode_fields, encode_record
 from omnistream.record.delta import DeltaEncoder
 from omnistream.record.h264 import H264Encoder
 from omnistream.record.mcap_file import McapFile
@@ -49,6 +49,7 @@ class RecordingWriter:
 
     `video`: "lossless" keeps every frame whole; "exact" does so, too, by their differences (record/delta.py), in a
     fraction of the space; "foxglove" writes CompressedVideo, which is small, plays, and is not what was received.
+    A CodedFrame is kept as it was received, in any of them (record/packets.py).
     `audio`: "lossless", or "foxglove": RawAudio, which is exact and plays. All else is msgpack. Every form keeps what a
     message's stream knew of it: bounds, origins, clock sources.
     With `resume` a file that is there goes on after its last whole chunk, or `size`. Not thread-safe. Raises RecordingError
@@ -89,6 +90,10 @@ class RecordingWriter:
         """Bytes of the file that are with the operating system."""
         return self._file.size
 
+    def find(self, groups: packets.Groups) -> None:
+        """Let it know the packets that the file has since each stream's last key frame."""
+        groups.find(self._file)
+
     # -- messages ----------------------------------------------------------------------------------
 
     def write_message(self, message: Message[Any], bound_ns: int | None = None, clock_source: str = "host") -> None:
@@ -109,6 +114,12 @@ class RecordingWriter:
             channel = self._channel(topic, foxglove.AUDIO, "protobuf", about | {KEPT: "exact"})
             start = record.stamp_ns - payload.duration_ns
             self._add(channel, record.stamp_ns, foxglove.encode_audio(start, payload, encode_fields(record)), record.seq)
+        elif isinstance(payload, CodedFrame):
+            about |= {KEPT: "exact", packets.PACKETS: payload.codec}
+            schema = foxglove.schema_of(payload.codec)
+            for is_message, time, data in packets.messages(topic, record):
+                mark = {} if is_message else {packets.BETWEEN: "yes"}
+                self._add(self._channel(topic, schema, "protobuf", about | mark), time, data, record.seq if is_message else 0)
         elif isinstance(payload, VideoFrame) and self._video == "foxglove" and _is_compact(payload):
             channel = self._channel(topic, foxglove.VIDEO, "protobuf", about | {KEPT: "lossy"})
             coded = foxglove.encode_video(record.stamp_ns, topic, self._h264(topic, payload), encode_fields(record))

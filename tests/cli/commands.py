@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,10 +70,16 @@ def refused(*words: object) -> str:
 
 
 def start(*words: object) -> subprocess.Popen[str]:
-    """A command in a process of its own."""
+    """A command in a process of its own. A closed terminal ends it, though these tests may have been told to outlive theirs."""
     args = [sys.executable, "-m", "omnistream.cli.main", *map(str, words)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_mortal
+    )
+
+
+def _mortal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def left_behind(pid: int) -> list[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import graph, omnistream, start
+from mcap.reader import make_reader
 
 from omnistream.record.codec import encode_record
 from omnistream.record.reader import Recording
@@ -134,11 +135,13 @@ def test_the_end_of_the_terminal_is_an_end_like_any_other(tmp_path: Path, own_te
 
 def test_a_damaged_file_is_copied_up_to_the_damage(tmp_path: Path):
     whole, damaged = tmp_path / "whole.mcap", tmp_path / "damaged.mcap"
-    file = graph(tmp_path, TICKS.replace("rate_hz: 200", "rate_hz: 400, count: 200"))
+    file = graph(tmp_path, TICKS.replace("rate_hz: 200", "rate_hz: 400, count: 600"))
     run = omnistream("run", file, "--engine", "local", "--record", whole)
     assert run.code == 0, run.err
     data = whole.read_bytes()
-    cut = data.rindex(b"t.out") // 2
+    with whole.open("rb") as opened:
+        last = make_reader(opened).get_summary().chunk_indexes[-1]  # of several: they end by age, too
+    cut = last.chunk_start_offset + last.chunk_length // 2
     damaged.write_bytes(data[:cut])
     said = omnistream("record", "recover", damaged)
     assert said.code == 0, said.err

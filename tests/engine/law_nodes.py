@@ -36,6 +36,24 @@ class Script(Source):
             yield Emit(Event("m", {"v": f"{ctx.name}.{i}"}), stamp_ns=at, bound_ns=following)
 
 
+#: The waves of `Waves` that may begin by now.
+WAVES: set[int] = set()
+
+
+@dataclass(kw_only=True)
+class Waves(Source):
+    """Emits eight numbered events whenever one more wave may begin."""
+
+    count: int
+    is_device = False
+
+    async def run(self, ctx: Context) -> AsyncIterator[Event]:
+        for i in range(self.count):
+            while i // 8 + 1 not in WAVES:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            yield Event("m", {"v": f"{ctx.name}.{i}"})
+
+
 class Outputs(NamedTuple):
     a: Event | None = None
     b: Event | None = None

@@ -263,8 +263,9 @@ class Hangs(Node):
 @pytest.mark.parametrize("each", [True, False])
 async def test_a_node_that_hangs_is_not_asked_more_and_more(each: bool) -> None:
     """A join beside it is forced at each firing; what it asked for is of no use to it then."""
-    ports = {t: Input(PortConfig(t, "latest" if t == "slow" else "each", Queue("newest"), wait_ns=0), (s,), "one", True)
-             for t, s in (("fast", "f.out"), ("slow", "h.out"))}  # fmt: skip
+    ports = {t: Input(PortConfig(t, take, queue, wait_ns=0), (s,), "one", True)
+             for t, take, queue, s in (
+                 ("fast", "each", Queue("block", 8), "f.out"), ("slow", "latest", Queue("newest"), "h.out"))}  # fmt: skip
     hangs = NodeInfo("h", "", "test_more_laws:Hangs", "node", {}, (_in("item", "s.out", Queue("newest")),), ("out",))
     pair = NodeInfo("pair", "", "test_more_laws:Pair", "node", {}, tuple(ports.values()), ("out",))
     nodes = {

@@ -16,6 +16,7 @@ from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.errors import RecordingError
+from omnistream.flow.edge import Account
 
 
 class SlowCrew(LocalCrew):
@@ -32,9 +33,9 @@ class SlowCrew(LocalCrew):
         self.made.append(worker)
         return worker
 
-    async def restart(self, worker: str, losses: dict[str, int]) -> None:
+    async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
         await asyncio.sleep(self.restart_s)
-        await super().restart(worker, losses)
+        await super().restart(worker, accounts)
 
 
 def crew_of(run: str, kind: type[LocalCrew], **over: Any) -> Any:
@@ -89,8 +90,8 @@ async def test_a_worker_that_cannot_be_made_again_ends_the_run_whatever_the_reas
     """Here its node is gone; the robot must not wait for ever for a worker that nobody makes."""
 
     class Broken(LocalCrew):
-        async def restart(self, worker: str, losses: dict[str, int]) -> None:
-            del worker, losses
+        async def restart(self, worker: str, accounts: dict[str, Account]) -> None:
+            del worker, accounts
             raise OSError(28, "No space left on device")
 
     crew, clock = crew_of("broken", Broken)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnistream.flow.config import Queue
-from omnistream.flow.edge import Edge, nbytes
+from omnistream.flow.edge import Account, Edge, nbytes
 from omnistream.message import INFINITY, Action, Detections, Event, Features
 
 
@@ -328,6 +328,50 @@ def test_a_restarted_sender_goes_on_and_stays_accounted_when_its_receiver_dies_n
 
 def test_losses_that_an_earlier_life_listed_are_not_listed_again() -> None:
     r = Receiver("newest", remote=True)
-    r.edge.resume(sent=10, received=4, queued=0, fates={"consumed": 4}, bound=0, known_losses=5)
+    r.edge.earlier = Account(9, {"crash": 5}, {"consumed": 4})
+    r.edge.resume(sent=10, received=4, queued=0, fates={"consumed": 4}, bound=0)
     assert r.lost == [(None, "crash", 1)]
     assert r.edge.counts()["fates"] == {"consumed": 4, "crash": 6}
+
+
+def test_what_an_earlier_life_of_the_receiver_consumed_is_not_lost_when_the_sender_dies_next() -> None:
+    """Both ends made again, one after the other, in either order; and both at once, when nobody is left who has received."""
+    r = Receiver("newest", remote=True)
+    r.edge.earlier = Account(9, {"consumed": 5, "dropped": 1}, {"consumed": 3}, life=1)
+    r.edge.life = 1  # it is the one that had reported
+    r.edge.resume(sent=10, received=4, queued=0, fates={"consumed": 4}, bound=0)
+    assert r.edge.counts() == {"sent": 10, "pending": 0, "held": 0, "fates": {"consumed": 9, "dropped": 1}}
+    assert r.lost == []
+    r = Receiver("newest", remote=True)
+    r.edge.earlier = Account(9, {"consumed": 5, "dropped": 1}, {"consumed": 3}, life=1)
+    r.edge.life = 2  # a new one: what the one before had reported is not among what it has received
+    r.edge.resume(sent=12, received=2, queued=0, fates={"consumed": 2}, bound=0)
+    assert r.edge.counts() == {"sent": 12, "pending": 0, "held": 0, "fates": {"consumed": 10, "dropped": 1, "crash": 1}}
+    r = Receiver("newest", remote=True)
+    r.edge.earlier = Account(9, {"consumed": 5}, {"consumed": 3}, life=1)
+    r.edge.receiver_back()
+    r.edge.missed(11)
+    assert r.edge.counts() == {"sent": 11, "pending": 0, "held": 0, "fates": {"consumed": 8, "crash": 3}}
+    assert r.lost == [(None, "crash", 1), (None, "crash", 2)]
+
+
+@given(
+    st.integers(0, 30), st.dictionaries(st.sampled_from(["consumed", "dropped", "crash", "late"]), st.integers(0, 9)),
+    st.dictionaries(st.sampled_from(["consumed", "skipped"]), st.integers(0, 9)), st.integers(0, 1), st.integers(0, 40),
+    st.integers(0, 20), st.booleans(),
+)  # fmt: skip
+def test_whatever_was_told_of_an_edge_its_account_balances(
+    sent: int, before: dict[str, int], reported: dict[str, int], life: int, seq: int, received: int, lived: bool
+) -> None:
+    """Rule 19 through restarts: what had been told may be old, or be of a life that others know nothing of."""
+    r = Receiver("newest", remote=True)
+    r.edge.earlier = Account(sent, before, reported, life)
+    if lived:
+        r.edge.resume(max(sent, seq, received), received, 0, {"consumed": received // 2}, 0)
+    else:
+        r.edge.receiver_back()
+        r.edge.missed(seq)
+    counts = r.edge.counts()
+    assert counts["sent"] == max(sent, seq, received if lived else 0)
+    assert counts["sent"] == counts["pending"] + counts["held"] + sum(counts["fates"].values())
+    assert sum(n for _, _, n in r.lost) >= counts["fates"].get("crash", 0) - before.get("crash", 0)

@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from omnistream.errors import LinkError
+from omnistream.link.pieces import cut
 from omnistream.link.post import HostPost
 from omnistream.link.tcp import LinkKeys, TcpTransport, Timing
 from omnistream.message import Features, Message
@@ -56,6 +57,12 @@ class End:
 
 def numbered(n: int, size: int = 0) -> list[bytes]:
     return [struct.pack("<Q", n), bytes([n % 256]) * size]
+
+
+def spoken(n: int, line: bytes = b"friendly") -> bytes:
+    """A batch as a line puts it into words."""
+    ((more, buffers),) = cut(numbered(n))
+    return b"".join([struct.pack("<8sQ?", line, n, more), *buffers])
 
 
 @pytest.fixture
@@ -193,7 +200,7 @@ async def test_nobody_without_the_keys_is_heard(make: Callable[..., End], kind: 
     with zmq.Context() as context:
         stranger = keyed(kind, context, b)
         for n in range(5):
-            stranger.send_multipart([struct.pack("<8sQB", b"stranger", n, 0), *numbered(n)], zmq.NOBLOCK)
+            stranger.send(spoken(n, b"stranger"), zmq.NOBLOCK)
         await asyncio.sleep(0.4)
         a = make()
         a.transport.dial(b.transport.address).send(numbered(77))
@@ -224,9 +231,9 @@ async def test_garbage_and_what_is_too_large_harm_nobody(make: Callable[..., End
             raw.sendall(start + r.randbytes(5000))
     with zmq.Context() as context:
         friend = keyed("friend", context, b)
-        for parts in ([b""], [b"x"], [b"x", b"y", b"z"], [b"", b"", b""], [bytes(15), b"a"], [bytes(16)]):
+        for parts in ([b""], [b"x"], [b"x", b"y", b"z"], [b"", b"", b""], [spoken(0), b"a"], [bytes(17)], [bytes(18)]):
             friend.send_multipart(parts)
-        await b.until(lambda: len(b.garbage) == 6)
+        await b.until(lambda: len(b.garbage) == 7)
         friend.close()
     a = make()
     monkeypatch.setattr("omnistream.link.tcp._LARGEST", 1000)
@@ -320,7 +327,7 @@ async def test_a_gap_is_asked_for_and_not_jumped(make: Callable[..., End]) -> No
     with zmq.Context() as context:
         friend = keyed("friend", context, b)
         for n in (0, 1, 3, 4, 1):
-            friend.send_multipart([struct.pack("<8sQB", b"friendly", n, 0), *numbered(n)])
+            friend.send(spoken(n))
         said: list[tuple[Any, ...]] = []
         async with asyncio.timeout(5):
             while not said or not said[-1][2]:
@@ -329,7 +336,7 @@ async def test_a_gap_is_asked_for_and_not_jumped(make: Callable[..., End]) -> No
                 await asyncio.sleep(0.01)
         assert said[-1] == (b"friendly", 2, True)
         for n in (2, 3, 4):
-            friend.send_multipart([struct.pack("<8sQB", b"friendly", n, 0), *numbered(n)])
+            friend.send(spoken(n))
         await b.until(lambda: len(b.got) == 5)
         friend.close()
     assert b.numbers() == [0, 1, 2, 3, 4]

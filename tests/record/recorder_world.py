@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from film import Film
 
+from omnistream.coded import Coded
 from omnistream.graph.graph import Graph, NodeInfo
 from omnistream.graph.keep import Keep
 from omnistream.link.wire import encode_payload
@@ -46,22 +48,58 @@ class World:
 
     def step(self) -> None:
         self.count += 1
-        image = self.image.copy()
-        image[self.count % 48] = 7
-        self.send("eyes", "cam.out", VideoFrame(image))
+        self.film()
         self.send("ears", "mic.out", AudioChunk(self.pixels.integers(-99, 99, 800).astype(np.int16)))
         self.send("ears", "typed.out", Event("word", {"n": self.count}))
         self.recorders["ears"].opened(f"node{self.count}")
 
-    def send(self, worker: str, stream: str, payload: Any) -> None:
+    def film(self) -> None:
+        image = self.image.copy()
+        image[self.count % 48] = 7
+        self.send("eyes", "cam.out", VideoFrame(image))
+
+    def send(self, worker: str, stream: str, payload: Any, coded: Coded | None = None) -> None:
         stamp = T0 + self.count * 50 * MS
         origin = (stream, self.lives[worker], self.count)
         message = Message(stream, self.lives[worker], self.count, origin, stamp, stamp, stamp, {stream: stamp}, payload, None)
-        self.recorders[worker].message(message, stamp + 1, "host")
+        self.recorders[worker].message(message, stamp + 1, "host", coded=coded)
 
     def kill(self, worker: str) -> None:
         self.lives[worker] += 1
         self.recorders[worker] = self.make(worker)
+
+
+class FilmedWorld(World):
+    """A camera that sends packets. For some of its frames the graph has no room, and some come as pixels."""
+
+    def __init__(self, run_dir: Path, seed: int = 0, codec: str = "h264", **options: Any) -> None:
+        super().__init__(run_dir, seed, packets=True, **options)
+        self.codec, self.camera = codec, Film(codec, seed)
+        #: What the nodes saw: (stamp, pixels), and how many packets the camera has sent for it.
+        self.seen: list[tuple[int, bytes]] = []
+
+    def film(self) -> None:
+        for _ in range(self.random.choice([1, 1, 1, 2, 4])):
+            frame, coded = self.camera.shot()
+        if self.random.random() < 0.05:
+            coded = Coded(coded.look, why="for once")
+        self.seen.append((T0 + self.count * 50 * MS, frame.image.tobytes()))
+        self.send("eyes", "cam.out", frame, coded)
+
+    def kill(self, worker: str) -> None:
+        super().kill(worker)
+        if worker == "eyes":  # connected anew
+            self.camera = Film(self.codec, self.random.randrange(1 << 30))
+
+
+def pixels(*paths: str | Path) -> list[tuple[int, bytes]]:
+    """What the nodes saw, as it is read."""
+    found: list[tuple[int, bytes]] = []
+    for path in paths:
+        with Recording(path) as file:
+            if "cam.out" in file.streams():
+                found += [(m.stamp_ns, m.payload.image.tobytes()) for m in file.messages("cam.out")]
+    return found
 
 
 def contents(*paths: str | Path) -> dict[str, list[tuple[Any, ...]]]:

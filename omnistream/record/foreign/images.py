@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from omnistream.coded import MOST_PIXELS
 from omnistream.errors import PayloadError
 from omnistream.message import VideoFrame
 
 __all__ = ["MOST_PIXELS", "decode_image", "frame_of", "raw_frame"]
-
-#: A picture with more is refused before there is any memory for it.
-MOST_PIXELS = 64 << 20
 
 _CODECS = ((b"\xff\xd8\xff", "mjpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 
