@@ -8,7 +8,6 @@ import dataclasses
 import json
 import platform
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer

@@ -216,6 +216,8 @@ class Hosted:
         self.fired_at = perf_ns()
         took = self.fired_at - started
         self.durations.append(took)
+        if firing.droppable:
+            self.typical.took(took)
         meter = self.meter
         meter.steps.append(took)
         meter.ages.append(started - firing.cause)

@@ -76,6 +76,10 @@ class Posted:
     def send(self, peer: str, items: list[tuple[Any, ...]]) -> None:
         self.batches.append((peer, items))
 
+    def send_all(self, outbox: dict[str, list[tuple[Any, ...]]]) -> None:
+        for peer, items in outbox.items():
+            self.send(peer, items)
+
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["p", "q"]), st.integers(0, 8)), max_size=40))
