@@ -107,7 +107,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
     for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
-    watching: Watching, variants: Mapping[str, str] = MappingProxyType({}),
+    watching: Watching, variants: Mapping[str, str],
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
