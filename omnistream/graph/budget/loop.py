@@ -1,0 +1,76 @@
+"""One process of a simulated run: an event loop and threads, which share Python's lock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+
+from omnistream.graph.budget.cores import Cores, Events, Job, Lock
+
+__all__ = ["Loop", "Task"]
+
+#: What the loop does: at once, or in pieces that each say how many nanoseconds of computing come before the next.
+Task = Callable[[], Generator[float, None, None] | None]
+
+
+class Loop:
+    """`call_soon` as of asyncio. An idle loop needs `wake()` nanoseconds to be woken; computing is stretched by `slow()`."""
+
+    def __init__(self, events: Events, cores: Cores, wake: Callable[[], float], slow: Callable[[], float]) -> None:
+        self.events, self.cores, self.wake, self.slow = events, cores, wake, slow
+        self.lock = Lock(events, cores)
+        self.busy_ns = 0.0
+        self._queue: deque[Task] = deque()
+        self._idle = True
+        self._piece: Generator[float, None, None] | None = None
+        self._job = Job(0.0, self._step)
+
+    def call_soon(self, task: Task, *, woken: bool = False) -> None:
+        """`woken`: what it takes to wake an idle loop is counted already."""
+        self._queue.append(task)
+        if self._idle:
+            self._idle = False
+            self.events.at(self.events.now + (0 if woken else int(self.wake())), self._begin)
+
+    def _begin(self) -> None:
+        self._job.left = 1.0
+        self.lock.take(self._job)
+
+    def _step(self) -> None:
+        while True:
+            piece = self._piece
+            if piece is None:
+                if not self._queue:
+                    self._idle = True
+                    self.lock.release()
+                    return
+                piece = self._queue.popleft()()
+                if piece is None:
+                    continue
+                self._piece = piece
+            cost = next(piece, None)
+            if cost is None:
+                self._piece = None
+            elif cost >= 1.0:
+                cost *= self.slow()
+                self.busy_ns += cost
+                self.lock.go_on(self._job, cost)
+                return
+
+    def in_thread(self, held_ns: float, free_ns: float, done: Callable[[], None]) -> None:
+        """A step in a thread: so much of it with Python's lock, then so much without."""
+        slow = self.slow()
+        held_ns, free_ns = held_ns * slow, free_ns * slow
+
+        def freely() -> None:
+            if held_ns >= 1.0:
+                self.lock.release()
+            if free_ns >= 1.0:
+                self.cores.start(Job(free_ns, done))
+            else:
+                done()
+
+        if held_ns >= 1.0:
+            self.lock.take(Job(held_ns, freely))
+        else:
+            freely()
