@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import json
 import platform
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,6 +56,9 @@ def run(
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
     record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
     summary: SummaryOption = None,
+    variants: Annotated[
+        list[str] | None, typer.Option("--variant", metavar="NODE=NAME", help="Keep a node at one of its variants.")
+    ] = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
     address: Annotated[
@@ -66,15 +71,19 @@ def run(
     """
     from omnistream.graph.load import load_graph
     from omnistream.graph.units import parse_duration
+    from omnistream.graph.variants import pinned
 
     found = load_graph(graph, sets or (), sources or ())
+    variants_kept = pinned(found, variants or ())
     keep = _keep(found, record)
     found = find_streams(found, keep and keep.path)
     try:
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
-    _execute(found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address)
+    _execute(
+        found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address, variants=variants_kept
+    )  # fmt: skip
 
 
 def _keep(graph: Graph, record: str | None) -> Keep | None:
@@ -93,6 +102,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
     for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
+    variants: Mapping[str, str] = MappingProxyType({}),
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -115,7 +125,7 @@ def _execute(
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
-            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0,
+            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0, variants=dict(variants),
         )  # fmt: skip
         if keep is not None:
             from omnistream.record.about import About

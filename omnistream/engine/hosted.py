@@ -59,6 +59,8 @@ class Hosted:
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
         self.typical_ns = 0
+        self.variants = info.variants
+        self.variant = self._first_variant()
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
@@ -66,6 +68,10 @@ class Hosted:
         self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
         ctx.report = self.report
+
+    def _first_variant(self) -> str:
+        pinned = self.worker.options.variants.get(self.name, "") if self.live else ""
+        return pinned or (self.variants[0] if self.variants else "")
 
     # -- firing ------------------------------------------------------------------------------------
 
@@ -140,6 +146,7 @@ class Hosted:
         cell, ctx = self.cell, self.ctx
         firing = cell.begin(t)
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
+        ctx.variant = firing.variant = self.variant
         self.firings += 1
         self.journaled = False
         if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
@@ -280,7 +287,7 @@ class Hosted:
             "queue_max": self.queue_max,
             "forced": self.forced,
             "role": self.info.role,
-        }
+        } | ({"variant": self.variant} if self.variants else {})
 
 
 def _is_fault(error: Exception) -> bool:

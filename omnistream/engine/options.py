@@ -22,6 +22,8 @@ class RunOptions:
     those to be recorded (none named: all that comes from outside), `record_queue` the bytes of a worker that may wait for the
     recorder (0: all).
 
+    `variants` are the ones that nodes are to have from the start and to keep, by node; a fresh replay has the first of each.
+
     On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host and `address`
     is where it is reached. `apart` says that it is another one than the head's: its clock is kept there, and the worker ends
     itself if the head is silent.
@@ -39,6 +41,7 @@ class RunOptions:
     record_streams: tuple[str, ...] = ()
     record_queue: int = 0
     losses: Mapping[str, int] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""
     address: str = ""

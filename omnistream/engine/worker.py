@@ -202,6 +202,13 @@ class Worker:
     def passed(self, edge: Edge) -> int:
         return edge_passed(edge)
 
+    def vary(self, variants: Mapping[str, str]) -> None:
+        """From their next firing on, these nodes are so. Names of others, and in a fresh replay all, are passed over."""
+        for name, variant in variants.items():
+            hosted = self.nodes.get(name)
+            if hosted is not None and hosted.live and variant in hosted.variants:
+                hosted.variant = variant
+
     # -- peers and safety --------------------------------------------------------------------------
 
     def connect(self, peers: Mapping[str, tuple[int, str]]) -> None:

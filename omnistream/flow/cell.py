@@ -52,12 +52,12 @@ class OutPort:
 class Firing:
     """What one firing read, and what its outputs inherit (rules 10 and 24).
 
-    `answer` is what the sender of its command is told, if not "done".
+    `answer` is what the sender of its command is told, if not "done"; `variant` how its step was to be done.
     """
 
     __slots__ = (
         "acks", "answer", "args", "cause", "deadline", "droppable", "each",
-        "items", "lineage", "number", "origin", "t", "token",
+        "items", "lineage", "number", "origin", "t", "token", "variant",
     )  # fmt: skip
 
     def __init__(self, t: int) -> None:
@@ -72,7 +72,7 @@ class Firing:
         self.origin: Origin | None = None
         self.number: dict[str, int] = {}
         self.droppable = False
-        self.answer = ""
+        self.answer = self.variant = ""
 
 
 class Cell:

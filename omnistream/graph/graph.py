@@ -51,6 +51,7 @@ class NodeInfo:
     external: bool = False
     takes_tensors: bool = False
     inexact: Mapping[str, float] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""

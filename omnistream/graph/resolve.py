@@ -65,6 +65,7 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
             external=bool(getattr(part.found.cls, "external", False)),
             takes_tensors=bool(getattr(part.found.cls, "takes_tensors", False)),
             inexact=part.found.inexact,
+            variants=part.found.variants,
             line=problems.lines.get(place, 0),
         )
     find_cycles(nodes, problems)
