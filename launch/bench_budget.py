@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import gc
 import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ from omnistream.engine.local import LocalCrew  # noqa: E402
 from omnistream.engine.options import RunOptions  # noqa: E402
 from omnistream.engine.profiling import measure  # noqa: E402
 from omnistream.engine.rundir import RunDir  # noqa: E402
+from omnistream.engine.runqueue import others_of  # noqa: E402
 from omnistream.graph.budget.predict import Setup, declared_of, predict  # noqa: E402
-from omnistream.graph.budget.profile import HostProfile, Profile, write_profile  # noqa: E402
+from omnistream.graph.budget.profile import HostProfile, Profile, Spread, write_profile  # noqa: E402
+from omnistream.graph.host import Host  # noqa: E402
 from omnistream.graph.load import parse_graph  # noqa: E402
 from omnistream.graph.plan import make_plan  # noqa: E402
 
@@ -59,8 +62,9 @@ class Found:
     measured50: float
     measured99: float
     n: int
+    then99: float
     wake99: float
-    slow99: float
+    others: float
 
     @property
     def off99(self) -> float:
@@ -75,6 +79,10 @@ class Found:
         return self.first99 / self.measured99 - 1
 
     @property
+    def then(self) -> float:
+        return self.then99 / self.measured99 - 1
+
+    @property
     def held_out(self) -> bool:
         return self.seed // len(SHAPES) % 2 == 1
 
@@ -83,60 +91,95 @@ def plan_of(text: str, layout: str) -> Any:
     return make_plan(parse_graph(text, str(HERE / "budget.yaml")), layout)  # type: ignore[arg-type]
 
 
-async def run(text: str, engine: str, seconds: float) -> dict[str, list[float]]:
+async def watched(others: list[float]) -> None:
+    """How many others shared the cores with this process, again and again, by how long its threads waited for one."""
+    cores = Host.here().cpus
+    before: dict[str, tuple[int, int]] = {}
+    while True:
+        await asyncio.sleep(0.1)
+        cpu = waited = 0
+        for task in os.listdir("/proc/self/task"):
+            try:
+                now = tuple(int(x) for x in Path(f"/proc/self/task/{task}/schedstat").read_text().split()[:2])  # noqa: ASYNC240
+            except OSError:
+                continue
+            was = before.get(task, now)
+            before[task] = now  # type: ignore[assignment]
+            cpu, waited = cpu + now[0] - was[0], waited + now[1] - was[1]
+        n = others_of(cpu, waited, cores)
+        if n is not None:
+            others.append(n)
+
+
+async def run(text: str, engine: str, seconds: float, others: list[float]) -> dict[str, list[float]]:
     """Ages of effects at each sink."""
     plan = plan_of(text, "planned")
-    clock, home = SystemClock(), RunDir()
+    clock, home = SystemClock(), RunDir() if engine == "ray" else None
     try:
-        options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path)
+        options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path if home else "")
         if engine == "ray":
             from omnistream.engine.ray import RayCrew
 
             crew: Any = RayCrew(plan, options)
         else:
             crew = LocalCrew(plan, clock, options)
-        outcome = await Conductor(plan, crew, clock, fresh=False).run(for_s=seconds, drain_s=0.0)
+        watch = asyncio.create_task(watched(others))
+        outcome = await Conductor(plan, crew, clock, fresh=False).run(for_s=seconds, drain_s=1.0)
+        watch.cancel()
     finally:
-        home.remove()
+        if home is not None:
+            home.remove()
     start, end = outcome.started_ns + WARM_NS, outcome.started_ns + int(seconds * 1e9)
     return {k: [(r[0] - r[2]) / 1e6 for r in rs if r[2] > start and r[0] < end] for k, rs in outcome.records.items()}
 
 
 async def graph(seed: int, engine: str, seconds: float, known: HostProfile, keep: Path | None) -> list[Found]:
     shape, text = graph_of(seed)
-    first = await run(text, engine, seconds)
+    seen: list[float] = []
+    first = await run(text, engine, seconds, [])
     measured = await measure(plan_of(text, "one"), seconds, known=known)
     plan = plan_of(text, "planned")
     setup = Setup(plan, measured.host, engine=engine, declared=declared_of(plan.graph))  # type: ignore[arg-type]
     predict(setup)
     gc.collect()
     before = await disturbance(0.2)
-    second = await run(text, engine, seconds)
+    second = await run(text, engine, seconds, seen)
     after = await disturbance(0.2)
-    wake99 = float(np.quantile([*before[0], *after[0]], 0.99)) / 1e6
-    slow99 = float(np.quantile([*before[1], *after[1]], 0.99)) / 1e6
+    wakes = [*before[0], *after[0]]
+    others = [*before[1], *after[1]] if engine == "ray" or not seen else seen
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         (keep / f"{seed}.yaml").write_text(text)
         write_profile(keep / f"{seed}.profile.json", Profile(graph=shape, hosts={"here": measured.host}))
-        (keep / f"{seed}.json").write_text(json.dumps([first, second, wake99, slow99, engine]))
-    return compare(seed, engine, text, shape, measured.host, first, second, wake99, slow99)
+        (keep / f"{seed}.json").write_text(json.dumps([first, second, wakes, others, engine]))
+    return compare(seed, engine, text, shape, measured.host, first, second, wakes, others)
 
 
 def compare(
-    seed: int, engine: str, text: str, shape: str, host: HostProfile, first: Any, second: Any, wake99: float, slow99: float
+    seed: int,
+    engine: str,
+    text: str,
+    shape: str,
+    host: HostProfile,
+    first: Any,
+    second: Any,
+    wakes: list[int],
+    others: list[float],
 ) -> list[Found]:
     plan = plan_of(text, "planned")
     setup = Setup(plan, host, engine=engine, declared=declared_of(plan.graph))  # type: ignore[arg-type]
     run = setup.simulate()
+    there = host.model_copy(update={"wake": Spread.of(wakes), "others": Spread.of(1e3 * np.asarray(others))})
+    then = dataclasses.replace(setup, host=there).simulate()
     found: list[Found] = []
     for sink, ages in second.items():
-        mine = [a / 1e6 for way, ways in run.seen.ages.items() if way[-1] == sink for a in ways]
+        mine, theirs = ([a / 1e6 for w, ways in r.seen.ages.items() if w[-1] == sink for a in ways] for r in (run, then))
         if not mine or len(ages) < 30 or len(first.get(sink, ())) < 30:
             print(f"seed {seed} {shape}: sink {sink} has {len(ages)} effects, {len(mine)} predicted: not compared", flush=True)
             continue
         q = [float(np.quantile(x, p)) for x in (mine, first[sink], ages) for p in (0.5, 0.99)]
-        found.append(Found(seed, shape, engine, sink, *q, len(ages), wake99, slow99))
+        more = (float(np.quantile(theirs or [0.0], 0.99)), float(np.quantile(wakes, 0.99)) / 1e6, float(np.mean(others)))
+        found.append(Found(seed, shape, engine, sink, *q, len(ages), *more))
     return found
 
 
@@ -144,25 +187,33 @@ def tell(found: list[Found], title: str) -> None:
     if not found:
         return
     print(f"\n{title}: {len(found)} sinks")
-    for name in ("off99", "off50", "noise99"):
+    for name in ("off99", "off50", "then", "noise99"):
         off = np.abs([getattr(f, name) for f in found])
         quantiles = "  ".join(f"p{q} {np.quantile(off, q / 100) * 100:5.1f} %" for q in (25, 50, 75, 90, 100))
-        words = {"off99": "predicted - measured, p99", "off50": "predicted - measured, p50", "noise99": "run - run, p99"}[name]
-        print(f"  |{words}|{'':{26 - len(words)}} {quantiles}   within 20 %: {np.mean(off <= 0.2) * 100:.0f} %")
+        words = {
+            "off99": "predicted - measured, p99", "off50": "predicted - measured, p50", "noise99": "run - run, p99",
+            "then": "the same, others then, p99",
+        }[name]  # fmt: skip
+        print(f"  |{words}|{'':{27 - len(words)}} {quantiles}   within 20 %: {np.mean(off <= 0.2) * 100:.0f} %")
     tight = [f for f in found if f.measured99 > f.predicted99 / 0.8]
     fixed = [(f, b) for f in found for b in (25, 50, 100, 200, 500) if f.predicted99 <= 0.8 * b]
     missed = [(f, b) for f, b in fixed if f.measured99 > b]
-    print(f"  budget = predicted p99 / 0.8, the tightest that is accepted with 20 % to spare: {len(tight)} of {len(found)} miss it")
+    print(
+        f"  budget = predicted p99 / 0.8, the tightest that is accepted with 20 % to spare: {len(tight)} of {len(found)} miss it"
+    )
     print(f"  budgets of 25 to 500 ms accepted with 20 % to spare: {len(fixed)}, missed by {len(missed)}")
-    print(f"  the host's own: woken p99 {np.median([f.wake99 for f in found]):.2f} ms (worst {max(f.wake99 for f in found):.2f}), ", end="")
-    print(f"computing stretched p99 {np.median([f.slow99 for f in found]):.2f} x (worst {max(f.slow99 for f in found):.2f})")
+    print(
+        f"  the host's own: woken p99 {np.median([f.wake99 for f in found]):.2f} ms (worst {max(f.wake99 for f in found):.2f}), ",
+        end="",
+    )
+    print(f"others on its cores {np.median([f.others for f in found]):.1f} (most {max(f.others for f in found):.1f})")
 
 
 def check_speed() -> float:
     """Seconds that the prediction of a chain and tree of 200 nodes takes."""
     from omnistream.graph.budget.profile import NodeProfile, SourceProfile, Spread, StepProfile, StreamProfile
 
-    lines = ['graph: large', 'nodes:', '  s: {use: "budget_nodes:Beat", with: {rate_hz: 20}}']
+    lines = ["graph: large", "nodes:", '  s: {use: "budget_nodes:Beat", with: {rate_hz: 20}}']
     costs = 'use: "budget_nodes:Inline", with: {mean_ms: 0.1}'
     step = StepProfile(cpu=Spread.of([8e4, 1e5, 1.2e5]), rest=Spread.flat(0), wall=Spread.flat(100))
     rhythm = SourceProfile(interval=Spread.flat(50_000), late=Spread.flat(100), cpu=Spread.flat(20))
@@ -194,8 +245,10 @@ def main() -> None:
         for file in sorted(options.again.glob("*.yaml"), key=lambda p: int(p.stem)):
             seed = int(file.stem)
             profile = Profile.model_validate_json((options.again / f"{seed}.profile.json").read_text())
-            first, second, wake99, slow99, engine = json.loads((options.again / f"{seed}.json").read_text())
-            found += compare(seed, engine, file.read_text(), profile.graph, profile.hosts["here"], first, second, wake99, slow99)
+            first, second, wakes, others, engine = json.loads((options.again / f"{seed}.json").read_text())
+            found += compare(
+                seed, engine, file.read_text(), profile.graph, profile.hosts["here"], first, second, wake99, others
+            )
         for f in found:
             line(f)
     else:
@@ -218,8 +271,8 @@ def main() -> None:
 def line(f: Found) -> None:
     print(
         f"{f.seed:4d} {f.shape:8s} {f.engine:5s} {f.sink:4s} p50 {f.predicted50:7.1f} / {f.measured50:7.1f}  "
-        f"p99 {f.predicted99:7.1f} / {f.measured99:7.1f} ({f.off99 * 100:+4.0f} %)  other run {f.first99:7.1f} "
-        f"({f.noise99 * 100:+4.0f} %)  n {f.n}  wake {f.wake99:.2f} slow {f.slow99:.2f}",
+        f"p99 {f.predicted99:7.1f} / {f.measured99:7.1f} ({f.off99 * 100:+4.0f} %)  then {f.then99:7.1f} ({f.then * 100:+4.0f} %)  other run {f.first99:7.1f} "
+        f"({f.noise99 * 100:+4.0f} %)  n {f.n}  wake {f.wake99:.2f} others {f.others:.1f}",
         flush=True,
     )  # fmt: skip
 

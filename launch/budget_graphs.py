@@ -29,7 +29,9 @@ class _Writer:
         self.count += 1
         sleep = round(self.rng.uniform(1, 10), 1) if use == "Asking" or (use == "Thread" and self.rng.random() < 0.3) else 0
         hold = self.rng.random() < 0.5
-        options = f"mean_ms: {mean_ms:.2f}, sigma: {self.rng.choice([0.05, 0.2, 0.4])}, hold: {str(hold).lower()}, sleep_ms: {sleep}"
+        options = (
+            f"mean_ms: {mean_ms:.2f}, sigma: {self.rng.choice([0.05, 0.2, 0.4])}, hold: {str(hold).lower()}, sleep_ms: {sleep}"
+        )
         self.lines.append(f'  {name}: {{use: "budget_nodes:{use}", with: {{{options}}}, inputs: {{{inputs}}}, on: {worker}}}')
         return name
 
@@ -76,7 +78,9 @@ def graph_of(seed: int) -> tuple[str, str]:
     elif shape == "fanin":
         sources = [w.source(rate * f, block=block) for f in (1.0, 0.5)]
         parts = share(3)
-        ends = [w.node(rng.choice(kinds), p, one(s), worker=where[i]) for i, (s, p) in enumerate(zip(sources, parts, strict=False))]
+        ends = [
+            w.node(rng.choice(kinds), p, one(s), worker=where[i]) for i, (s, p) in enumerate(zip(sources, parts, strict=False))
+        ]
         w.sink(w.node(rng.choice(kinds[:2]), parts[2] / 1.5, one(f"[{', '.join(ends)}]"), worker=where[2]), worker=where[2])
     elif shape == "join":
         fast, slow = w.source(rate, block=block), w.source(rate / 2, block=block)

@@ -67,7 +67,7 @@ class Cost(Node):
         self.rng = ctx.rng
 
     def draw_ns(self) -> float:
-        return float(self.mean_ms * 1e6 * np.exp(self.rng.normal(-self.sigma**2 / 2, self.sigma)))
+        return float(self.mean_ms * 1e6 * np.exp(self.rng.normal(-(self.sigma**2) / 2, self.sigma)))
 
 
 class Inline(Cost):

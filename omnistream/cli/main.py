@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run
+from omnistream.cli import attach, check, draw, models_cmd, new, nodes, profile, record, replay, run
 from omnistream.cli.devices import list_devices
 
 __all__ = ["app"]
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("replay")(replay.replay)
 app.command("check")(check.check)
+app.command("profile")(profile.profile)
 app.command("draw")(draw.draw)
 app.command("nodes")(nodes.nodes)
 app.command("devices")(list_devices)

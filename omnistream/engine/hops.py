@@ -20,7 +20,9 @@ from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.engine.rundir import RunDir
+from omnistream.engine.runqueue import others_of, waited_ns
 from omnistream.graph.budget.profile import HopProfile, Spread
+from omnistream.graph.host import Host
 from omnistream.graph.load import parse_graph
 from omnistream.graph.plan import Layout, make_plan
 from omnistream.message import Event, Features, Message, Text
@@ -32,6 +34,7 @@ Way = Literal["process", "host"]
 _SIZES = (0, 64 << 10, 1 << 20, 6 << 20)
 _RATE_HZ, _COUNT = 50, 40
 _CHAIN = 8
+_BURN_NS = 8_000_000
 
 
 @dataclass(kw_only=True)
@@ -52,7 +55,8 @@ class Engine:
 
 async def measure_engine(*, apart: bool = True) -> Engine:
     """Measure it, in four seconds or so; without ways between processes in one, where these are not `apart`."""
-    alone, chain, crossed = [await _latency_us(*how) for how in ((0, "one"), (_CHAIN, "one"), (_CHAIN, "each"))]
+    alone = await _latency_us(0, "one")
+    chain, crossed = await _latency_us(_CHAIN, "one"), await _latency_us(_CHAIN, "each")
     firing = max(1.0, (float(np.median(chain)) - float(np.median(alone))) / _CHAIN)
     crossing = max(1.0, (float(np.median(crossed)) - float(np.median(chain))) / (_CHAIN + 1))
     hops = [HopProfile(kind="worker", bytes=0, latency=Spread.flat(1.0), cpu=Spread.flat(round(crossing / 2, 2)))]
@@ -148,7 +152,7 @@ async def _answer(way: Way, folder: str, address: str) -> None:
                 took.append(monotonic_ns() - item[4].stamp_ns)
             else:
                 cpu_us = (cpu_ns() - busy) / max(1, len(took)) / 1e3
-                print(json.dumps({"ns": took, "cpu_us": cpu_us}), flush=True)
+                _say(json.dumps({"ns": took, "cpu_us": cpu_us}))
                 took.clear()
                 busy = cpu_ns()
         n = sum(i[0] == "m" for i in items)
@@ -158,20 +162,26 @@ async def _answer(way: Way, folder: str, address: str) -> None:
     post = _post(way, folder, f"{way}-b")
     post.open(take, lambda _: None)
     post.connect(f"{way}-a", 0, address)
-    print(post.address, flush=True)
+    _say(post.address)
     await asyncio.to_thread(sys.stdin.read)
     await post.close()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 # -- what others do to us --------------------------------------------------------------------------
 
 
 async def disturbance(seconds: float) -> tuple[list[int], list[float]]:
-    """How late a sleeping loop is woken (ns), and what a thousand microseconds of computing take (in ns)."""
+    """How late a sleeping loop is woken (ns), and how many others share the cores with one who computes."""
     wakes: list[int] = []
-    slows: list[float] = []
+    others: list[float] = []
     loop = asyncio.get_running_loop()
     until = perf_ns() + int(seconds * 1e9)
+    cores = Host.here().cpus
 
     def later(future: asyncio.Future[int]) -> None:
         pause(0.003)
@@ -184,11 +194,11 @@ async def disturbance(seconds: float) -> tuple[list[int], list[float]]:
         called = await future
         wakes.append(perf_ns() - called)
         thread.join()
-        began, cpu = perf_ns(), thread_ns()
-        while thread_ns() - cpu < 2_000_000:
+        cpu, waited = thread_ns(), waited_ns()
+        while thread_ns() - cpu < _BURN_NS:
             pass
-        slows.append(1e6 * (perf_ns() - began) / max(1, thread_ns() - cpu))
-    return wakes, slows
+        others.append(others_of(thread_ns() - cpu, waited_ns() - waited, cores) or 0.0)
+    return wakes, others
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omnistream.clock import Clock, perf_ns, thread_ns
+from omnistream.engine.runqueue import waited_ns
 from omnistream.engine.step import Step, outputs_of
 from omnistream.flow.edge import nbytes
 from omnistream.message import AudioChunk, Message, Window
@@ -40,6 +41,7 @@ class Meter:
     keeps: bool = True
     wall: deque[int] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
     cpu: deque[int] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+    waited: deque[int] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
     given: list[Given] = field(default_factory=list)
     emitted: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
@@ -56,10 +58,12 @@ class Meter:
             self._bytes_kept += sum(_size(v) for v in args.values())
             self.given.append(Given(self.ctx.now, self.ctx.cause, self.ctx.deadline, dict(args)))
 
-    def took(self, began: int, cpu: int) -> None:
+    def took(self, began: int, cpu: int, waited: int) -> None:
+        """A firing that began at `began`, computed `cpu` and waited `waited` for a core."""
         ended = perf_ns()
         self.wall.append(ended - began)
         self.cpu.append(cpu)
+        self.waited.append(waited)
         self.spans.append((began, ended))
         del self.spans[:-_KEPT]
 
@@ -83,16 +87,16 @@ class MeteredStep(Step):
         super().__init__(function, generator=generator, blocking=blocking)
         self.meter = meter
         self.kind = "inline" if self.inline else "thread" if blocking else "task"
-        self._busy = 0
+        self._busy = self._waited = 0
         if self.kind == "task":
             self.function = self._pieces if generator else self._whole
             self._original = function
 
     def call(self, args: dict[str, Any]) -> Any:
         self.meter.begin(args)
-        began, cpu = perf_ns(), thread_ns()
+        began, cpu, waited = perf_ns(), thread_ns(), waited_ns()
         result = super().call(args)
-        self.meter.took(began, thread_ns() - cpu)
+        self.meter.took(began, thread_ns() - cpu, waited_ns() - waited)
         self.meter.gave(result)
         return result
 
@@ -102,15 +106,15 @@ class MeteredStep(Step):
             await put(result)
 
         self.meter.begin(args)
-        self._busy = 0
-        began = perf_ns()
+        self._busy = self._waited = 0
+        began, waited = perf_ns(), waited_ns()
         await super().wait(args, looked_at)
-        self.meter.took(began, self._busy)
+        self.meter.took(began, self._busy, self._waited + waited_ns() - waited)
 
     def _in_thread(self, args: dict[str, Any], put: Any, loop: Any) -> None:
-        cpu = thread_ns()
+        cpu, waited = thread_ns(), waited_ns()
         super()._in_thread(args, put, loop)
-        self._busy = thread_ns() - cpu
+        self._busy, self._waited = thread_ns() - cpu, waited_ns() - waited
 
     async def _whole(self, **args: Any) -> Any:
         return await _Metered(self._original(**args), self._spent)

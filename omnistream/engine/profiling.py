@@ -20,6 +20,7 @@ from omnistream.engine.hops import Engine, disturbance, measure_engine
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.meter import Given, Meter, MeteredStep, NoStep, SourceMeter, metered_source
 from omnistream.engine.options import RunOptions
+from omnistream.engine.runqueue import others_of, waited_ns
 from omnistream.engine.worker import Worker
 from omnistream.errors import OmniStreamError
 from omnistream.flow.ledger import NOT_LOST
@@ -114,6 +115,7 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
     crew = ProfileCrew(plan, clock, RunOptions(start_ns=clock.now(), offset_ns=clock.offset_ns))
     conductor = Conductor(plan, crew, clock, fresh=False)
     before = await disturbance(0.3)
+    others: list[float] = []
     busy, own = _busy_s(), cpu_ns()
     began = perf_ns()
     outcome = await conductor.run(until, for_s)
@@ -126,19 +128,19 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
         if info.role == "source":
             nodes[info.name] = await _source(info, crew, plan)
         elif info.name in crew.meters:
-            nodes[info.name] = await _node(info, crew, plan, outcome, notices)
+            nodes[info.name] = await _node(info, crew, plan, notices, others)
         else:
             nodes[info.name] = NodeProfile(role=info.role, use=info.use, options=options_key(info), kind="inline")
     host = HostProfile(
         cpu=cpu_model(), cores=Host.here().cpus, versions=versions_here(), measured_unix_s=unix_ns() // 10**9,
         seconds=round(seconds, 2), load=round(load, 2), wake=Spread.of([*before[0], *after[0]]),
-        slow=Spread.of([*before[1], *after[1]]), firing_us=engine.firing_us, hops=list(engine.hops), nodes=nodes,
-        sinks=_sinks(plan, outcome),
+        others=Spread.of(1e3 * np.asarray([*before[1], *after[1], *others])), firing_us=engine.firing_us, hops=list(engine.hops), nodes=nodes,
+        sinks=_sinks(outcome),
     )  # fmt: skip
     return Measured(host, outcome, notices)
 
 
-def _sinks(plan: Plan, outcome: Outcome) -> list[PathProfile]:
+def _sinks(outcome: Outcome) -> list[PathProfile]:
     found: list[PathProfile] = []
     for name, records in outcome.records.items():
         lost = 0
@@ -153,20 +155,23 @@ def _sinks(plan: Plan, outcome: Outcome) -> list[PathProfile]:
 # -- nodes -------------------------------------------------------------------------------------------
 
 
-async def _node(info: NodeInfo, crew: ProfileCrew, plan: Plan, outcome: Outcome, notices: list[str]) -> NodeProfile:
+async def _node(
+    info: NodeInfo, crew: ProfileCrew, plan: Plan, notices: list[str], others: list[float]
+) -> NodeProfile:  # fmt: skip
     meter = crew.meters[info.name]
     firings = len(meter.wall)
     alone: dict[str, StepProfile] = {}
     if info.role == "node" and meter.given and not info.external:
         for variant in info.variants or ("",):
             try:
-                alone[variant] = await _alone(info, meter.given, variant, plan)
+                alone[variant] = await _alone(info, meter.given, variant, plan, others)
             except Exception as error:  # it has run before; what it says now is said, and the run's figures stay
                 notices.append(f"'{info.name}' cannot be stepped alone: {type(error).__name__}: {error}")
                 break
     if not alone and firings:
-        rest = np.asarray(meter.wall) - np.asarray(meter.cpu)
-        step = StepProfile(cpu=Spread.of(meter.cpu), rest=Spread.of(np.maximum(0, rest)), wall=Spread.of(meter.wall))
+        wall, cpu, waited = (np.asarray(v, np.int64) for v in (meter.wall, meter.cpu, meter.waited))
+        rest = np.maximum(0, wall - cpu - waited)
+        step = StepProfile(cpu=Spread.of(cpu), rest=Spread.of(rest), wall=Spread.of(cpu + rest))
         alone[info.variants[0] if info.variants else ""] = step
     outputs = {
         out: StreamProfile(
@@ -189,8 +194,11 @@ def _chunk(counts: Counter[tuple[int, int]] | None) -> dict[str, int]:
     return {"samples": samples, "rate_hz": rate_hz}
 
 
-async def _alone(info: NodeInfo, given: Sequence[Given], variant: str, plan: Plan) -> StepProfile:
-    """Step a new object of the node with what the run gave it, with nothing else to do."""
+async def _alone(info: NodeInfo, given: Sequence[Given], variant: str, plan: Plan, others: list[float]) -> StepProfile:
+    """Step a new object of the node with what the run gave it, with nothing else to do.
+
+    What the thread waited for a core is not the step's; it says how many `others` there were.
+    """
     node = info.make()
     ctx = _context(info, plan)
     ctx.variant = variant
@@ -206,15 +214,19 @@ async def _alone(info: NodeInfo, given: Sequence[Given], variant: str, plan: Pla
                 break
             await _step(step, ctx, one)
             await asyncio.sleep(_PAUSE_S)
-        wall, cpu = list(meter.wall)[1:] or list(meter.wall), list(meter.cpu)[1:] or list(meter.cpu)
-        gil = await _gil(step, ctx, given, meter) if step.kind == "thread" and np.mean(cpu) > _SHORT_NS else 0.0
+        first = 1 if len(meter.wall) > 1 else 0  # the first one warms up
+        wall, cpu, waited = (np.asarray(v, np.int64)[first:] for v in (meter.wall, meter.cpu, meter.waited))
+        rest = np.maximum(0, wall - cpu - waited)
+        gil, takes = 1.0, 1.0
+        if step.kind == "thread" and np.mean(cpu) > _SHORT_NS:
+            gil = await _gil(step, ctx, given, meter)
+            if gil < 1.0:
+                takes = await _takes(step, ctx, given, meter, float(np.median(rest)))
     finally:
         step.close()
         await node.close()
-    if step.kind == "thread" and np.mean(cpu) <= _SHORT_NS:
-        gil = 1.0
-    rest = np.maximum(0, np.asarray(wall) - np.asarray(cpu))
-    return StepProfile(cpu=Spread.of(cpu), rest=Spread.of(rest), wall=Spread.of(wall), gil=gil)
+    others += [n for c, w in zip(cpu, waited, strict=True) if (n := others_of(int(c), int(w), Host.here().cpus)) is not None]
+    return StepProfile(cpu=Spread.of(cpu), rest=Spread.of(rest), wall=Spread.of(cpu + rest), gil=gil, takes=takes)
 
 
 async def _step(step: MeteredStep, ctx: Context, one: Given) -> None:
@@ -232,9 +244,9 @@ async def _gil(step: MeteredStep, ctx: Context, given: Sequence[Given], meter: M
 
     def sleeper() -> None:
         while not ended.is_set():
-            due = perf_ns() + 500_000
+            due, waited = perf_ns() + 500_000, waited_ns()
             pause(0.0005)
-            naps.append((due, perf_ns()))
+            naps.append((due, perf_ns() - (waited_ns() - waited)))  # what it waited for a core is nobody's lock
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(0.1)
@@ -255,6 +267,30 @@ async def _gil(step: MeteredStep, ctx: Context, given: Sequence[Given], meter: M
         inside += sum(max(0, min(woken, over) - max(due, began)) for due, woken in naps)
     share = inside / max(1, whole)
     return 0.0 if share < 0.25 else 1.0 if share > 0.75 else round(share, 2)
+
+
+async def _takes(step: MeteredStep, ctx: Context, given: Sequence[Given], meter: Meter, rest_ns: float) -> float:
+    """How often a step that computes without Python's lock wants it back: beside one who never lets go of it by himself,
+    each time costs a switching interval."""
+    ended = threading.Event()
+
+    def spinner() -> None:
+        while not ended.is_set():
+            pass
+
+    thread = threading.Thread(target=spinner)
+    before = len(meter.wall)
+    thread.start()
+    try:
+        for one in given[-_GIL_STEPS:]:
+            await _step(step, ctx, one)
+    finally:
+        ended.set()
+        thread.join()
+    new = [np.asarray(v, np.float64)[before:] for v in (meter.wall, meter.cpu, meter.waited)]
+    delays = (new[0] - new[1] - new[2] - rest_ns) / 1e9 / sys.getswitchinterval()
+    # Beginning in the thread and coming back from it want it once each.
+    return round(max(1.0, float(np.median(delays)) - 1.0), 1) if len(delays) else 1.0
 
 
 async def _nothing(_: Any) -> None:

@@ -43,7 +43,7 @@ class Job:
 
 
 class Cores:
-    """`count` cores, equally shared by all jobs that run; a job has at most one.
+    """`count` cores, equally shared by all jobs that run and `others`, who always do; a job has at most one.
 
     All run at the same speed, so a job ends when the work done for each since the beginning reaches its mark.
     """
@@ -51,6 +51,7 @@ class Cores:
     def __init__(self, events: Events, count: float) -> None:
         self.events = events
         self.count = count
+        self.others = 0.0
         self.busy_ns = 0.0
         self._jobs = 0
         self._work = 0.0
@@ -65,9 +66,20 @@ class Cores:
         if passed:
             self._since = now
             if self._jobs:
-                rate = 1.0 if self._jobs <= self.count else self.count / self._jobs
+                rate = self._rate()
                 self._work += passed * rate
                 self.busy_ns += passed * rate * self._jobs
+
+    def _rate(self) -> float:
+        """How much of a core each job has."""
+        sharing = self._jobs + self.others
+        return 1.0 if sharing <= self.count else self.count / sharing
+
+    def beside(self, others: float) -> None:
+        """From now on there are so many others."""
+        self._catch_up()
+        self.others = others
+        self._plan()
 
     def start(self, job: Job) -> None:
         self._catch_up()
@@ -93,7 +105,7 @@ class Cores:
         self._next += 1
         if not marks:
             return
-        rate = 1.0 if self._jobs <= self.count else self.count / self._jobs
+        rate = self._rate()
         number = self._next
         when = self._since + int((marks[0][0] - self._work) / rate) + 1
         self.events.at(when, lambda: self._end(number))

@@ -14,10 +14,10 @@ Task = Callable[[], Generator[float, None, None] | None]
 
 
 class Loop:
-    """`call_soon` as of asyncio. An idle loop needs `wake()` nanoseconds to be woken; computing is stretched by `slow()`."""
+    """`call_soon` as of asyncio. An idle loop needs `wake()` nanoseconds to be woken."""
 
-    def __init__(self, events: Events, cores: Cores, wake: Callable[[], float], slow: Callable[[], float]) -> None:
-        self.events, self.cores, self.wake, self.slow = events, cores, wake, slow
+    def __init__(self, events: Events, cores: Cores, wake: Callable[[], float]) -> None:
+        self.events, self.cores, self.wake = events, cores, wake
         self.lock = Lock(events, cores)
         self.busy_ns = 0.0
         self._queue: deque[Task] = deque()
@@ -52,25 +52,28 @@ class Loop:
             if cost is None:
                 self._piece = None
             elif cost >= 1.0:
-                cost *= self.slow()
                 self.busy_ns += cost
                 self.lock.go_on(self._job, cost)
                 return
 
-    def in_thread(self, held_ns: float, free_ns: float, done: Callable[[], None]) -> None:
-        """A step in a thread: so much of it with Python's lock, then so much without."""
-        slow = self.slow()
-        held_ns, free_ns = held_ns * slow, free_ns * slow
+    def in_thread(self, held_ns: float, free_ns: float, times: int, done: Callable[[], None]) -> None:
+        """A step in a thread, which takes Python's lock so many times: so much of it with the lock, so much without."""
+        held, free = max(1.0, held_ns / times), free_ns / times
+        left = times
+
+        def again() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                done()
+            else:
+                self.lock.take(Job(held, freely))
 
         def freely() -> None:
-            if held_ns >= 1.0:
-                self.lock.release()
-            if free_ns >= 1.0:
-                self.cores.start(Job(free_ns, done))
+            self.lock.release()
+            if free >= 1.0:
+                self.cores.start(Job(free, again))
             else:
-                done()
+                again()
 
-        if held_ns >= 1.0:
-            self.lock.take(Job(held_ns, freely))
-        else:
-            freely()
+        again()

@@ -22,6 +22,7 @@ from omnistream.message import INFINITY, Message
 __all__ = ["Bag", "Costs", "DirectBack", "DirectLink", "FarBack", "FarLink", "Seen", "SimNode", "SimSource"]
 
 _BATCH = 32
+_OFTEN_NS = 500_000
 
 
 class Bag:
@@ -56,12 +57,14 @@ class Seen:
 
 @dataclass(slots=True)
 class Costs:
-    """What a node's firing takes: computing and resting in nanoseconds, how much of the computing with Python's lock."""
+    """What a node's firing takes: computing and resting in nanoseconds, how much of the computing with Python's
+    lock, and how often that is taken."""
 
     kind: str
     cpu: Callable[[], float]
     rest: Callable[[], float]
     gil: float
+    takes: float
     engine_ns: float
     typical_ns: float = 0.0
 
@@ -137,7 +140,9 @@ class SimNode:
         cpu = self.costs.cpu()
         held = cpu * self.costs.gil
         rest = int(self.costs.rest())
-        self.loop.in_thread(held, cpu - held, lambda: self.events.at(self.events.now + rest, self._back))
+        # Taken again after so short a while, it makes no difference any more.
+        times = max(1, min(int(self.costs.takes + 0.5), int(cpu / _OFTEN_NS)))
+        self.loop.in_thread(held, cpu - held, times, lambda: self.events.at(self.events.now + rest, self._back))
 
     def _back(self) -> None:
         self.loop.call_soon(self._end_later, woken=True)

@@ -86,6 +86,8 @@ class StepProfile(_Part):
     """Wall time, alone."""
     gil: _Share = 0.0
     """How much of the CPU time the step holds Python's lock, as nobody else in its process can compute then."""
+    takes: _Mean = 1.0
+    """How often it has to take that lock again beside one who holds it all the time."""
 
 
 class StreamProfile(_Part):
@@ -167,12 +169,10 @@ class HostProfile(_Part):
     """Cores that others kept busy meanwhile."""
     wake: Spread = Spread.flat(60.0)
     """How late a thread that sleeps is woken."""
-    slow: Spread = Spread.flat(1000.0)
-    """Wall time of a thousand microseconds of computing."""
+    others: Spread = Spread()
+    """How many threads of others were running on the host, or waited to; a number, not a time."""
     firing_us: _Us = 20.0
     """What the engine itself takes for a firing in place."""
-    thread_us: _Us = 150.0
-    """What handing a step to a thread and back takes."""
     hops: Annotated[list[HopProfile], Field(max_length=64)] = []
     nodes: Annotated[dict[_Word, NodeProfile], Field(max_length=10_000)]
     sinks: Annotated[list[PathProfile], Field(max_length=1000)] = []

@@ -48,6 +48,8 @@ FIRINGS = 24_000
 LONGEST_NS = 120 * SECOND
 #: Sources that are not in step with each other meet in so many different ways.
 PARTS = 4
+#: Others on the host are so many for so long.
+_OTHERS_NS = 50 * MS
 _START = 1_700_000_000 * SECOND
 
 
@@ -130,13 +132,13 @@ class _Run:
             self._wire(wire, ends[wire.number])
 
     def _make_loops(self) -> None:
-        slow, wake = self.draws.of(self.host.slow, by=1e-6), self.draws.of(self.host.wake)
+        wake = self.draws.of(self.host.wake)
         for worker in self.plan.workers:
             place = _place(worker.labels, self.engine)
             cores = self.hosts.setdefault(place, Cores(self.events, self._cores))
             name = worker.name if self.engine == "ray" else ""
             if name not in self.loops:
-                self.loops[name] = Loop(self.events, cores, wake, slow)
+                self.loops[name] = Loop(self.events, cores, wake)
             self.loops[worker.name] = self.loops[name]
 
     # -- what there is --------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ class _Run:
         kind = profile.kind if profile.kind != "none" else "thread" if info.blocking else "inline"
         skips = kind != "inline" and info.role == "node"
         return Costs(
-            kind, self.draws.of(step.cpu), self.draws.of(step.rest), step.gil, self.host.firing_us * 1e3,
+            kind, self.draws.of(step.cpu), self.draws.of(step.rest), step.gil, step.takes, self.host.firing_us * 1e3,
             step.wall.at(0.5) * 1e3 if skips else 0.0,
         )  # fmt: skip
 
@@ -212,6 +214,10 @@ class _Run:
     def go(self, firings: int) -> None:
         for source in self.sources.values():
             source.start()
+        if self.host.others.q[-1] > 0:
+            draw = self.draws.of(self.host.others, by=1e-3)
+            for cores in self.hosts.values():
+                self._beside(cores, draw)
         rhythms = [max(MS, n.source.interval.mean * 1e3) for n in self.host.nodes.values() if n.source]
         warm = min(2 * SECOND, int(20 * max(rhythms, default=100 * MS)))
         self.seen.from_ns = _START + warm
@@ -220,6 +226,11 @@ class _Run:
         self._warm_cores = sum(c.busy_ns for c in self.hosts.values())
         limit = self.seen.firings + firings
         self.events.run(_START + LONGEST_NS // PARTS, lambda: self.seen.firings >= limit)
+
+    def _beside(self, cores: Cores, draw: Callable[[], float]) -> None:
+        """Others come and go."""
+        cores.beside(draw())
+        self.events.at(self.events.now + _OTHERS_NS, lambda: self._beside(cores, draw))
 
     def _own_loops(self) -> dict[str, Loop]:
         return {w.name: self.loops[w.name] for w in self.plan.workers}
@@ -272,10 +283,12 @@ def _add(whole: Simulated, run: _Run) -> None:
 
 def step_of(profile: NodeProfile, variant: str | None = None) -> StepProfile:
     """What a firing of a node takes; of its first variant, unless one is named that was measured."""
-    if variant is not None and variant in profile.alone:
+    if variant is not None and variant in profile.alone and variant != next(iter(profile.alone)):
         return profile.alone[variant]
     if profile.alone:
-        return next(iter(profile.alone.values()))
+        first = next(iter(profile.alone.values()))
+        # What a step computes is the same among others; of the run there are more, and rarer ones.
+        return first.model_copy(update={"cpu": profile.cpu}) if profile.cpu.n > first.cpu.n else first
     rest = max(0.0, profile.together.mean - profile.cpu.mean)
     return StepProfile(cpu=profile.cpu, rest=Spread.flat(rest), wall=profile.together)
 
