@@ -13,6 +13,7 @@ import asyncio
 import dataclasses
 import gc
 import json
+import logging
 import os
 import sys
 import time
@@ -94,17 +95,17 @@ def plan_of(text: str, layout: str) -> Any:
 async def watched(others: list[float]) -> None:
     """How many others shared the cores with this process, again and again, by how long its threads waited for one."""
     cores = Host.here().cpus
-    before: dict[str, tuple[int, int]] = {}
+    before: dict[Path, tuple[int, ...]] = {}
     while True:
         await asyncio.sleep(0.1)
         cpu = waited = 0
-        for task in os.listdir("/proc/self/task"):
+        for task in Path("/proc/self/task").iterdir():  # noqa: ASYNC240
             try:
-                now = tuple(int(x) for x in Path(f"/proc/self/task/{task}/schedstat").read_text().split()[:2])  # noqa: ASYNC240
+                now = tuple(int(x) for x in Path(task, "schedstat").read_text().split()[:2])  # noqa: ASYNC240
             except OSError:
                 continue
             was = before.get(task, now)
-            before[task] = now  # type: ignore[assignment]
+            before[task] = now
             cpu, waited = cpu + now[0] - was[0], waited + now[1] - was[1]
         n = others_of(cpu, waited, cores)
         if n is not None:
@@ -148,7 +149,7 @@ async def graph(seed: int, engine: str, seconds: float, known: HostProfile, keep
     wakes = [*before[0], *after[0]]
     others = [*before[1], *after[1]] if engine == "ray" or not seen else seen
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        keep.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
         (keep / f"{seed}.yaml").write_text(text)
         write_profile(keep / f"{seed}.profile.json", Profile(graph=shape, hosts={"here": measured.host}))
         (keep / f"{seed}.json").write_text(json.dumps([first, second, wakes, others, engine]))
@@ -240,6 +241,7 @@ def main() -> None:
     parser.add_argument("--again", type=Path, help="predict anew from such a folder, and run nothing")
     parser.add_argument("--tuning", action="store_true", help="only seeds that are not held out")
     options = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # a run that is over throws away what its threads still do, and says so
     found: list[Found] = []
     if options.again:
         for file in sorted(options.again.glob("*.yaml"), key=lambda p: int(p.stem)):

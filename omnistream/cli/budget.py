@@ -31,6 +31,8 @@ ProfileOption = Annotated[
 ]
 _SHOWN = 3
 _WIDTH = 56
+#: A join that is forced less often is not worth a line.
+_SEEN = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,16 @@ def _p99(path: PathTime) -> str:
 
 def show(console: Console, found: Prediction) -> None:
     """The paths, where their time goes, the joins, and what is uncertain."""
+    _title(console, f"latency, predicted from {found.seconds:.0f} s of simulation, budget {found.budget_ms:g} ms")
     console.print(_paths(found))
     for path in found.paths[:_SHOWN]:
-        console.print(_waterfall(path, found.budget_ms))
+        mean = sum(p.mean for p in path.parts)
+        _title(console, f"{path}   mean {mean:.1f} ms of {found.budget_ms:g}   (hop ·  queue ░  join ▒  window -  step █)")
+        console.print(_waterfall(path))
     if len(found.paths) > _SHOWN:
         console.print(f"  and {len(found.paths) - _SHOWN} faster ways (--json has all)", style="dim", highlight=False)
-    if found.joins:
+    if any(j.forced >= _SEEN for j in found.joins):
+        _title(console, "joins, of whose firings some go on without what they waited for")
         console.print(_joins(found))
     for sink in found.silent:
         console.print(f"  nothing reached {sink} in what was measured", style="yellow", markup=False, highlight=False)
@@ -105,8 +111,12 @@ def show(console: Console, found: Prediction) -> None:
         console.print(f"[yellow]notice:[/] {escape(notice)}", soft_wrap=True, highlight=False)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _title(console: Console, text: str) -> None:
+    console.print(f"\n{text}", style="bold", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
         table.add_column(column, header_style="dim", justify="left" if not i or i == len(columns) - 1 else "right")
     return table
@@ -114,7 +124,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _paths(found: Prediction) -> Table:
     columns = ("from source to sink", "p50 ms", "p99 ms", "late", "per s", "at most", "bottleneck")
-    table = _table(f"\nlatency, predicted from {found.seconds:.0f} s of simulation, budget {found.budget_ms:g} ms", *columns)
+    table = _table(*columns)
     for p in found.paths[:40]:
         color = "green" if p.fits and p.p99 <= 0.8 * found.budget_ms else "yellow" if p.fits else "red"
         limit = f"{p.limit:.1f}" if p.limit < 1e6 else "-"
@@ -135,11 +145,10 @@ _SIGNS = (
 )
 
 
-def _waterfall(path: PathTime, budget_ms: float) -> Table:
+def _waterfall(path: PathTime) -> Table:
     """Means, one after the other; `tail` is what a node adds in the slowest hundredth."""
     whole = max(sum(p.mean for p in path.parts), 1e-6)
-    legend = "hop ·  queue ░  join ▒  window -  step █"
-    table = _table(f"\n{escape(str(path))}   mean {whole:.1f} ms of {budget_ms:g}   ({legend})", "", "ms", "tail", "")
+    table = _table("", "ms", "tail", "")
     scale = _WIDTH / max(whole, 1e-6)
     at = 0.0
     for part in path.parts:
@@ -155,9 +164,9 @@ def _waterfall(path: PathTime, budget_ms: float) -> Table:
 
 
 def _joins(found: Prediction) -> Table:
-    table = _table("\njoins, of whose firings some go on without what they waited for", "port", "take", "forced", "none with")
+    table = _table("port", "take", "forced", "none with")
     for j in found.joins:
-        if j.forced < 0.0005:
+        if j.forced < _SEEN:
             continue
         remedy = f"lag: {j.lag_ms:g}ms" if j.take in ("latest", "recent") else f"wait: {j.lag_ms:g}ms more"
         table.add_row(f"{escape(j.node)}.{escape(j.port)}", j.take, f"{j.forced:.1%}", remedy)

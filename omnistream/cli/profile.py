@@ -74,7 +74,7 @@ def profile(
     others = measured.host.others.mean
     if others > 0.3:
         console.print(
-            f"[yellow]notice:[/] {others:.1f} threads of others were busy on this host meanwhile; what is predicted has them, too",
+            f"[yellow]notice:[/] {others:.1f} threads of others were busy here meanwhile; what is predicted has them, too",
             soft_wrap=True, highlight=False,
         )  # fmt: skip
     console.print(

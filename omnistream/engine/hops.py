@@ -24,7 +24,7 @@ from omnistream.engine.runqueue import others_of, waited_ns
 from omnistream.graph.budget.profile import HopProfile, Spread
 from omnistream.graph.host import Host
 from omnistream.graph.load import parse_graph
-from omnistream.graph.plan import Layout, make_plan
+from omnistream.graph.plan import make_plan
 from omnistream.message import Event, Features, Message, Text
 from omnistream.node import Sink
 
@@ -70,7 +70,7 @@ async def measure_engine(*, apart: bool = True) -> Engine:
     return Engine(round(firing, 2), tuple(hops))
 
 
-async def _latency_us(length: int, layout: Layout) -> list[float]:
+async def _latency_us(length: int, layout: Literal["one", "each"]) -> list[float]:
     """From the first node's emission to the sink, through so many nodes that hand events on."""
     lines = ["graph: chain", "nodes:", "  n0: {use: tick, with: {rate_hz: 100, count: 50}}"]
     lines += [f"  n{i + 1}: {{use: passthrough, inputs: {{message: n{i}}}}}" for i in range(length)]

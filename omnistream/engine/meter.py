@@ -58,9 +58,8 @@ class Meter:
             self._bytes_kept += sum(_size(v) for v in args.values())
             self.given.append(Given(self.ctx.now, self.ctx.cause, self.ctx.deadline, dict(args)))
 
-    def took(self, began: int, cpu: int, waited: int) -> None:
-        """A firing that began at `began`, computed `cpu` and waited `waited` for a core."""
-        ended = perf_ns()
+    def took(self, began: int, ended: int, cpu: int, waited: int) -> None:
+        """A firing from `began` to `ended`, that computed `cpu` and waited `waited` for a core."""
         self.wall.append(ended - began)
         self.cpu.append(cpu)
         self.waited.append(waited)
@@ -94,9 +93,10 @@ class MeteredStep(Step):
 
     def call(self, args: dict[str, Any]) -> Any:
         self.meter.begin(args)
-        began, cpu, waited = perf_ns(), thread_ns(), waited_ns()
+        waited, began, cpu = waited_ns(), perf_ns(), thread_ns()
         result = super().call(args)
-        self.meter.took(began, thread_ns() - cpu, waited_ns() - waited)
+        cpu, ended = thread_ns() - cpu, perf_ns()
+        self.meter.took(began, ended, cpu, waited_ns() - waited)
         self.meter.gave(result)
         return result
 
@@ -107,14 +107,15 @@ class MeteredStep(Step):
 
         self.meter.begin(args)
         self._busy = self._waited = 0
-        began, waited = perf_ns(), waited_ns()
+        waited, began = waited_ns(), perf_ns()
         await super().wait(args, looked_at)
-        self.meter.took(began, self._busy, self._waited + waited_ns() - waited)
+        self.meter.took(began, perf_ns(), self._busy, self._waited + waited_ns() - waited)
 
     def _in_thread(self, args: dict[str, Any], put: Any, loop: Any) -> None:
-        cpu, waited = thread_ns(), waited_ns()
+        waited, cpu = waited_ns(), thread_ns()
         super()._in_thread(args, put, loop)
-        self._busy, self._waited = thread_ns() - cpu, waited_ns() - waited
+        self._busy = thread_ns() - cpu
+        self._waited = waited_ns() - waited
 
     async def _whole(self, **args: Any) -> Any:
         return await _Metered(self._original(**args), self._spent)
@@ -143,7 +144,7 @@ class NoStep(Step):
         self._pool: ThreadPoolExecutor | None = None
 
     def call(self, args: dict[str, Any]) -> Any:
-        return None
+        del args
 
 
 class _Metered:

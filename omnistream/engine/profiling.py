@@ -17,6 +17,7 @@ import numpy as np
 from omnistream.clock import SystemClock, cpu_ns, pause, perf_ns, unix_ns
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.hops import Engine, disturbance, measure_engine
+from omnistream.engine.hosted import Hosted
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.meter import Given, Meter, MeteredStep, NoStep, SourceMeter, metered_source
 from omnistream.engine.options import RunOptions
@@ -75,12 +76,14 @@ class ProfileCrew(LocalCrew):
         for hosted in worker.nodes.values():
             hosted.step.close()
             if hosted.info.role == "sink" and hosted.node.actuator:
-                self.shut.append(hosted.name)
+                self.shut.append(f"'{hosted.name}' moves a real robot, so it was not opened")
                 hosted.node = worker.objects[hosted.name] = _Shut()
                 hosted.step = NoStep()
                 continue
+            if hosted.info.role == "sink":
+                worker.objects[hosted.name] = hosted.node = _Sink(hosted, self)
             meter = self.meters[hosted.name] = Meter(hosted.ports, hosted.ctx, keeps=hosted.info.role == "node")
-            blocking = bool(getattr(hosted.node, "blocking", False))
+            blocking = hosted.info.role == "node" and hosted.info.blocking
             function = getattr(hosted.node, "write" if hosted.info.role == "sink" else "step")
             step = MeteredStep(function, generator=hosted.ports.generator, blocking=blocking, meter=meter)
             hosted.step, self.kinds[hosted.name] = step, step.kind
@@ -104,6 +107,34 @@ class _Shut:
     async def resume(self) -> None: ...
 
 
+class _Sink:
+    """A sink; one that cannot be opened, such as for want of a broker, is done without."""
+
+    actuator = False
+
+    def __init__(self, hosted: Hosted, crew: ProfileCrew) -> None:
+        self._hosted, self._crew, self._sink = hosted, crew, hosted.node
+        self.write = hosted.node.write
+
+    async def open(self, ctx: Context) -> None:
+        try:
+            await self._sink.open(ctx)
+        except OmniStreamError as error:
+            self._crew.shut.append(f"{error}: '{self._hosted.name}' was done without")
+            self._crew.meters.pop(self._hosted.name)
+            self._hosted.step.close()
+            self._hosted.step, self._sink = NoStep(), _Shut()
+
+    async def close(self) -> None:
+        await self._sink.close()
+
+    async def safe(self, reason: str) -> None:
+        await self._sink.safe(reason)
+
+    async def resume(self) -> None:
+        await self._sink.resume()
+
+
 async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), known: HostProfile | None = None) -> Measured:
     """Measure the graph of `plan`, which is in one worker, for `for_s` seconds or until its sources have ended.
 
@@ -122,7 +153,7 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
     seconds = max(0.001, (perf_ns() - began) / 1e9)
     load = max(0.0, (_busy_s() - busy - (cpu_ns() - own) / 1e9) / seconds)
     after = await disturbance(0.3)
-    notices = [f"'{n}' moves a real robot, so it was not opened, and counts as nothing" for n in crew.shut]
+    notices = [f"{why}, and counts as nothing" for why in crew.shut]
     nodes: dict[str, NodeProfile] = {}
     for info in plan.graph.nodes.values():
         if info.role == "source":
@@ -134,7 +165,8 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
     host = HostProfile(
         cpu=cpu_model(), cores=Host.here().cpus, versions=versions_here(), measured_unix_s=unix_ns() // 10**9,
         seconds=round(seconds, 2), load=round(load, 2), wake=Spread.of([*before[0], *after[0]]),
-        others=Spread.of(1e3 * np.asarray([*before[1], *after[1], *others])), firing_us=engine.firing_us, hops=list(engine.hops), nodes=nodes,
+        others=Spread.of(1e3 * np.asarray([*before[1], *after[1], *others])), firing_us=engine.firing_us,
+        hops=list(engine.hops), nodes=nodes,
         sinks=_sinks(outcome),
     )  # fmt: skip
     return Measured(host, outcome, notices)
@@ -173,13 +205,11 @@ async def _node(
         rest = np.maximum(0, wall - cpu - waited)
         step = StepProfile(cpu=Spread.of(cpu), rest=Spread.of(rest), wall=Spread.of(cpu + rest))
         alone[info.variants[0] if info.variants else ""] = step
-    outputs = {
-        out: StreamProfile(
-            per_firing=round(meter.emitted[out] / max(1, firings), 5), bytes=round(meter.bytes[out] / max(1, meter.emitted[out]), 1),
-            **_chunk(meter.chunks.get(out)),
-        )
-        for out in info.outputs
-    }  # fmt: skip
+    outputs: dict[str, StreamProfile] = {}
+    for out in info.outputs:
+        count = meter.emitted[out]
+        rate, size = round(count / max(1, firings), 5), round(meter.bytes[out] / max(1, count), 1)
+        outputs[out] = StreamProfile(per_firing=rate, bytes=size, **_chunk(meter.chunks.get(out)))
     return NodeProfile(
         role=info.role, use=info.use, options=options_key(info), kind=crew.kinds[info.name], firings=firings,  # type: ignore[arg-type]
         together=Spread.of(meter.wall), cpu=Spread.of(meter.cpu), alone=alone, outputs=outputs,

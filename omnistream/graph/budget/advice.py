@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from omnistream.flow.config import Queue
 from omnistream.graph.budget.predict import PathTime, Prediction, Setup, predict
@@ -17,6 +18,7 @@ __all__ = ["advise"]
 
 #: A proposal is tried with so few firings, so many proposals at most.
 _FIRINGS, _MOST = 3_000, 8
+_SENTENCES = 3
 _RATES = ("fps", "rate_hz")
 _SLOWER = (0.75, 2 / 3, 0.5, 1 / 3, 0.25)
 
@@ -29,10 +31,8 @@ class _Change:
 
 def advise(setup: Setup, found: Prediction) -> Prediction:
     """The prediction with a sentence for each path that is over its budget."""
-    sentences: list[str] = []
-    for path in [p for p in found.paths if not p.fits][:3]:
-        sentences.append(_sentence(setup, path, found.budget_ms))
-    return dataclasses.replace(found, advice=tuple(sentences))
+    late = [p for p in found.paths if not p.fits][:_SENTENCES]
+    return dataclasses.replace(found, advice=tuple(_sentence(setup, p, found.budget_ms) for p in late))
 
 
 def _sentence(setup: Setup, path: PathTime, budget_ms: float) -> str:
@@ -63,12 +63,7 @@ def _after(setup: Setup, path: PathTime) -> float | None:
 
 def _changes(setup: Setup, path: PathTime, name: str) -> Iterator[_Change]:
     """What could be changed, the least first."""
-    tried = 0
-    for change in (*_variants(setup, path, name), *_queues(setup, path), *_lags(setup, path), *_rates(setup, path)):
-        tried += 1
-        if tried > _MOST:
-            return
-        yield change
+    yield from islice(chain(_variants(setup, path, name), _queues(setup, path), _lags(setup, path), _rates(setup, path)), _MOST)
 
 
 def _variants(setup: Setup, path: PathTime, name: str) -> Iterator[_Change]:

@@ -31,28 +31,31 @@ class Bag:
 
 @dataclass(slots=True)
 class Seen:
-    """What a simulation has seen. `ages` are of effects by the nodes on their way, from cause to the sink's hand."""
+    """What a simulation has seen, by the nodes on the way there. `ages` are of effects, from cause to the sink's hand; `fired`
+    and `late` count the firings of the way's last node, and those that were skipped or refused."""
 
     from_ns: int = 0
     ages: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
     legs: dict[tuple[str, ...], list[Trace]] = field(default_factory=dict)
+    fired: dict[tuple[str, ...], int] = field(default_factory=dict)
     late: dict[tuple[str, ...], int] = field(default_factory=dict)
     lags: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     joined: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     firings: int = 0
 
+    def began(self, firing: Firing, way: tuple[str, ...]) -> None:
+        if firing.cause >= self.from_ns:
+            self.fired[way] = self.fired.get(way, 0) + 1
+
     def delivered(self, now: int, firing: Firing, trace: Trace) -> None:
-        if firing.cause < self.from_ns:
-            return
-        way = tuple(leg.node for leg in trace.legs())
-        self.ages.setdefault(way, []).append(now - firing.cause)
-        self.legs.setdefault(way, []).append(trace)
+        if firing.cause >= self.from_ns:
+            self.ages.setdefault(trace.way, []).append(now - firing.cause)
+            self.legs.setdefault(trace.way, []).append(trace)
 
     def missed(self, firing: Firing, trace: Trace) -> None:
         """Too late to be of use: skipped on the way, or refused by the sink."""
         if firing.cause >= self.from_ns:
-            way = tuple(leg.node for leg in trace.legs())
-            self.late[way] = self.late.get(way, 0) + 1
+            self.late[trace.way] = self.late.get(trace.way, 0) + 1
 
 
 @dataclass(slots=True)
@@ -203,9 +206,8 @@ class SimNode:
                     fill = t - newest.stamp_ns if port.config.take == "window" else 0.0
         assert oldest is not None
         if t >= self.seen.from_ns:
-            for port in cell.ports:
-                if not self.simple:
-                    self.seen.joined.setdefault((self.name, port.config.name), [0])[0] += 1
+            for port in () if self.simple else cell.ports:
+                self.seen.joined.setdefault((self.name, port.config.name), [0])[0] += 1
         before = self.traces[oldest.stream][oldest.seq]
         hop = self.hops.pop((oldest.stream, oldest.seq), 0.0)
         queue = max(0.0, now - before.emitted_ns - hop)
@@ -213,6 +215,7 @@ class SimNode:
         fill = min(fill, queue)
         leg = Leg(self.name, hop, queue, max(0.0, min(wait, queue - fill)), fill)
         self.stepping = Trace(leg, before, now)
+        self.seen.began(firing, self.stepping.way)
         return firing
 
     def _end(self) -> None:
@@ -363,6 +366,7 @@ class DirectLink:
         self.node, self.port, self.edge = node, port, edge
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        del ack  # a simulation restarts nothing
         self.port.receive(self.edge, message, bound, None, self.node.events.now)
         self.node.wake()
 
@@ -396,6 +400,7 @@ class FarLink:
         self.under_way: deque[int] = deque()
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        del ack
         cost = self.cpu()
         if cost >= 1.0:
             self.sender.call_soon(lambda: _spend(cost))

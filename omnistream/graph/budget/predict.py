@@ -18,6 +18,7 @@ __all__ = ["Join", "Part", "PathTime", "Prediction", "Setup", "declared_of", "pr
 
 #: One effect in a hundred may be over the budget: the p99 is what has to hold.
 MAY_BE_LATE = 0.01
+_FIGURES = ("hop", "queue", "wait", "fill", "step", "tail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,7 @@ class Prediction:
                     "nodes": list(p.nodes), "p50_ms": round(p.p50, 3), "p99_ms": round(p.p99, 3), "n": p.n,
                     "late_share": round(p.late, 4), "rate_hz": round(p.rate, 3), "limit_hz": round(p.limit, 3),
                     "bottleneck": p.bottleneck, "bottleneck_used": round(p.used, 3), "fits": p.fits,
-                    "parts": [
-                        {k: round(getattr(x, k), 3) for k in ("hop", "queue", "wait", "fill", "step", "tail")} | {"node": x.node}
-                        for x in p.parts
-                    ],
+                    "parts": [{"node": x.node} | {k: round(getattr(x, k), 3) for k in _FIGURES} for x in p.parts],
                 }
                 for p in self.paths
             ],
@@ -161,31 +159,38 @@ def _paths(plan: Plan, run: Simulated, budget_ms: float) -> tuple[PathTime, ...]
     worker = {n: w.name for w in plan.workers for n in w.nodes}
     found: list[PathTime] = []
     for way, ages in run.seen.ages.items():
-        # What is skipped on the way would have gone on by all ways that begin so.
-        missed = sum(c for other, c in run.seen.late.items() if way[: len(other)] == other)
-        late = missed / (missed + len(ages))
+        late = _late(way, run)
         sorted_ms = np.sort(np.asarray(ages)) / MS
-        p50, p99 = (_quantile(sorted_ms, missed, q) for q in (0.5, 0.99))
+        p50, p99 = (_quantile(sorted_ms, late, q) for q in (0.5, 0.99))
         name, used = _bottleneck(way, worker, run)
         rate = len(ages) / run.seconds
         limit = rate / used if used else float("inf")
         fits = late <= MAY_BE_LATE and p99 <= budget_ms
         parts = _parts(run.seen.legs[way], ages)
         found.append(PathTime(way, p50, p99, len(ages), late, rate, limit, name, used, parts, fits))
-    dead = {w: c for w, c in run.seen.late.items() if not any(p[: len(w)] == w for p in run.seen.ages)}
-    for way, count in dead.items():
-        name, used = _bottleneck(way, worker, run)
-        nothing = tuple(Part(n, 0, 0, 0, 0, 0, 0) for n in way)
-        found.append(PathTime(way, float("inf"), float("inf"), count, 1.0, 0.0, 0.0, name, used, nothing, fits=False))
+    for way, count in run.seen.late.items():
+        share = count / run.seen.fired[way]
+        if share > MAY_BE_LATE and not any(p[: len(way)] == way for p in run.seen.ages):  # nothing ever came through
+            name, used = _bottleneck(way, worker, run)
+            nothing = tuple(Part(n, 0, 0, 0, 0, 0, 0) for n in way)
+            never = float("inf")
+            found.append(PathTime(way, never, never, count, share, 0.0, 0.0, name, used, nothing, fits=False))
     return tuple(sorted(found, key=lambda p: -p.p99))
 
 
-def _quantile(sorted_ms: Any, missed: int, q: float) -> float:
-    """Where `missed` more are later than all that came; those are not counted while they are fewer than may be."""
-    at = q * (len(sorted_ms) + missed - 1)
-    if at > len(sorted_ms) - 1:
-        return float("inf") if missed > MAY_BE_LATE * (len(sorted_ms) + missed) else float(sorted_ms[-1])
-    return float(np.interp(at, np.arange(len(sorted_ms)), sorted_ms))
+def _late(way: tuple[str, ...], run: Simulated) -> float:
+    """The share that is skipped or refused somewhere on a way."""
+    passes = 1.0
+    for i in range(1, len(way) + 1):
+        fired = run.seen.fired.get(way[:i], 0)
+        passes *= 1 - run.seen.late.get(way[:i], 0) / fired if fired else 1.0
+    return 1 - passes
+
+
+def _quantile(sorted_ms: Any, late: float, q: float) -> float:
+    """Of all, of which the share `late` is later than any that came."""
+    at = q / max(1e-9, 1 - late)
+    return float("inf") if at > 1 else float(np.interp(at * (len(sorted_ms) - 1), np.arange(len(sorted_ms)), sorted_ms))
 
 
 def _bottleneck(way: Sequence[str], worker: Mapping[str, str], run: Simulated) -> tuple[str, float]:

@@ -48,6 +48,8 @@ FIRINGS = 24_000
 LONGEST_NS = 120 * SECOND
 #: Sources that are not in step with each other meet in so many different ways.
 PARTS = 4
+#: Between the messages of a source that brought none.
+_NEVER_US = 1e12
 #: Others on the host are so many for so long.
 _OTHERS_NS = 50 * MS
 _START = 1_700_000_000 * SECOND
@@ -176,11 +178,14 @@ class _Run:
 
     def _rhythm(self, info: NodeInfo, profile: NodeProfile) -> Rhythm:
         said = self.declared.get(info.name, Declared())
-        source = profile.source or SourceProfile(interval=Spread.flat(1e5), late=Spread.flat(0.0), cpu=Spread.flat(0.0))
-        mean = max(1.0, source.interval.mean)
-        by = said.period_ns / 1e3 / mean if said.period_ns else 1.0
+        source = profile.source or SourceProfile(interval=Spread(), late=Spread(), cpu=Spread())
+        interval = source.interval
+        if not interval.n:  # it brought nothing, or was not there
+            interval = Spread.flat(max(1.0, said.period_ns / 1e3) if profile.source is None and said.period_ns else _NEVER_US)
+        mean = max(1.0, interval.mean)
+        by = said.period_ns / 1e3 / mean if said.period_ns and mean < _NEVER_US else 1.0
         exact = source.exact and profile.use == info.use
-        interval = source.interval.scaled(by) if abs(by - 1.0) > 0.02 else source.interval
+        interval = interval.scaled(by) if abs(by - 1.0) > 0.02 else interval
         phase = self.chance.random() * interval.mean * 1e3
         return Rhythm(
             self.draws.of(interval, least=1.0), self.draws.of(source.late), self.draws.of(source.cpu),
@@ -218,7 +223,7 @@ class _Run:
             draw = self.draws.of(self.host.others, by=1e-3)
             for cores in self.hosts.values():
                 self._beside(cores, draw)
-        rhythms = [max(MS, n.source.interval.mean * 1e3) for n in self.host.nodes.values() if n.source]
+        rhythms = [max(MS, n.source.interval.mean * 1e3) for n in self.host.nodes.values() if n.source and n.source.interval.n]
         warm = min(2 * SECOND, int(20 * max(rhythms, default=100 * MS)))
         self.seen.from_ns = _START + warm
         self.events.run(self.seen.from_ns, lambda: self.seen.firings > firings)
@@ -272,8 +277,9 @@ def _add(whole: Simulated, run: _Run) -> None:
     for way, ages in new.ages.items():
         seen.ages.setdefault(way, []).extend(ages)
         seen.legs.setdefault(way, []).extend(new.legs[way])
-    for way, count in new.late.items():
-        seen.late[way] = seen.late.get(way, 0) + count
+    for counts, more in ((seen.late, new.late), (seen.fired, new.fired)):
+        for way, count in more.items():
+            counts[way] = counts.get(way, 0) + count
     for port, lags in new.lags.items():
         seen.lags.setdefault(port, []).extend(lags)
     for port, count in new.joined.items():

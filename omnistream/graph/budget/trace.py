@@ -20,13 +20,14 @@ class Leg:
     step: float = 0.0
 
 
-@dataclass(slots=True)
 class Trace:
     """A message's way: its source or the node that emitted it, and the trace of what triggered that."""
 
-    leg: Leg
-    before: Trace | None
-    emitted_ns: int
+    __slots__ = ("before", "emitted_ns", "leg", "way")
+
+    def __init__(self, leg: Leg, before: Trace | None, emitted_ns: int) -> None:
+        self.leg, self.before, self.emitted_ns = leg, before, emitted_ns
+        self.way: tuple[str, ...] = (leg.node,) if before is None else (*before.way, leg.node)
 
     def legs(self) -> list[Leg]:
         found: list[Leg] = []
