@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002  what a step is given is no matter here
 """Sources, steps and sinks with known costs, of which bench_budget.py makes its graphs."""
 
 from __future__ import annotations
@@ -64,17 +65,24 @@ class Cost(Node):
     sleep_ms: float = 0.0
 
     async def open(self, ctx: Context) -> None:
-        self.rng = ctx.rng
+        self.rng, self.clock = ctx.rng, ctx.clock
+        self.spend = getattr(ctx.clock, "spend", None)  # in virtual time nothing is burnt
 
     def draw_ns(self) -> float:
         return float(self.mean_ms * 1e6 * np.exp(self.rng.normal(-(self.sigma**2) / 2, self.sigma)))
+
+    def burn(self) -> None:
+        if self.spend is not None:
+            self.spend(self.draw_ns())
+        else:
+            burn(self.draw_ns(), hold=self.hold)
 
 
 class Inline(Cost):
     """Burns on the event loop."""
 
     async def step(self, item: Text) -> Text:
-        burn(self.draw_ns(), hold=self.hold)
+        self.burn()
         return item
 
 
@@ -84,7 +92,7 @@ class Thread(Cost):
     blocking: ClassVar[bool] = True
 
     async def step(self, item: Text) -> Text:
-        burn(self.draw_ns(), hold=self.hold)
+        self.burn()
         if self.sleep_ms:
             time.sleep(self.sleep_ms / 1000)  # noqa: ASYNC251  a thread of its own
         return item
@@ -94,8 +102,16 @@ class Asking(Cost):
     """Burns on the event loop and waits for somebody else."""
 
     async def step(self, item: Text) -> Text:
-        burn(self.draw_ns(), hold=self.hold)
+        self.burn()
         await asyncio.sleep(self.sleep_ms / 1000)
+        return item
+
+
+class Apart(Cost):
+    """In virtual time, what `Thread` is: nobody else waits for it."""
+
+    async def step(self, item: Text) -> Text:
+        await self.clock.sleep_until(self.clock.now() + int(self.draw_ns() + self.sleep_ms * 1e6))
         return item
 
 
@@ -103,7 +119,7 @@ class Gather(Cost):
     """A window of texts."""
 
     async def step(self, items: Window[Text]) -> Text:
-        burn(self.draw_ns(), hold=self.hold)
+        self.burn()
         return _TEXT
 
 
@@ -111,7 +127,7 @@ class Meet(Cost):
     """One that triggers, and the latest of another."""
 
     async def step(self, item: Text, other: Text | None) -> Text:
-        burn(self.draw_ns(), hold=self.hold)
+        self.burn()
         return item
 
 
@@ -119,7 +135,7 @@ class Pair(Cost):
     """Two that trigger."""
 
     async def step(self, a: Text | None, b: Text | None) -> Text:
-        burn(self.draw_ns(), hold=self.hold)
+        self.burn()
         return _TEXT
 
 

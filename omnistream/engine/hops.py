@@ -32,7 +32,7 @@ __all__ = ["Engine", "Taken", "disturbance", "measure_engine"]
 
 Way = Literal["process", "host"]
 _SIZES = (0, 64 << 10, 1 << 20, 6 << 20)
-_RATE_HZ, _COUNT = 50, 40
+_RATE_HZ, _COUNT = 50, 25
 _CHAIN = 8
 _BURN_NS = 8_000_000
 

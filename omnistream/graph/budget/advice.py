@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from omnistream.flow.config import Queue
-from omnistream.graph.budget.predict import PathTime, Prediction, Setup, predict
+from omnistream.graph.budget.predict import MAY_BE_LATE, PathTime, Prediction, Setup, predict
 from omnistream.graph.budget.profile import HostProfile
-from omnistream.graph.budget.simulate import Declared
+from omnistream.graph.budget.simulate import Declared, step_of
 from omnistream.graph.graph import Graph, NodeInfo, Plan
 from omnistream.message import MS
 
@@ -38,8 +38,13 @@ def advise(setup: Setup, found: Prediction) -> Prediction:
 def _sentence(setup: Setup, path: PathTime, budget_ms: float) -> str:
     worst = max(path.parts, key=lambda p: p.tail)
     name = path.bottleneck if path.bottleneck in path.nodes and path.used > 0.95 else worst.node
+    if not worst.tail:  # nothing has come through, so nothing was timed
+        name = path.nodes[-1]
     part = next(p for p in path.parts if p.node == name)
-    says = f"{name} takes {part.tail:.0f} ms p99 of {budget_ms:.0f}" if part.tail else f"{name} is not in time"
+    if part.tail:
+        says = f"{name} takes {part.tail:.0f} ms p99 of {budget_ms:.0f}"
+    else:
+        says = f"{name} takes {_typical(setup, name):.0f} ms, too long for what is left of {budget_ms:.0f}"
     if path.used > 0.95:
         says += f", and {path.bottleneck if path.bottleneck != name else 'it'} has no time left"
     best = ""
@@ -55,10 +60,16 @@ def _sentence(setup: Setup, path: PathTime, budget_ms: float) -> str:
 
 
 def _after(setup: Setup, path: PathTime) -> float | None:
-    """The p99 of the same way after a change; None where nothing came by it."""
+    """The p99 of the same way after a change; None where too little comes by it in time."""
     after = predict(setup, _FIRINGS)
-    ways = [p for p in after.paths if p.nodes == path.nodes]
-    return ways[0].p99 if ways else None
+    ways = [p for p in after.paths if p.nodes[: len(path.nodes)] == path.nodes]
+    return max(p.p99 for p in ways) if ways and all(p.late <= MAY_BE_LATE for p in ways) else None
+
+
+def _typical(setup: Setup, name: str) -> float:
+    """What a step takes, in milliseconds."""
+    profile = setup.host.nodes.get(name)
+    return step_of(profile, setup.variants.get(name)).wall.at(0.5) / 1e3 if profile is not None else 0.0
 
 
 def _changes(setup: Setup, path: PathTime, name: str) -> Iterator[_Change]:

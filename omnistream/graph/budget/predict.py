@@ -14,7 +14,7 @@ from omnistream.graph.budget.trace import Leg, Trace
 from omnistream.graph.graph import Graph, Plan
 from omnistream.message import MS
 
-__all__ = ["Join", "Part", "PathTime", "Prediction", "Setup", "declared_of", "predict"]
+__all__ = ["MAY_BE_LATE", "Join", "Part", "PathTime", "Prediction", "Setup", "declared_of", "predict"]
 
 #: One effect in a hundred may be over the budget: the p99 is what has to hold.
 MAY_BE_LATE = 0.01

@@ -39,12 +39,12 @@ from omnistream.graph.budget.profile import (
 from omnistream.graph.budget.trace import Trace
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, wires
-from omnistream.message import MS, SECOND, AudioChunk
+from omnistream.message import INFINITY, MS, SECOND, AudioChunk
 
-__all__ = ["Declared", "Simulated", "simulate"]
+__all__ = ["FIRINGS", "Declared", "Simulated", "simulate", "step_of"]
 
 #: So many firings are simulated in all, and so many seconds at most: enough for a p99, and less than a second of work.
-FIRINGS = 24_000
+FIRINGS = 20_000
 LONGEST_NS = 120 * SECOND
 #: Sources that are not in step with each other meet in so many different ways.
 PARTS = 4
@@ -225,12 +225,12 @@ class _Run:
                 self._beside(cores, draw)
         rhythms = [max(MS, n.source.interval.mean * 1e3) for n in self.host.nodes.values() if n.source and n.source.interval.n]
         warm = min(2 * SECOND, int(20 * max(rhythms, default=100 * MS)))
-        self.seen.from_ns = _START + warm
-        self.events.run(self.seen.from_ns, lambda: self.seen.firings > firings)
+        self.seen.from_ns = INFINITY
+        self.events.run(_START + warm, lambda: self.seen.firings >= firings // 8)
+        self.seen.from_ns = self.events.now
         self._warm = (self.events.now, self._busy(), self._fired(), {n: v.busy_ns for n, v in self._own_loops().items()})
         self._warm_cores = sum(c.busy_ns for c in self.hosts.values())
-        limit = self.seen.firings + firings
-        self.events.run(_START + LONGEST_NS // PARTS, lambda: self.seen.firings >= limit)
+        self.events.run(_START + LONGEST_NS // PARTS, lambda: self.seen.firings >= firings)
 
     def _beside(self, cores: Cores, draw: Callable[[], float]) -> None:
         """Others come and go."""
