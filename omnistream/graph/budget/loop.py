@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 
 from omnistream.graph.budget.cores import Cores, Events, Job, Lock
 
-__all__ = ["Loop", "Task"]
+__all__ = ["Loop", "Task", "Turns"]
 
 #: What the loop does: at once, or in pieces that each say how many nanoseconds of computing come before the next.
 Task = Callable[[], Generator[float, None, None] | None]
@@ -77,3 +77,23 @@ class Loop:
                 again()
 
         again()
+
+
+class Turns:
+    """One worker's nodes on a loop: all that are woken, and those that they wake, have their turn before anything else."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self._ready: deque[Callable[[], Generator[float, None, None]]] = deque()
+        self._scheduled = False
+
+    def wake(self, advance: Callable[[], Generator[float, None, None]]) -> None:
+        self._ready.append(advance)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> Generator[float, None, None]:
+        while self._ready:
+            yield from self._ready.popleft()()
+        self._scheduled = False

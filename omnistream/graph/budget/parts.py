@@ -15,7 +15,7 @@ from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
 from omnistream.flow.token import Ack
 from omnistream.graph.budget.cores import Events
-from omnistream.graph.budget.loop import Loop
+from omnistream.graph.budget.loop import Loop, Turns
 from omnistream.graph.budget.trace import Leg, Trace
 from omnistream.message import INFINITY, Message
 
@@ -76,11 +76,12 @@ class SimNode:
     """A node or sink. See `Hosted`."""
 
     def __init__(
-        self, name: str, loop: Loop, cell: Cell, costs: Costs, emits: Mapping[str, tuple[Callable[[], int], Any]], seen: Seen,
+        self, name: str, turns: Turns, cell: Cell, costs: Costs, emits: Mapping[str, tuple[Callable[[], int], Any]], seen: Seen,
         traces: Mapping[str, list[Trace]],
     ) -> None:  # fmt: skip
-        self.name, self.loop, self.cell, self.costs, self.emits = name, loop, cell, costs, emits
-        self.events: Events = loop.events
+        self.name, self.turns, self.cell, self.costs, self.emits = name, turns, cell, costs, emits
+        self.loop = turns.loop
+        self.events: Events = self.loop.events
         self.seen, self.traces = seen, traces
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.is_sink = not cell.outs
@@ -96,7 +97,7 @@ class SimNode:
     def wake(self) -> None:
         if not self.queued:
             self.queued = True
-            self.loop.call_soon(self._turn)
+            self.turns.wake(self._turn)
 
     def _turn(self) -> Generator[float, None, None]:
         self.queued = False
@@ -118,14 +119,10 @@ class SimNode:
                 self.seen.missed(firing, self.stepping)  # type: ignore[arg-type]
                 cell.end("late" if self.is_sink else "skipped")
                 continue
-            if self.costs.kind == "thread":
-                yield self.costs.engine_ns
-                self._in_thread()
+            if self.costs.kind != "inline":  # a task begins after the turn
+                self.loop.call_soon(self._in_thread if self.costs.kind == "thread" else self._as_task)
                 return
             yield self.costs.engine_ns + self.costs.cpu()
-            if self.costs.kind == "task":
-                self.events.at(self.events.now + int(self.costs.rest()), self._back)
-                return
             self._end()
         else:
             self.wake()
@@ -139,7 +136,12 @@ class SimNode:
         if cell.histories:
             cell.trim()
 
-    def _in_thread(self) -> None:
+    def _as_task(self) -> Generator[float, None, None]:
+        yield self.costs.engine_ns + self.costs.cpu()
+        self.events.at(self.events.now + int(self.costs.rest()), self._back)
+
+    def _in_thread(self) -> Generator[float, None, None]:
+        yield self.costs.engine_ns
         cpu = self.costs.cpu()
         held = cpu * self.costs.gil
         rest = int(self.costs.rest())

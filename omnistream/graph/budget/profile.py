@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ __all__ = [
 
 #: The quantiles that are kept of a distribution: few in the middle, more in the tail, which decides about p99.
 GRID = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
+_RARE, _MANY = 0.9985, 1000
 _VERSION = 1
 #: A profile is read whole: more than this is none of ours.
 _LARGEST = 16 << 20
@@ -69,7 +71,11 @@ class Spread(_Part):
 
     def draw_ns(self, rng: np.random.Generator, count: int) -> list[float]:
         """So many values of it, in nanoseconds."""
-        return (np.interp(rng.random(count), GRID, self.q) * 1e3).tolist()
+        grid, q = list(GRID), list(self.q)
+        if self.n > _MANY:  # the largest of many is rarer than the last place of the grid; between them tails are exponential
+            grid.insert(-1, _RARE)
+            q.insert(-1, q[-2] + (q[-1] - q[-2]) * math.log((1 - GRID[-2]) / (1 - _RARE)) / math.log((1 - GRID[-2]) * self.n))
+        return (np.interp(rng.random(count), grid, q) * 1e3).tolist()
 
     def scaled(self, by: float) -> Spread:
         return Spread(n=self.n, q=[v * by for v in self.q])

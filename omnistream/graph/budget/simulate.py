@@ -14,7 +14,7 @@ from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
 from omnistream.graph.budget.cores import Cores, Events
 from omnistream.graph.budget.draws import Draws
-from omnistream.graph.budget.loop import Loop
+from omnistream.graph.budget.loop import Loop, Turns
 from omnistream.graph.budget.parts import (
     Bag,
     Costs,
@@ -110,6 +110,7 @@ class _Run:
         self.nodes: dict[str, SimNode] = {}
         self.sources: dict[str, SimSource] = {}
         self.loops: dict[str, Loop] = {}
+        self.turns: dict[str, Turns] = {}
         self.hosts: dict[Any, Cores] = {}
         self._cores = cores
         self._make_loops()
@@ -142,6 +143,7 @@ class _Run:
             if name not in self.loops:
                 self.loops[name] = Loop(self.events, cores, wake)
             self.loops[worker.name] = self.loops[name]
+            self.turns[worker.name] = Turns(self.loops[name])
 
     # -- what there is --------------------------------------------------------------------------------
 
@@ -165,7 +167,9 @@ class _Run:
             stream = profile.outputs.get(out) or StreamProfile(per_firing=0.0 if found else 1.0)
             emits[out] = (self.draws.count(stream.per_firing), _payload(stream))
         costs = self._costs(info, profile)
-        self.nodes[info.name] = SimNode(info.name, loop, cell, costs, emits, self.seen, self.traces)
+        self.nodes[info.name] = SimNode(
+            info.name, self.turns[self.worker_of[info.name]], cell, costs, emits, self.seen, self.traces
+        )
 
     def _costs(self, info: NodeInfo, profile: NodeProfile) -> Costs:
         step = step_of(profile, self.variants.get(info.name))
