@@ -50,6 +50,8 @@ _SOURCE_S = 1.5
 #: A step as short as this ends before anybody could want Python's lock for long.
 _SHORT_NS = 2_000_000
 _GIL_STEPS = 6
+#: A worker's turn has no limit of time (engine/worker.py).
+_TURN_US = 0.0
 
 
 @dataclass(slots=True)
@@ -165,7 +167,8 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
     host = HostProfile(
         cpu=cpu_model(), cores=Host.here().cpus, versions=versions_here(), measured_unix_s=unix_ns() // 10**9,
         seconds=round(seconds, 2), load=round(load, 2), wake=Spread.of([*before[0], *after[0]]),
-        others=Spread.of(1e3 * np.asarray([*before[1], *after[1], *others])), firing_us=engine.firing_us,
+        others=Spread.of(1e3 * np.asarray([*before[1], *after[1], *others])), switch_us=sys.getswitchinterval() * 1e6,
+        turn_us=_TURN_US, firing_us=engine.firing_us,
         hops=list(engine.hops), nodes=nodes,
         sinks=_sinks(outcome),
     )  # fmt: skip

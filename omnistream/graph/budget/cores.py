@@ -8,9 +8,6 @@ from heapq import heappop, heappush
 
 __all__ = ["Cores", "Events", "Job", "Lock"]
 
-#: After so long whoever waits for Python's lock is given it (sys.getswitchinterval).
-SWITCH_NS = 5_000_000
-
 
 class Events:
     """What happens when. `run` goes on until nothing is left, or `until`."""
@@ -128,10 +125,10 @@ class Cores:
 
 
 class Lock:
-    """Python's lock of one process: one thread computes at a time, until it has no more to do or another has waited long."""
+    """Python's lock of one process: one thread computes at a time, until it has no more to do or another has waited so long."""
 
-    def __init__(self, events: Events, cores: Cores) -> None:
-        self.events, self.cores = events, cores
+    def __init__(self, events: Events, cores: Cores, switch_ns: int) -> None:
+        self.events, self.cores, self.switch_ns = events, cores, switch_ns
         self._holder: Job | None = None
         self._waiting: deque[Job] = deque()
 
@@ -145,7 +142,7 @@ class Lock:
 
     def _ask(self, holder: Job) -> None:
         first = self._waiting[0]
-        self.events.at(self.events.now + SWITCH_NS, lambda: self._switch(holder, first))
+        self.events.at(self.events.now + self.switch_ns, lambda: self._switch(holder, first))
 
     def _switch(self, holder: Job, first: Job) -> None:
         """Who has waited for the whole interval gets it, if nobody has given it up meanwhile."""

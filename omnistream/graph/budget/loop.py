@@ -16,9 +16,9 @@ Task = Callable[[], Generator[float, None, None] | None]
 class Loop:
     """`call_soon` as of asyncio. An idle loop needs `wake()` nanoseconds to be woken."""
 
-    def __init__(self, events: Events, cores: Cores, wake: Callable[[], float]) -> None:
+    def __init__(self, events: Events, cores: Cores, wake: Callable[[], float], switch_ns: int) -> None:
         self.events, self.cores, self.wake = events, cores, wake
-        self.lock = Lock(events, cores)
+        self.lock = Lock(events, cores, switch_ns)
         self.busy_ns = 0.0
         self._queue: deque[Task] = deque()
         self._idle = True
@@ -80,10 +80,13 @@ class Loop:
 
 
 class Turns:
-    """One worker's nodes on a loop: all that are woken, and those that they wake, have their turn before anything else."""
+    """One worker's nodes on a loop: all that are woken, and those that they wake, have their turn before anything else.
 
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
+    With `limit_ns` a turn that takes so long goes on behind what has come meanwhile.
+    """
+
+    def __init__(self, loop: Loop, limit_ns: int = 0) -> None:
+        self.loop, self.limit_ns = loop, limit_ns
         self._ready: deque[Callable[[], Generator[float, None, None]]] = deque()
         self._scheduled = False
 
@@ -94,6 +97,10 @@ class Turns:
             self.loop.call_soon(self._turn)
 
     def _turn(self) -> Generator[float, None, None]:
+        until = self.loop.events.now + self.limit_ns
         while self._ready:
             yield from self._ready.popleft()()
+            if self.limit_ns and self.loop.events.now > until:
+                self.loop.call_soon(self._turn)
+                return
         self._scheduled = False

@@ -177,6 +177,10 @@ class HostProfile(_Part):
     """How late a thread that sleeps is woken."""
     others: Spread = Spread()
     """How many threads of others were running on the host, or waited to; a number, not a time."""
+    switch_us: _Us = 5000.0
+    """How long a thread has Python's lock while another wants it (sys.getswitchinterval in a run)."""
+    turn_us: _Us = 0.0
+    """A worker's turn of nodes that are ready ends after so long, and tasks come; 0: when none is ready."""
     firing_us: _Us = 20.0
     """What the engine itself takes for a firing in place."""
     hops: Annotated[list[HopProfile], Field(max_length=64)] = []

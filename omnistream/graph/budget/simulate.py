@@ -141,9 +141,9 @@ class _Run:
             cores = self.hosts.setdefault(place, Cores(self.events, self._cores))
             name = worker.name if self.engine == "ray" else ""
             if name not in self.loops:
-                self.loops[name] = Loop(self.events, cores, wake)
+                self.loops[name] = Loop(self.events, cores, wake, int(self.host.switch_us * 1e3))
             self.loops[worker.name] = self.loops[name]
-            self.turns[worker.name] = Turns(self.loops[name])
+            self.turns[worker.name] = Turns(self.loops[name], int(self.host.turn_us * 1e3))
 
     # -- what there is --------------------------------------------------------------------------------
 
