@@ -71,10 +71,10 @@ def check(
             show(console, said.prediction)
     for notice in (*plan.notices, *label_notices(found)):
         console.print(f"[yellow]notice:[/] {escape(notice)}", soft_wrap=True, highlight=False)
-    if said.prediction is None:
-        console.print(escape(said.why), soft_wrap=True, highlight=False)
-    else:
+    if said.prediction is not None:
         refuse(graph, said.prediction, accept_late)
+    elif not quiet:
+        console.print(escape(said.why), soft_wrap=True, highlight=False)
     console.print(f"[green]ok[/] {escape(graph)}", soft_wrap=True, highlight=False)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from commands import graph, omnistream, refused
 
-from omnistream.graph.budget.profile import Profile, read_profile, write_profile
+from omnistream.graph.budget.profile import Profile, Spread, read_profile, write_profile
 
 GRAPH = """graph: slow
 budget: {budget}
@@ -33,8 +33,15 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_budget(measured: Path, folder: Path, budget: str) -> Path:
+    """The graph with another budget, and its profile as if nothing had disturbed this host."""
     file = graph(folder, GRAPH.format(budget=budget))
-    (folder / "graph.profile.json").write_text(measured.with_suffix(".profile.json").read_text())
+    found, key = entry(measured)
+    host, none = found.hosts[key], Spread.flat(0.0)
+    beat = host.nodes["beat"]
+    assert beat.source is not None
+    quiet = beat.model_copy(update={"source": beat.source.model_copy(update={"late": none})})
+    still = host.model_copy(update={"wake": none, "others": none, "nodes": host.nodes | {"beat": quiet}})
+    write_profile(file.with_suffix(".profile.json"), found.with_host(key, still))
     return file
 
 

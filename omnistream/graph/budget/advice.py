@@ -36,7 +36,7 @@ def advise(setup: Setup, found: Prediction) -> Prediction:
 
 
 def _sentence(setup: Setup, path: PathTime, budget_ms: float) -> str:
-    worst = max(path.parts, key=lambda p: p.tail)
+    worst = max(path.parts[1:], key=lambda p: p.tail)  # what a source is late nobody can change here
     name = path.bottleneck if path.bottleneck in path.nodes and path.used > 0.95 else worst.node
     if not worst.tail:  # nothing has come through, so nothing was timed
         name = path.nodes[-1]
