@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run, top
+from omnistream.cli import attach, check, draw, models_cmd, new, nodes, profile, record, replay, run, top
 from omnistream.cli.devices import list_devices
 from omnistream.cli.optional import OptionalValues
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("run", cls=OptionalValues)(run.run)
 app.command("replay")(replay.replay)
 app.command("check")(check.check)
+app.command("profile")(profile.profile)
 app.command("draw")(draw.draw)
 app.command("nodes")(nodes.nodes)
 app.command("devices")(list_devices)

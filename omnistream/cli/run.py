@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from omnistream.cli.budget import AcceptLateOption, forecast, refuse
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
 from omnistream.cli.conduct import (
     Engine,
@@ -68,10 +69,12 @@ def run(
     trace: TraceOption = None,
     otlp: OtlpOption = None,
     trace_sample: TraceSampleOption = None,
+    accept_late: AcceptLateOption = False,
 ) -> None:
     """Run a graph until its sources end, the time is up, or Ctrl-C (once: drain; twice: now).
 
-    A run with --source ends when each of those sources has ended.
+    A run with --source ends when each of those sources has ended. Where this host's profile says that the budget cannot be
+    held, nothing is started.
     """
     from omnistream.graph.load import load_graph
     from omnistream.graph.units import parse_duration
@@ -85,10 +88,21 @@ def run(
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
+    if not accept_late and address is None:  # a cluster's hosts are others than this one
+        _hold_budget(found, graph, engine, layout, variants_kept)
     _execute(
         found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address, variants=variants_kept,
         watching=Watching.of(metrics, trace, otlp, trace_sample, found.metrics),
     )  # fmt: skip
+
+
+def _hold_budget(found: Graph, graph: str, engine: Engine, layout: Layout | None, variants: Mapping[str, str]) -> None:
+    """Raises BudgetError where there is a profile of this host and it says that the budget cannot be held."""
+    from omnistream.graph.plan import make_plan
+
+    said = forecast(make_plan(found, layout_of(engine, layout).value), graph, engine, variants=variants)
+    if said.prediction is not None:
+        refuse(graph, said.prediction, accept_late=False)
 
 
 def _keep(graph: Graph, record: str | None) -> Keep | None:
