@@ -50,7 +50,7 @@ _SOURCE_S = 1.5
 #: A step as short as this ends before anybody could want Python's lock for long.
 _SHORT_NS = 2_000_000
 _GIL_STEPS = 6
-#: A worker's turn has no limit of time (engine/worker.py).
+#: A worker's turn ends after so long (engine/worker.py).
 _TURN_US = 2000.0
 
 
