@@ -24,6 +24,8 @@ from typing import Any
 from omnistream.clock import monotonic_ns
 from omnistream.errors import RecordingError
 from omnistream.record.about import About
+from omnistream.record.part import DONE
+from omnistream.record.progress import reserve
 from omnistream.record.scribe import Hole, Made, Scribe
 
 __all__ = ["Recorder", "main"]
@@ -42,7 +44,11 @@ class Recorder:
 
     def __init__(self, run_dir: str, about: About) -> None:
         self.run_dir, self.about = run_dir, about
-        about.leave(run_dir)
+        try:
+            about.leave(run_dir)
+            reserve(Path(run_dir, DONE))
+        except OSError as error:
+            raise RecordingError(f"{run_dir}: nothing can be recorded there ({error.strerror})") from None
         self._said: queue.Queue[Mapping[str, Any]] = queue.Queue()
         self._ending = False
         self._lock = threading.Lock()

@@ -26,6 +26,7 @@ from omnistream.record.black_box import PIECE_NS, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
 from omnistream.record.packets import Groups, PacketReader
 from omnistream.record.part import DONE
+from omnistream.record.progress import Progress, read_progress
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
@@ -35,6 +36,9 @@ __all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied"]
 REPEATED = "repeated/"
 #: So many bytes are taken before what is done is written down.
 _STRIDE = 4 << 20
+_NO_ROOM = "there was no room in the folder for temporary files (TMPDIR)"
+#: So many holes are told one by one; from then on, those of one stream are told as one.
+_MANY = 100
 #: Tenths of a second.
 _PATIENCE = 50
 
@@ -119,12 +123,13 @@ class Scribe:
         except BaseException:
             os.close(self._lock)
             raise
+        self._progress = Progress(self._dir / DONE)
         self._tail = Tail(self._dir, self._done.places)
 
     def _go_on(self) -> None:
         """Where the last scribe was. What it wrote since it last said so is cut off, and made again from the spools."""
         try:
-            self._done = _Done.of(json.loads((self._dir / DONE).read_text()))
+            self._done = _Done.of(json.loads(read_progress(self._dir / DONE)))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordingError(f"{self._dir / DONE} does not say how far the recording has come ({error})") from None
         path = self._path(self._done.number)
@@ -170,8 +175,8 @@ class Scribe:
             why = "packets of its video were lost, up to the next key frame"
             done.open.setdefault(stream, Hole(stream, stamp, stamp, 1, why))
             return
-        if stream in done.open:  # the worker died in it
-            self._end_hole(stream, stamp, 0)
+        for what in [w for w in done.open if w == stream or _is_of_earlier(w, life)]:  # the worker died in it
+            self._end_hole(what, stamp, 0)
         if stamp > done.last.get(stream, -1):
             about = {TAP: life.worker} if tap else {}
             if record is not None:
@@ -207,7 +212,7 @@ class Scribe:
 
     def _take_row(self, life: Life, row: bytes) -> None:
         kind = row[1:3]
-        if kind in (b"\xa1b", b"\xa1h", b"\xa1k"):
+        if kind in (b"\xa1b", b"\xa1h", b"\xa1k", b"\xa1x", b"\xa1y"):
             match msgpack.unpackb(row, use_list=False):
                 case ("b", int() as start):
                     self._begun(start)
@@ -216,6 +221,12 @@ class Scribe:
                     self._done.open[stream] = Hole(stream, stamp, stamp, 1, why)
                 case ("k", str() as stream, int(), int(), int() as stamp, int() as count):
                     self._end_hole(stream, stamp, count)
+                case ("x", int() as stamp):
+                    before = self._done.seen.get(f"{life.worker}.{life.incarnation - 1}", self._done.start_ns)
+                    hole = Hole(f"worker {life.name}", stamp or before, stamp or before, 0, _NO_ROOM)
+                    self._done.open.setdefault(hole.what, hole)
+                case ("y", int() as stamp, int() as count):
+                    self._end_hole(f"worker {life.name}", stamp, count)
                 case _:
                     pass
         elif kind != b"\xa1c":
@@ -223,7 +234,11 @@ class Scribe:
 
     def _end_hole(self, stream: str, to_ns: int, count: int) -> None:
         begun = self._done.open.pop(stream, Hole(stream, to_ns, to_ns, 0, "the recorder was behind"))
-        self._done.holes.append(Hole(stream, begun.from_ns, to_ns, count, begun.why))
+        hole, holes = Hole(stream, begun.from_ns, to_ns, count, begun.why), self._done.holes
+        if len(holes) >= _MANY and (same := [n for n, h in enumerate(holes) if h.what == stream]):
+            last = holes.pop(same[-1])
+            hole = replace(last, to_ns=to_ns, count=last.count + count, why=f"{begun.why}, time and again")
+        holes.append(hole)
 
     def _begun(self, start_ns: int) -> RecordingWriter:
         """The file, which is made when it is known when the run began."""
@@ -323,12 +338,10 @@ class Scribe:
         if not self._remove or self._writer is None:
             return
         self._done.size, self._done.places = self._writer.size, self._tail.places()
-        new = self._dir / f"{DONE}.new"
         try:
-            new.write_text(self._done.as_json())
-            new.replace(self._dir / DONE)
+            self._progress.say(self._done.as_json())
         except OSError as error:
-            raise RecordingError(f"{new} cannot be written ({error.strerror})") from error
+            raise RecordingError(f"{self._dir / DONE} cannot be written ({error.strerror})") from error
         self._tail.remove_read()
 
     # -- the end -----------------------------------------------------------------------------------
@@ -339,7 +352,8 @@ class Scribe:
         writer = self._begun(start_ns)
         self._settle()
         done = self._done
-        holes = [*done.holes, *(Hole(h.what, h.from_ns, done.now_ns, 0, h.why) for h in done.open.values()), *self._broken()]
+        end_ns = max(done.now_ns, int((run or {}).get("end_ns", 0)))
+        holes = [*done.holes, *(Hole(h.what, h.from_ns, end_ns, 0, h.why) for h in done.open.values()), *self._broken(end_ns)]
         lost = [Row(h.to_ns, h.what, "not_recorded", count=h.count, detail=f"{h.why}, from {h.from_ns} ns on") for h in holes]
         writer = self._writer or writer
         writer.attach("ledger.json", json.dumps([*rows, *(r.as_dict() for r in lost)]).encode(), "application/json")
@@ -352,13 +366,11 @@ class Scribe:
         files = [str(self.about.numbered(n + 1)) for n in range(done.number)] if self.about.keep.rotates else [self.about.path]
         return Made(files, done.count, holes)
 
-    def _broken(self) -> list[Hole]:
+    def _broken(self, end_ns: int) -> list[Hole]:
         """Lives of which a part is missing: their disk was full, or their host was lost."""
         found = sorted(p.name.removesuffix(".hole") for p in self._dir.glob("*.hole"))
         why = "its disk was full, or its host was lost"
-        return [
-            Hole(f"worker {name}", self._done.seen.get(name, self._done.start_ns), self._done.now_ns, 0, why) for name in found
-        ]
+        return [Hole(f"worker {name}", self._done.seen.get(name, self._done.start_ns), end_ns, 0, why) for name in found]
 
     def close(self) -> None:
         """Leave everything as it is. Idempotent."""
@@ -373,6 +385,12 @@ class Scribe:
     @property
     def messages(self) -> int:
         return self._done.count
+
+
+def _is_of_earlier(what: str, life: Life) -> bool:
+    """Whether a hole is of an earlier life of the worker."""
+    worker, _, incarnation = what.removeprefix("worker ").rpartition(".")
+    return what.startswith("worker ") and worker == life.worker and int(incarnation) < life.incarnation
 
 
 def _memory(run_dir: Path) -> Path:
@@ -397,13 +415,13 @@ def copied(run_dir: Path, about: About, to: Path) -> About:
     """What there is of the file by now in another place, where a scribe goes on with it. Raises RecordingError."""
     Scribe(str(run_dir), about, remove=True).close()  # that it is ours
     moved = replace(about, path=str(to))
-    done = _Done.of(json.loads((run_dir / DONE).read_text()))
+    done = _Done.of(json.loads(read_progress(run_dir / DONE)))
     try:
         for number in range(1, done.number + 1):
             shutil.copyfile(about.numbered(number), moved.numbered(number))
     except OSError as error:
         raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
     done.inode = moved.numbered(done.number).stat().st_ino
-    (run_dir / DONE).write_text(done.as_json())
+    Progress(run_dir / DONE).say(done.as_json())
     moved.leave(str(run_dir))
     return moved

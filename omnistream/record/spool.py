@@ -28,7 +28,8 @@ SEGMENT_BYTES = 4 << 20
 
 
 class Spool:
-    """One life of a worker's. Raises OSError in `append` where the disk is full; what was written before is whole.
+    """One life of a worker's. Raises OSError in `append` where the disk is full: that frame is not there, and what was
+    written before is whole; later ones may be appended again.
 
     Each segment begins with the frame that `preface` gives, if it gives one.
     """
@@ -43,20 +44,20 @@ class Spool:
         self._folder, self._name, self._preface, self._limit = Path(folder), name, preface, segment_bytes
         self._number = self._size = 0
         self._before: dict[Path, int] = {}
-        self._fd = self._open()
-        if first := preface():
-            self._put(first)
+        self._fd = self._open(0)
 
-    def _open(self) -> int:
-        return os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def _open(self, number: int) -> int:
+        return os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def _path(self) -> Path:
-        return self._folder / f"{self._name}.{self._number:06d}{SUFFIX}"
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{self._name}.{number:06d}{SUFFIX}"
 
     def append(self, *parts: bytes | memoryview) -> None:
         """One frame, of all `parts` together: none is copied but by the system."""
         if self._size >= self._limit:
-            self._next()
+            self.turn_over()
+        if not self._size and (first := self._preface()):
+            self._put(first)
         self._put(parts)
 
     def _put(self, parts: Sequence[bytes | memoryview]) -> None:
@@ -67,18 +68,19 @@ class Spool:
         wanted = length + _HEAD.size
         written = os.writev(self._fd, (_HEAD.pack(length, crc), *parts))
         if written != wanted:
+            os.ftruncate(self._fd, self._size)  # half a frame would hide what is appended after it
             raise OSError(errno.ENOSPC, "No space left on device")
         self._size += wanted
 
-    def _next(self) -> None:
-        """The next segment; that there is one says that the last has ended."""
-        self._before[self._path()] = self._size
+    def turn_over(self) -> None:
+        """The next segment, if this one holds anything; that there is one says that the last has ended."""
+        if not self._size:
+            return
+        before, self._fd = self._fd, self._open(self._number + 1)
+        self._before[self._path(self._number)] = self._size
         self._number += 1
         self._size = 0
-        before, self._fd = self._fd, self._open()
         os.close(before)
-        if first := self._preface():
-            self._put(first)
 
     def waiting(self) -> int:
         """Bytes that nobody has taken away yet."""
