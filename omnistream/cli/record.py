@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -211,23 +211,25 @@ def recover(
 
 def _mend(file: Path, to: Path | None) -> None:
     """A copy of a damaged recording, up to the damage."""
+    from omnistream.record.damage import find_damage
     from omnistream.record.join import repair
-    from omnistream.record.reader import Recording
 
-    with Recording(file) as recording:
-        if not recording.notice:
-            typer.echo(f"{file} is whole: there is nothing to mend")
-            return
+    if find_damage(file) is None:
+        typer.echo(f"{file} is whole: there is nothing to mend")
+        return
     to = to or file.with_name(f"{file.stem}.recovered{file.suffix}")
     if to.exists():
         raise RecordingError(f"{to} is there already; name another file with --to")
     try:
         shutil.copyfile(file, to)
+        count, damage = repair(to)
     except OSError as error:
+        with suppress(OSError):
+            to.unlink(missing_ok=True)
         raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
-    try:
-        count = repair(to)
-    except RecordingError:
+    except RecordingError as error:
         to.unlink(missing_ok=True)
-        raise
+        raise RecordingError(str(error).replace(str(to), str(file))) from None
+    if damage is not None:
+        typer.echo(damage.told(str(file)), err=True)
     typer.echo(f"recovered {count} messages in {to}")

@@ -19,6 +19,7 @@ from mcap.opcode import Opcode
 from mcap.reader import SeekingReader
 from mcap.records import Attachment, Channel, Chunk, DataEnd, Header, Message, MessageIndex, Metadata, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk, get_chunk_data_stream
+from mcap.summary import Summary
 
 from omnistream.errors import RecordingError
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mcap.records import Channel
+
 from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
+from omnistream.record.damage import Damage, find_damage
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
-from omnistream.record.reader import Recording
 from omnistream.record.scribe import Made, Scribe, copied
-from omnistream.record.writer import RUN
+from omnistream.record.writer import JOURNAL, RUN, TRUTH
 
 __all__ = ["RUN", "About", "join_parts", "recover", "repair"]
 
@@ -53,16 +55,22 @@ def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
     return made.files[0], made.messages
 
 
-def repair(path: Path) -> int:
+def repair(path: Path) -> tuple[int, Damage | None]:
     """Give a file that broke off, or is damaged, its index again, after the last message before the damage; their number.
 
     What comes behind is cut off. Raises RecordingError where nothing is whole, and the file is as it was.
     """
-    with Recording(path):  # that something is whole
-        pass
+    damage = find_damage(path)
+    if damage is not None and not damage.messages:
+        raise RecordingError(f"{path} holds no message that can be read: it {damage.why} at byte {damage.at} of {damage.size}")
     try:
         file = McapFile(path, resume=True)
         file.finish()
     except OSError as error:
         raise RecordingError(f"{path} cannot be repaired ({error.strerror})") from None
-    return sum(n for c, n in file.counts.items() if BETWEEN not in file.channels[c].metadata)
+    return sum(n for c, n in file.counts.items() if _counts(file.channels[c])), damage
+
+
+def _counts(channel: Channel) -> bool:
+    """Whether a channel's records are messages of a stream."""
+    return BETWEEN not in channel.metadata and channel.topic != TRUTH and not channel.topic.startswith(JOURNAL)

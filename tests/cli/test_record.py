@@ -156,6 +156,17 @@ def test_a_damaged_file_is_copied_up_to_the_damage(tmp_path: Path):
     assert found == before[: len(found)]
     assert "is there already" in omnistream("record", "recover", damaged).err
     assert "is whole" in omnistream("record", "recover", whole).out
+    bit = bytearray(data)
+    bit[cut] ^= 4
+    damaged.write_bytes(bit)  # its index is as it was
+    made.unlink()
+    said = omnistream("record", "recover", damaged)
+    assert said.code == 0, said.err
+    at = last.chunk_start_offset
+    assert f"damaged.mcap is damaged (crc validation failed" in said.err.replace("\n", " ")
+    assert f"at byte {at} of {len(data)}: what comes behind was left out" in said.err.replace("\n", " ")
+    with Recording(made) as b:
+        assert [encode_record(m) for m in b.messages("t.out")] == found
     damaged.write_bytes(b"no recording")
     assert omnistream("record", "recover", damaged, "--to", tmp_path / "x.mcap").code == 2
     assert not (tmp_path / "x.mcap").exists()

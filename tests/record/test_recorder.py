@@ -15,7 +15,9 @@ from recorder_world import T0, World, about, contents
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
+from omnistream.record.damage import find_damage
 from omnistream.record.evidence import RunEvidence
+from omnistream.record.index import Walk
 from omnistream.record.join import join_parts, recover, repair
 from omnistream.record.reader import Recording
 from omnistream.record.recorder import Recorder
@@ -222,6 +224,37 @@ def test_a_file_cut_anywhere_is_repaired_to_what_is_whole(seed: int, finished: A
             assert messages == wanted[name][: len(messages)]
             assert len(messages) >= before.get(name, 0), "more of the file has no less in it"
             before[name] = len(messages)
+
+
+def test_one_flipped_bit_anywhere_is_damage_and_what_comes_before_is_had_again(finished: Any, tmp_path: Path) -> None:
+    """Of every kind of record, under an index that is as it was; in the opcode, all bits."""
+    data, wanted = finished
+    path = tmp_path / "a.mcap"
+    path.write_bytes(data)
+    assert find_damage(path) is None
+    with path.open("rb") as file:
+        parts = [*Walk(file, len(data))]
+    chunks = [p for p in parts if p.seen]
+    assert len(chunks) > 3
+    flips = [(p.at, bit) for p in (parts[2], chunks[1], chunks[2], parts[-1]) for bit in range(8)]
+    flips += [(p.at + 9 + p.length // 3, bit) for p in (*chunks[1:3], parts[3]) for bit in (0, 6)]
+    flips += [(chunks[1].at + at, 2) for at in (1, 9, 17, 25, 33)]  # lengths and times
+    for at, bit in flips:
+        broken = bytearray(data)
+        broken[at] ^= 1 << bit
+        path.write_bytes(broken)
+        damage = find_damage(path)
+        assert damage is not None, (at, bit)
+        assert damage.at <= at
+        whole = sum(len(places) for p in chunks if p.at + p.length <= at for places in p.seen.values())
+        if not whole:
+            continue
+        assert damage.messages == whole, (at, bit)
+        found = repaired(path, bytes(broken))
+        assert sum(map(len, found.values())) >= whole, "and the rows of journals"
+        for name, messages in found.items():
+            assert messages == wanted[name][: len(messages)]
+        assert find_damage(path) is None
 
 
 @pytest.mark.parametrize("seed", range(10))
