@@ -53,6 +53,7 @@ def run(
     sets: SetOption = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
     record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Record in place of a recording that is there.")] = False,
     summary: SummaryOption = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
@@ -74,7 +75,10 @@ def run(
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
-    _execute(found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address)
+    named = "record.path" if record is None else "--record"
+    _execute(
+        found, engine, layout, summary, for_s=for_s, keep=keep, overwrite=overwrite, named=named, armed=arm, address=address
+    )
 
 
 def _keep(graph: Graph, record: str | None) -> Keep | None:
@@ -92,7 +96,8 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
-    for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
+    for_s: float | None = None, keep: Keep | None = None, named: str = "", overwrite: bool = False, armed: bool = False,
+    address: str | None = None,
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -111,19 +116,25 @@ def _execute(
         console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     undo_on_signals()
-    home, recorder, made = RunDir(), None, None
+    claim = about = recorder = made = None
+    if keep is not None:
+        from omnistream.record.about import About
+        from omnistream.record.identity import Claim
+
+        about = dataclasses.replace(About.of(graph, keep.path, 0, plan.threads(), keep, _versions()), overwrite=overwrite)
+        claim = Claim(about, named)
+    home = RunDir()
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
             record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0,
             record_packets=keep is not None and keep.video == "exact",
         )  # fmt: skip
-        if keep is not None:
-            from omnistream.record.about import About
+        if about is not None and claim is not None:
             from omnistream.record.recorder import Recorder
 
-            about = About.of(graph, keep.path, options.seed, plan.threads(), keep, _versions())
-            recorder = Recorder(home.path, about)
+            about = dataclasses.replace(about, seed=options.seed)
+            recorder = Recorder(home.path, about, claim.fds)
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
@@ -140,6 +151,8 @@ def _execute(
         if recorder is not None:
             recorder.stop()
         home.remove(keep_recording=made is None)
+        if claim is not None:
+            claim.release()
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
@@ -181,6 +194,8 @@ def _show_made(made: Made, start_ns: int, console: Console) -> None:
         return
     files = made.files[0] if len(made.files) == 1 else f"{made.files[0]} and {len(made.files) - 1} more"
     console.print(f"recorded {made.messages} messages in {files}", highlight=False, markup=False)
+    for note in made.notes:
+        console.print(f"[yellow]notice:[/] {escape(note)}", highlight=False, soft_wrap=True)
     for hole in made.holes:
         first, last = ((t - start_ns) / 1e9 for t in (hole.from_ns, hole.to_ns))
         count = f"{hole.count} messages of " if hole.count else ""

@@ -4,14 +4,17 @@ however it ends."""
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from omnistream.link.segment import LINK_NAME
 from omnistream.record.part import ABOUT, DONE
+from omnistream.record.progress import read_progress
 from omnistream.record.spool import SUFFIX, read_frames
 
 __all__ = ["RunDir", "dead", "homes"]
@@ -89,7 +92,7 @@ def sweep() -> None:
 
 def _holds_recording(path: Path) -> bool:
     """Whether any message has been recorded there."""
-    if not (path / ABOUT).exists():
+    if not (path / ABOUT).exists() or _is_finished(path):
         return False
     if (path / DONE).exists():
         return True
@@ -97,6 +100,13 @@ def _holds_recording(path: Path) -> bool:
         with part.open("rb") as file:
             if next(read_frames(file, b"M"), None) is not None:
                 return True
+    return False
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether its recording has come to be a file."""
+    with suppress(OSError, ValueError, AttributeError):
+        return bool(json.loads(read_progress(path / DONE)).get("made"))
     return False
 
 

@@ -8,6 +8,7 @@ with a file that is there.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import struct
 from collections.abc import Iterator
@@ -67,6 +68,7 @@ class McapFile:
         self._pending = 0
         self._seen: dict[int, list[tuple[int, int]]] = {}
         self.closed = False
+        self._path = Path(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (0 if resume else os.O_TRUNC)
         self._fd = os.open(path, flags, 0o644)
         self.size = 0
@@ -106,6 +108,11 @@ class McapFile:
         self._seen.setdefault(channel, []).append((log_time, self._pending))
         self._hold(_MESSAGE.pack(Opcode.MESSAGE, 22 + len(data), channel, sequence & 0xFFFFFFFF, log_time, log_time))
         self._hold(data)
+
+    @property
+    def end_ns(self) -> int:
+        """The last stamp of a chunk that is written, or 0."""
+        return max((c.message_end_time for c in self._chunks), default=0)
 
     @property
     def pending(self) -> int:
@@ -182,6 +189,19 @@ class McapFile:
                         yield self.channels[record.channel_id], record
 
     # -- the end -----------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Keep the file locked while it is open, for whoever asks; where that cannot be, it is written without."""
+        with suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def place(self) -> Path | None:
+        """Where the file is by now, if it has not been deleted."""
+        there = os.fstat(self._fd)
+        with suppress(OSError):
+            if os.path.samestat(there, self._path.stat()):
+                return self._path
+        return Path(f"/proc/self/fd/{self._fd}").readlink() if there.st_nlink else None
 
     def finish(self) -> None:
         """Write the index, and close the file. Raises OSError where it cannot be written; the file is closed then, too."""

@@ -26,7 +26,7 @@ from omnistream.errors import RecordingError
 from omnistream.record.about import About
 from omnistream.record.part import DONE
 from omnistream.record.progress import reserve
-from omnistream.record.scribe import Hole, Made, Scribe
+from omnistream.record.scribe import Made, Scribe
 
 __all__ = ["Recorder", "main"]
 
@@ -42,8 +42,8 @@ _NICE = 5
 class Recorder:
     """The run's side. A process that dies is started again, and goes on where it was; at the end what is left is done here."""
 
-    def __init__(self, run_dir: str, about: About) -> None:
-        self.run_dir, self.about = run_dir, about
+    def __init__(self, run_dir: str, about: About, hold: Sequence[int] = ()) -> None:
+        self.run_dir, self.about, self._hold = run_dir, about, tuple(hold)
         try:
             about.leave(run_dir)
             reserve(Path(run_dir, DONE))
@@ -63,7 +63,8 @@ class Recorder:
     def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "omnistream.record.recorder", self.run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, start_new_session=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            text=True, start_new_session=True, pass_fds=self._hold,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
 
     def _watch(self) -> None:
@@ -107,8 +108,7 @@ class Recorder:
         said = self._said.get()
         self.stop()
         if "made" in said:
-            made = said["made"]
-            return Made(made["files"], made["messages"], [Hole(**h) for h in made["holes"]])
+            return Made.of(said["made"])
         if "failed" in said:
             raise RecordingError(said["failed"])
         scribe = Scribe(self.run_dir, self.about, remove=True)  # the process died on its last steps
@@ -186,8 +186,7 @@ class _Desk:
         try:
             self._scribe = self._scribe or Scribe(self._dir, self._about, remove=True)
             made = self._scribe.finish(end["start_ns"], end["rows"], end["run"])
-            holes = [asdict(h) for h in made.holes]
-            _say({"made": {"files": made.files, "messages": made.messages, "holes": holes}})
+            _say({"made": asdict(made)})
         except RecordingError as error:
             _say({"failed": str(error)})
         finally:

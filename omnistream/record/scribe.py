@@ -24,13 +24,14 @@ from omnistream.link.segment import LINK_NAME
 from omnistream.record.about import About
 from omnistream.record.black_box import PIECE_NS, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
+from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.packets import Groups, PacketReader
 from omnistream.record.part import DONE
 from omnistream.record.progress import Progress, read_progress
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
-__all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied"]
+__all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied", "finished"]
 
 #: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
 REPEATED = "repeated/"
@@ -61,6 +62,12 @@ class Made:
     files: list[str]
     messages: int
     holes: list[Hole]
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Made:
+        """From its fields as JSON gives them."""
+        return cls(said["files"], said["messages"], [Hole(**h) for h in said["holes"]], said["notes"])
 
 
 @dataclass(slots=True)
@@ -69,7 +76,6 @@ class _Done:
 
     number: int = 1
     size: int = 0
-    inode: int = 0
     count: int = 0
     repeated: int = 0
     written: int = 0
@@ -83,6 +89,8 @@ class _Done:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
     open: dict[str, Hole] = field(default_factory=dict)
+    #: What has come of it, when it is finished; then nobody is to go on with it.
+    made: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, said: Any) -> _Done:
@@ -132,22 +140,33 @@ class Scribe:
             self._done = _Done.of(json.loads(read_progress(self._dir / DONE)))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordingError(f"{self._dir / DONE} does not say how far the recording has come ({error})") from None
-        path = self._path(self._done.number)
+        done, path = self._done, self._path(self._done.number)
         if self._ring is not None:
-            self._ring.written = self._done.written
-        if self._done.size and not path.exists():
-            self._done.holes.append(Hole("all streams", self._done.began_ns, self._done.now_ns, 0, f"{path} was removed"))
-            self._done.size = self._done.count = 0
-        elif self._done.size:
-            if path.stat().st_size < self._done.size or path.stat().st_ino != self._done.inode:
-                raise RecordingError(f"{path} is there already, and is not what was recorded; move it, or name another file")
-            self._writer = self._open(path, resume=True)
-            self._writer.find(self._groups)
+            self._ring.written = done.written
+        if done.made or not done.size:
+            return
+        run = run_of(path)
+        if run is None and not (path.exists() and path.stat().st_size):
+            done.holes.append(Hole("all streams", done.began_ns, done.now_ns, 0, f"{path} was removed"))
+            done.size = done.count = 0
+            return
+        if run != self.about.run or path.stat().st_size < done.size:
+            raise RecordingError(
+                f"{path} is there already, and is not what was recorded: another run's, or cut; move it, and the recording "
+                "goes on where it was, or make another file of what is left: omnistream record recover --to FILE.mcap"
+            )
+        self._writer = self._open(path, resume=True)
+        if self._writer.size < done.size:
+            done.holes.append(Hole("all streams", self._writer.end_ns, done.now_ns, 0, f"{path} was damaged"))
+        self._writer.hold()
+        self._writer.find(self._groups)
 
     # -- while it goes on --------------------------------------------------------------------------
 
     def turn(self, *, last: bool = False) -> bool:
         """Take what is there. Whether there was anything."""
+        if self._done.made:
+            return False
         before = self._tail.places()
         for life, frame in self._tail.frames(last=last):
             self._take(life, frame)
@@ -252,8 +271,10 @@ class Scribe:
         done, about = self._done, self.about
         done.began_ns, done.now_ns = start_ns, max(done.now_ns, start_ns)
         path = self._path(done.number)
+        if self._ring is None:
+            self._make_way(path)
         self._writer = self._open(path, resume=False)
-        done.inode = path.stat().st_ino
+        self._writer.hold()
         self._writer.metadata(RUN, self._words())
         self._writer.attach("graph.yaml", about.text.encode(), "application/yaml")
         for stream, head in self._groups.heads(done.now_ns):
@@ -261,13 +282,23 @@ class Scribe:
         self._writer.flush()
         self._head = self._writer.size
 
+    def _make_way(self, path: Path) -> None:
+        """Where a file is that is not ours, it is let be, unless it was said that it may go. Of such all pieces go at once."""
+        about = self.about
+        if about.overwrite and self._done.number == 1:
+            for other in about.pieces():
+                if other != path and run_of(other) not in (None, about.run):
+                    other.unlink(missing_ok=True)
+        elif run_of(path) not in (None, about.run):
+            raise RecordingError(f"{path} is there already, and is not this run's; move it, or name another file")
+
     def _open(self, path: Path, *, resume: bool) -> RecordingWriter:
         about = self.about
         said = {"graph": about.graph, "file": about.file, "sets": json.dumps(about.sets), "sources": json.dumps(about.sources)}
         video = "foxglove" if about.keep.video == "compact" else "exact"
         return RecordingWriter(
             path, start_ns=self._done.began_ns, video=video, audio="foxglove", preset="superfast",
-            metadata=said | dict(about.words), resume=resume, size=self._done.size,
+            metadata=said | dict(about.words) | {RUN_ID: about.run}, resume=resume, size=self._done.size,
         )  # fmt: skip
 
     def _path(self, number: int) -> Path:
@@ -348,8 +379,10 @@ class Scribe:
 
     def finish(self, start_ns: int, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any] | None = None) -> Made:
         """Take the rest, and end the file, with the ledger's `rows`. `run` is said of all of it, such as its digest."""
+        if self._done.made:
+            return Made.of(self._done.made)
         self.turn(last=True)
-        writer = self._begun(start_ns)
+        writer = self._begun(start_ns or self._done.now_ns)
         self._settle()
         done = self._done
         end_ns = max(done.now_ns, int((run or {}).get("end_ns", 0)))
@@ -359,12 +392,34 @@ class Scribe:
         writer.attach("ledger.json", json.dumps([*rows, *(r.as_dict() for r in lost)]).encode(), "application/json")
         words = self._words() | {k: str(v) for k, v in (run or {}).items()} | {"last": "yes"}
         writer.metadata(RUN, words | ({"holes": json.dumps([asdict(h) for h in holes])} if holes else {}))
+        place = writer.place()
         writer.close()
+        made = self._made(holes, place)
+        done.made = asdict(made)
+        if self._remove:
+            with suppress(OSError):  # without it, the next one would end the file again
+                self._progress.say(done.as_json())
         self.close()
+        if not made.files and self._ring is None:
+            raise RecordingError(f"{made.notes[-1]}: nothing is left of its recording")
+        return made
+
+    def _made(self, holes: list[Hole], place: Path | None) -> Made:
+        """What there is by now; the last file is at `place`."""
+        done = self._done
         if self._ring is not None:
             return Made(done.boxes, done.boxed, holes)
-        files = [str(self.about.numbered(n + 1)) for n in range(done.number)] if self.about.keep.rotates else [self.about.path]
-        return Made(files, done.count, holes)
+        files: list[str] = []
+        notes: list[str] = []
+        for number in range(1, done.number + 1):
+            path = self.about.numbered(number)
+            there = place if number == done.number else path if run_of(path) == self.about.run else None
+            if there is not None:
+                files.append(str(there))
+            if there != path:
+                how = f"moved to {there}" if there is not None else "deleted" if number == done.number else "moved or deleted"
+                notes.append(f"{path} was {how} during the run")
+        return Made(files, done.count, holes, notes)
 
     def _broken(self, end_ns: int) -> list[Hole]:
         """Lives of which a part is missing: their disk was full, or their host was lost."""
@@ -412,16 +467,35 @@ def _only_one(run_dir: Path) -> int:
 
 
 def copied(run_dir: Path, about: About, to: Path) -> About:
-    """What there is of the file by now in another place, where a scribe goes on with it. Raises RecordingError."""
-    Scribe(str(run_dir), about, remove=True).close()  # that it is ours
+    """What there is of the file by now in another place, where a scribe goes on with it. What is not there any more, or is
+    another run's, is a hole. Raises RecordingError."""
     moved = replace(about, path=str(to))
-    done = _Done.of(json.loads(read_progress(run_dir / DONE)))
+    lock = _only_one(run_dir)
     try:
+        done = _Done.of(json.loads(read_progress(run_dir / DONE)))
         for number in range(1, done.number + 1):
-            shutil.copyfile(about.numbered(number), moved.numbered(number))
-    except OSError as error:
-        raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
-    done.inode = moved.numbered(done.number).stat().st_ino
-    Progress(run_dir / DONE).say(done.as_json())
-    moved.leave(str(run_dir))
+            old, new = about.numbered(number), moved.numbered(number)
+            if run_of(old) == about.run and (number < done.number or old.stat().st_size >= done.size):
+                shutil.copyfile(old, new)
+                continue
+            begun = done.began_ns if number == done.number else done.start_ns
+            done.holes.append(Hole("all streams", begun, done.now_ns, 0, f"{old} is not there, or not this run's"))
+            if number == done.number:
+                done.size = 0
+            if done.number == 1:
+                done.count = 0
+        Progress(run_dir / DONE).say(done.as_json())
+        moved.leave(str(run_dir))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RecordingError(f"{to} cannot be made of {run_dir} ({error})") from None
+    finally:
+        os.close(lock)
     return moved
+
+
+def finished(run_dir: Path) -> Made | None:
+    """What has come of a run's recording, where that is finished and nothing is to be done any more."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        made = json.loads(read_progress(run_dir / DONE)).get("made")
+        return Made.of(made) if made else None
+    return None
