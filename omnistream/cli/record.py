@@ -185,7 +185,9 @@ def recover(
         str | None,
         typer.Argument(metavar="[FILE.mcap]", help="A recording that broke off or is damaged; else what runs have left."),
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar="FILE.mcap", help="The file to make.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="FILE.mcap", help="The file to make; of several runs, the second is FILE-2.mcap.")
+    ] = None,
 ) -> None:
     """Make the recordings of runs that were killed or failed: each in the file that its --record named.
 
@@ -194,19 +196,34 @@ def recover(
     if file is not None:
         _mend(Path(file), Path(to) if to is not None else None)
         return
-    from omnistream.engine.rundir import dead
+    from omnistream.engine.rundir import dead, remove
+    from omnistream.record.index import BROKEN
     from omnistream.record.join import recover as join
     from omnistream.record.part import ABOUT
 
     left = [path for path in dead() if (path / ABOUT).exists()]
     if not left:
         typer.echo("no run has left a recording unfinished")
-    if to is not None and len(left) > 1:
-        raise RecordingError(f"{len(left)} runs have left recordings; leave --to out, and move what is in the way")
-    for path in left:
-        made, count = join(path, to)
-        shutil.rmtree(path, ignore_errors=True)
-        typer.echo(f"recorded {count} messages in {made}")
+    failed = 0
+    for number, path in enumerate(left, 1):
+        try:
+            made, count = join(path, to and str(_beside(Path(to), number)))
+        except (RecordingError, *BROKEN) as error:
+            said = str(error) if isinstance(error, RecordingError) else f"{path}: {type(error).__name__}: {error}"
+            typer.echo(said if str(path) in said else f"{path}: {said}", err=True)
+            failed += 1
+            continue
+        remove(path)
+        typer.echo(f"recorded {count} messages in {made}" if made else f"{path}: there was nothing to write a black box of")
+    if failed:
+        if to is None:
+            typer.echo("with --to FILE.mcap what is left becomes another file; 'rm -r' of its directory gives it up", err=True)
+        raise typer.Exit(2)
+
+
+def _beside(path: Path, number: int) -> Path:
+    """A name for each of several."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _mend(file: Path, to: Path | None) -> None:

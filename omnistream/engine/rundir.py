@@ -17,7 +17,7 @@ from omnistream.record.part import ABOUT, DONE
 from omnistream.record.progress import read_progress
 from omnistream.record.spool import SUFFIX, read_frames
 
-__all__ = ["RunDir", "dead", "homes"]
+__all__ = ["RunDir", "dead", "homes", "remove"]
 
 _log = logging.getLogger("omnistream")
 _PREFIX = "omnistream-"
@@ -66,11 +66,15 @@ class RunDir:
 
     def remove(self, *, keep_recording: bool = False) -> None:
         """`keep_recording`: what was recorded did not come to be a file, and is left for `omnistream record recover`."""
-        for path in filter(None, (self.path, self.memory)):
-            if keep_recording and _holds_recording(Path(path)):
-                _keep(Path(path))
-            else:
-                shutil.rmtree(path, ignore_errors=True)
+        kept = keep_recording and _holds_recording(Path(self.path))
+        if self.memory is not None and kept and _has_ring(Path(self.path)):
+            _prune(Path(self.memory))
+        elif self.memory is not None:
+            shutil.rmtree(self.memory, ignore_errors=True)
+        if kept:
+            _keep(Path(self.path))
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
         while self._locks:
             os.close(self._locks.pop())
 
@@ -83,11 +87,33 @@ def _parent() -> str:
 
 def sweep() -> None:
     """Remove what runs that were killed outright have left, but for what they had recorded."""
-    for path in dead():
-        if _holds_recording(path):
+    left = dead()
+    kept = [path for path in left if _holds_recording(path)]
+    rings = {_memory_of(path) for path in kept if _has_ring(path)}  # of black boxes that nobody has written yet
+    for path in left:
+        if path in kept:
             _keep(path)
+        elif path in rings:
+            _prune(path)
         else:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _has_ring(path: Path) -> bool:
+    return (_memory_of(path) / "box").is_dir()
+
+
+def remove(path: Path) -> None:
+    """Remove the directory of a run that is dead, and its memory."""
+    memory = _memory_of(path)
+    if memory in dead():
+        shutil.rmtree(memory, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _memory_of(path: Path) -> Path:
+    """A run's directory of shared memory; its own where it has none."""
+    return (path / LINK_NAME).resolve() if (path / LINK_NAME).exists() else path
 
 
 def _holds_recording(path: Path) -> bool:
@@ -113,10 +139,15 @@ def _is_finished(path: Path) -> bool:
 def _keep(path: Path) -> None:
     """Leave only what was recorded, and say so."""
     _log.warning("a run left its recording unfinished: 'omnistream record recover' makes the file, or 'rm -r %s'", path)
+    _prune(path)
+
+
+def _prune(path: Path) -> None:
     for other in path.iterdir():
         if other.is_dir() and not other.is_symlink():
-            shutil.rmtree(other, ignore_errors=True)
-        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, "owner"):
+            if other.name != "box":
+                shutil.rmtree(other, ignore_errors=True)
+        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, LINK_NAME, "owner"):
             other.unlink(missing_ok=True)
 
 

@@ -163,7 +163,7 @@ def test_a_damaged_file_is_copied_up_to_the_damage(tmp_path: Path):
     said = omnistream("record", "recover", damaged)
     assert said.code == 0, said.err
     at = last.chunk_start_offset
-    assert "damaged.mcap is damaged (crc validation failed" in said.err.replace("\n", " ")
+    assert "damaged.mcap is damaged (" in said.err.replace("\n", " ")
     assert f"at byte {at} of {len(data)}: what comes behind was left out" in said.err.replace("\n", " ")
     with Recording(made) as b:
         assert [encode_record(m) for m in b.messages("t.out")] == found
