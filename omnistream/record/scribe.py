@@ -21,6 +21,7 @@ import msgpack
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.link.segment import LINK_NAME
+from omnistream.message import INFINITY
 from omnistream.record.about import About
 from omnistream.record.black_box import PIECE_NS, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
@@ -37,6 +38,7 @@ __all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied", "finished"]
 REPEATED = "repeated/"
 #: So many bytes are taken before what is done is written down.
 _STRIDE = 4 << 20
+_DAMAGED = "its spool was damaged"
 _NO_ROOM = "there was no room in the folder for temporary files (TMPDIR)"
 #: So many holes are told one by one; from then on, those of one stream are told as one.
 _MANY = 100
@@ -169,15 +171,24 @@ class Scribe:
             return False
         before = self._tail.places()
         for life, frame in self._tail.frames(last=last):
+            self._note_breaks(life)
             self._take(life, frame)
-            self._done.seen[life.name] = self._done.now_ns
             self._taken += len(frame)
             if self._taken > _STRIDE or self._is_over():
                 self._settle()
+        for life in self._tail.lives.values():
+            self._note_breaks(life)
         if self._tail.places() != before or self._rows:
             self._settle()
             return True
         return False
+
+    def _note_breaks(self, life: Life) -> None:
+        """Where a segment was damaged there is a hole, from what was taken last to what is taken next."""
+        if life.breaks:
+            what, since = f"worker {life.name}", self._done.seen.get(life.name, self._done.start_ns)
+            self._done.open.setdefault(what, Hole(what, since, since, 0, _DAMAGED))
+            life.breaks = 0
 
     def _take(self, life: Life, frame: bytes) -> None:
         if frame[:1] == b"J":
@@ -188,7 +199,11 @@ class Scribe:
         stream, stamp, kind, seq, tap = unpacker.unpack()
         data = bytes(memoryview(frame)[1 + unpacker.tell() :])
         done = self._done
+        done.seen[life.name] = stamp
         writer = self._begun(stamp)
+        broken = done.open.get(f"worker {life.name}")
+        if broken is not None and broken.why == _DAMAGED:
+            self._end_hole(broken.what, stamp, 0)
         record = self._decoded(stream, stamp, data) if writer.encodes(kind) else None
         if record is not None and isinstance(record.payload, CodedFrame) and not self._groups.take(stream, record):
             why = "packets of its video were lost, up to the next key frame"
@@ -250,6 +265,8 @@ class Scribe:
                     pass
         elif kind != b"\xa1c":
             self._rows.setdefault(life.name, []).append(row)
+            if kind in (b"\xa1f", b"\xa1s"):
+                self._done.seen[life.name] = _time_of(row) or self._done.seen.get(life.name, self._done.start_ns)
 
     def _end_hole(self, stream: str, to_ns: int, count: int) -> None:
         begun = self._done.open.pop(stream, Hole(stream, to_ns, to_ns, 0, "the recorder was behind"))
@@ -333,12 +350,21 @@ class Scribe:
     def _turn_over(self) -> None:
         """End the file, and begin the next."""
         assert self._writer is not None
+        if self._ring is None:
+            said = {"next": str(self._done.number + 1), "next_from_ns": str(self._not_before())}
+            self._writer.metadata(RUN, self._words() | said)
         self._writer.close()
         self._done.number += 1
         self._next_file(self._done.now_ns)
         if self._ring is not None:
             self._ring.trim()
         self._say()
+
+    def _not_before(self) -> int:
+        """No worker that goes on has anything to come from before that."""
+        seen, lives = self._done.seen, self._tail.lives
+        newest = {life.name: (life.worker, life.incarnation + 1) not in lives for life in lives.values()}
+        return min((stamp for name, stamp in seen.items() if newest.get(name)), default=self._done.start_ns)
 
     # -- the black box -----------------------------------------------------------------------------
 
@@ -440,6 +466,14 @@ class Scribe:
     @property
     def messages(self) -> int:
         return self._done.count
+
+
+def _time_of(row: bytes) -> int:
+    """When a firing was; 0 where the row is damaged, which who reads it will say."""
+    with suppress(ValueError, TypeError, IndexError, msgpack.UnpackException):
+        time = msgpack.unpackb(row, use_list=False)[2]
+        return time if isinstance(time, int) and 0 < time < INFINITY else 0
+    return 0
 
 
 def _is_of_earlier(what: str, life: Life) -> bool:

@@ -1,7 +1,8 @@
 """Files that are only ever appended to, frame by frame, and of which every whole frame survives a kill at any moment.
 
-A frame is its length, its CRC-32 and its bytes, written by one system call: what was appended is with the operating
-system when `append` returns. A spool is a row of such files, its segments: a reader removes those that it is done with.
+A frame is its length, its CRC-32 and its bytes, one or more, written by one system call: what was appended is with the
+operating system when `append` returns. A spool is a row of such files, its segments: a reader removes those that it is done
+with.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-__all__ = ["SUFFIX", "Spool", "all_is_here", "apart", "leave_apart", "life_of", "put_at", "read_frames", "segments", "waiting"]
+__all__ = [
+    "SUFFIX",
+    "Spool",
+    "all_is_here",
+    "apart",
+    "is_damaged",
+    "leave_apart",
+    "life_of",
+    "put_at",
+    "read_frames",
+    "segments",
+    "waiting",
+]
 
 _HEAD = struct.Struct("<II")
 _MAX_FRAME = 1 << 30
@@ -161,7 +174,7 @@ def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]
     at = file.tell()
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, crc = _HEAD.unpack(head)
-        if length > _MAX_FRAME:
+        if not 0 < length <= _MAX_FRAME:
             return
         data = b""
         if only:
@@ -175,3 +188,14 @@ def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]
             return
         yield at, data
         at += _HEAD.size + length
+
+
+def is_damaged(file: BinaryIO, at: int) -> bool:
+    """Whether what follows the whole frames is anything but one that was not written to its end."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return False
+    length, _ = _HEAD.unpack(head)
+    return not 0 < length <= _MAX_FRAME or at + _HEAD.size + length <= size

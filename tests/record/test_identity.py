@@ -11,9 +11,12 @@ import pytest
 from recorder_world import T0, World, about, contents
 
 from omnistream.errors import RecordingError
-from omnistream.message import SECOND
+from omnistream.message import MS, SECOND
+from omnistream.record.evidence import RunEvidence
 from omnistream.record.identity import Claim, run_of
 from omnistream.record.join import finished, join_parts, recover
+from omnistream.record.playable import open_recording
+from omnistream.record.reader import Recording
 from omnistream.record.recorder import Recorder
 from omnistream.record.scribe import Scribe
 
@@ -144,3 +147,67 @@ def test_a_file_that_goes_during_the_run_is_told(moved: bool, run_dir: Path, tmp
     with pytest.raises(RecordingError, match=r"a\.mcap was deleted during the run: nothing is left of its recording"):
         scribe.finish(T0, ())
     assert finished(run_dir) is not None, "so that nobody makes an empty one in its place"
+
+
+@pytest.fixture
+def rotated(run_dir: Path, tmp_path: Path) -> list[Path]:
+    """Four files of a second each."""
+    world = World(run_dir)
+    scribe = Scribe(str(run_dir), about(tmp_path / "r" / "a.mcap", rotate_ns=SECOND), remove=True)
+    (tmp_path / "r").mkdir()
+    for _ in range(79):
+        world.step()
+        scribe.turn()
+    files = [Path(file) for file in scribe.finish(T0, ()).files]
+    assert len(files) == 4
+    return files
+
+
+def test_a_missing_piece_is_a_gap_that_is_named(rotated: list[Path]) -> None:
+    folder = rotated[0].parent
+    with open_recording(folder) as bag, Recording(rotated[0]) as first:
+        assert not bag.notice
+        assert len(RunEvidence(first).rows()) == 79
+    rotated[1].unlink()
+    with open_recording(folder) as bag:
+        assert "file 2 is missing: of the run from 1.000 s to 2.000 s there is nothing" in bag.notice
+    with Recording(rotated[0]) as first:
+        with pytest.raises(RecordingError, match=r"goes on in a\.0002\.mcap, which is missing: .* from 0\.950 s .* --to"):
+            RunEvidence(first)
+        with pytest.raises(RecordingError, match="which is missing"):
+            RunEvidence(first, T0 + 950 * MS)
+        assert RunEvidence(first, T0 + 950 * MS - 1).end_ns == T0 + 1000 * MS
+    for path in (rotated[0], rotated[3]):
+        path.unlink()
+    with open_recording(folder) as bag:
+        assert "files 1 to 2 are missing: of the run from 0.000 s to 2" in bag.notice
+        assert "the run goes on in file 4, which is missing" in bag.notice
+
+
+def test_a_piece_that_breaks_off_before_the_next_is_a_gap(rotated: list[Path]) -> None:
+    data = rotated[1].read_bytes()
+    rotated[1].write_bytes(data[: len(data) // 2])
+    with (
+        Recording(rotated[0]) as first,
+        pytest.raises(RecordingError, match=r"a\.0002\.mcap is not whole, and the run goes on in"),
+    ):
+        RunEvidence(first)
+    for path in rotated[2:]:
+        path.unlink()
+    with Recording(rotated[0]) as first:
+        assert RunEvidence(first).seed == 7, "as of a run that was killed there"
+
+
+def test_pieces_of_another_run_are_not_taken_for_those_of_this_one(rotated: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "early").mkdir()
+    world = World(tmp_path / "early", 1)
+    for _ in range(79):
+        world.step()
+    other = replace(about(tmp_path / "o" / "a.mcap", rotate_ns=SECOND), run="4567")
+    (tmp_path / "o").mkdir()
+    join_parts(str(tmp_path / "early"), other, T0, ())
+    shutil.copyfile(tmp_path / "o" / "a.0003.mcap", rotated[2])
+    with Recording(rotated[0]) as first, pytest.raises(RecordingError, match=r"a\.0003\.mcap, which is of another run"):
+        RunEvidence(first)
+    with pytest.raises(RecordingError, match=r"files of 2 runs, a\.0001\.mcap of one and a\.0003\.mcap of another"):
+        open_recording(rotated[0].parent)

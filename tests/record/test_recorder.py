@@ -191,6 +191,44 @@ def test_the_second_file_of_a_run_names_the_first(run_dir: Path, tmp_path: Path)
             RunEvidence(file)
 
 
+@pytest.mark.parametrize("where", ["middle", "last", "zeros"])
+def test_a_damaged_segment_is_a_hole_and_what_follows_is_kept(where: str, run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir)
+    for _ in range(60):
+        world.step()
+    parts = sorted(run_dir.glob("eyes.0.*.part"))
+    assert len(parts) > 4
+    part = parts[2] if where == "middle" else parts[-1]
+    data = bytearray(part.read_bytes())
+    if where == "zeros":
+        data += bytes(4096)
+    else:
+        data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    made = join_parts(str(run_dir), about(tmp_path / "a.mcap"), T0, ())
+    (hole,) = made.holes
+    assert (hole.what, hole.why) == ("worker eyes.0", "its spool was damaged")
+    found = [m[2] for m in contents(made.files[0])["cam.out"]]
+    missing = sorted(set(range(1, 61)) - set(found))
+    assert found == sorted(found)
+    assert bool(missing) == (where != "zeros")
+    assert all(hole.from_ns < T0 + n * 50 * MS <= hole.to_ns for n in missing)
+    assert hole.to_ns == T0 + (60 if where != "middle" else missing[-1] + 1) * 50 * MS
+    assert len(contents(made.files[0])["mic.out"]) == 60
+    with Recording(made.files[0]) as file, pytest.raises(RecordingError, match="has a hole: worker eyes"):
+        RunEvidence(file)
+
+
+def test_a_frame_that_was_not_written_to_its_end_never_counted(run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir)
+    for _ in range(3):
+        world.step()
+    part = max(run_dir.glob("eyes.0.*.part"))
+    part.write_bytes(part.read_bytes()[:-5])
+    made = join_parts(str(run_dir), about(tmp_path / "a.mcap"), T0, ())
+    assert (made.messages, made.holes) == (8, [])
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, list[tuple[Any, ...]]]]:
     folder = tmp_path_factory.mktemp("finished")
