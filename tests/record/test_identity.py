@@ -172,7 +172,7 @@ def test_a_missing_piece_is_a_gap_that_is_named(rotated: list[Path]) -> None:
     with open_recording(folder) as bag:
         assert "file 2 is missing: of the run from 1.000 s to 2.000 s there is nothing" in bag.notice
     with Recording(rotated[0]) as first:
-        with pytest.raises(RecordingError, match=r"goes on in a\.0002\.mcap, which is missing: .* from 0\.950 s .* --to"):
+        with pytest.raises(RecordingError, match=r"goes on in a\.0002\.mcap, which is missing: .* from 0\.950 s .*--to"):
             RunEvidence(first)
         with pytest.raises(RecordingError, match="which is missing"):
             RunEvidence(first, T0 + 950 * MS)
