@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from omnistream.link.segment import LINK_NAME
-from omnistream.record.part import ABOUT, DONE
+from omnistream.record.part import ABOUT, DONE, ENDED
 from omnistream.record.spool import SUFFIX, read_frames
 
 __all__ = ["RunDir", "dead", "homes"]
@@ -106,7 +106,7 @@ def _keep(path: Path) -> None:
     for other in path.iterdir():
         if other.is_dir() and not other.is_symlink():
             shutil.rmtree(other, ignore_errors=True)
-        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, "owner"):
+        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, ENDED, "owner"):
             other.unlink(missing_ok=True)
 
 

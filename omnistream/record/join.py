@@ -10,6 +10,7 @@ from typing import Any
 from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
+from omnistream.record.ended import Ended
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
@@ -45,9 +46,9 @@ def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
         about = copied(run_dir, about, Path(to).absolute()) if begun else replace(about, path=str(Path(to).absolute()))
     if not begun and about.numbered(1).exists() and about.numbered(1).stat().st_size:
         raise RecordingError(f"{about.numbered(1)} is there already; move it, or name another file with --to")
-    scribe = Scribe(str(run_dir), about, remove=True)
+    scribe, ended = Scribe(str(run_dir), about, remove=True), Ended.found(run_dir)
     try:
-        made = scribe.finish(0, ())
+        made = scribe.finish(ended.start_ns, ended.rows, ended.run)
     finally:
         scribe.close()
     return made.files[0], made.messages
