@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +30,7 @@ from omnistream.cli.conduct import (
 from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
-from omnistream.errors import GraphError
+from omnistream.errors import GraphError, OmniStreamError
 from omnistream.graph.external import external_notices
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def _execute(
         about = dataclasses.replace(About.of(graph, keep.path, 0, plan.threads(), keep, _versions()), overwrite=overwrite)
         claim = Claim(about, named)
     home = RunDir()
+    failed: BaseException | None = None
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
@@ -142,20 +144,39 @@ def _execute(
             outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder))
         finally:
             undo_on_signals()  # the event loop has taken its own away
-        summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
+        truth = _truth(graph, outcome)
         if recorder is not None:
-            words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
-            made = recorder.finish(outcome.started_ns, [r.as_dict() for r in outcome.rows], words)
-            _show_made(made, outcome.started_ns, console)
+            made, failed = _finish(recorder, outcome, home.path)
     finally:
         if recorder is not None:
             recorder.stop()
         home.remove(keep_recording=made is None)
         if claim is not None:
             claim.release()
+    if made is not None:
+        _show_made(made, outcome.started_ns, console)
+    summary = summarize(plan, engine.value, outcome, truth)
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+    if failed is not None:
+        raise failed
+
+
+def _finish(recorder: Recorder, outcome: Outcome, run_dir: str) -> tuple[Made | None, BaseException | None]:
+    """What came of the recording, or why nothing did: the run is over, and its own account does not depend on that."""
+    from omnistream.record.ended import Ended
+
+    end_ns = outcome.started_ns + int(outcome.duration_s * 1e9)
+    words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks), "end_ns": str(end_ns)}
+    ended = Ended(outcome.started_ns, [r.as_dict() for r in outcome.rows], words)
+    try:
+        with contextlib.suppress(OSError):  # its disk is full; the recorder is told, too
+            ended.leave(run_dir)
+        return recorder.finish(ended.start_ns, ended.rows, ended.run), None
+    except (OmniStreamError, OSError, KeyboardInterrupt) as error:
+        outcome.notices.append(f"the recording is not finished: {error or 'it was interrupted'}")
+        return None, error
 
 
 async def _conduct(
@@ -204,17 +225,20 @@ def _show_made(made: Made, start_ns: int, console: Console) -> None:
 
 
 def _truth(graph: Graph, outcome: Outcome) -> list[dict[str, Any]]:
-    """What the recordings given by --source say was commanded, its times in run time."""
+    """What the recordings given by --source say was commanded, its times in run time. What cannot be read is a notice."""
     from omnistream.graph.played import split_part
     from omnistream.record.reader import Recording
     from omnistream_drivers.recording import LEAD_NS
 
     entries: list[dict[str, Any]] = []
     played = {split_part(s.partition("=")[2])[0] for s in graph.sources}
-    for path in sorted(p for p in played if p.endswith(".mcap")):
-        with Recording(path) as file:
-            shift = outcome.started_ns + LEAD_NS - file.start_ns
-            entries += [
-                entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")} for entry in file.truth() if "text" in entry
-            ]
+    for path in sorted(p for p in played if p.endswith(".mcap") and not Path(p).is_dir()):
+        try:
+            with Recording(path) as file:
+                shift = outcome.started_ns + LEAD_NS - file.start_ns
+                entries += [
+                    entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")} for entry in file.truth() if "text" in entry
+                ]
+        except (OmniStreamError, OSError, KeyError, TypeError, ValueError) as error:
+            outcome.notices.append(f"what {path} says was commanded cannot be read: {error}")
     return sorted(entries, key=lambda e: e["start_ns"])

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from omnistream.link.segment import LINK_NAME
-from omnistream.record.part import ABOUT, DONE
+from omnistream.record.part import ABOUT, DONE, ENDED
 from omnistream.record.progress import read_progress
 from omnistream.record.spool import SUFFIX, read_frames
 
@@ -147,7 +147,7 @@ def _prune(path: Path) -> None:
         if other.is_dir() and not other.is_symlink():
             if other.name != "box":
                 shutil.rmtree(other, ignore_errors=True)
-        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, LINK_NAME, "owner"):
+        elif other.suffix not in _KEPT and other.name not in (ABOUT, DONE, ENDED, LINK_NAME, "owner"):
             other.unlink(missing_ok=True)
 
 

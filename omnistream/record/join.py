@@ -13,6 +13,7 @@ from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
 from omnistream.record.damage import Damage, find_damage
+from omnistream.record.ended import Ended
 from omnistream.record.identity import run_of
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.packets import BETWEEN
@@ -53,12 +54,12 @@ def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
             about = copied(run_dir, about, Path(there.path)) if begun else there
         elif not begun and not about.keep.box_ns:
             _check_free(about)
-        scribe = Scribe(str(run_dir), about, remove=True)
+        scribe, ended = Scribe(str(run_dir), about, remove=True), Ended.found(run_dir)
         try:
             if about.keep.box_ns:
                 scribe.turn(last=True)
                 scribe.write_box(["the run died"])
-            made = scribe.finish(0, ())
+            made = scribe.finish(ended.start_ns, ended.rows, ended.run)
         finally:
             scribe.close()
     return (made.files[-1 if about.keep.box_ns else 0] if made.files else ""), made.messages

@@ -26,12 +26,14 @@ from omnistream.record.codec import CodedFrame, RecordedMessage, record_buffers
 from omnistream.record.journal import Out, chains_of, reads_of
 from omnistream.record.spool import SEGMENT_BYTES, Spool, apart, read_frames, segments
 
-__all__ = ["ABOUT", "DONE", "PartRecorder"]
+__all__ = ["ABOUT", "DONE", "ENDED", "PartRecorder"]
 
 #: In the run's directory while it is recorded: what the run is, for whoever has to make the file without it.
 ABOUT = "record.json"
 #: And how far the file has come.
 DONE = "recorded.json"
+#: And, once it has, how the run ended.
+ENDED = "ended.json"
 
 #: Room that each worker takes beforehand, to say in it that there is none.
 _SPARE, _SPARE_BYTES = ".spare", 4096

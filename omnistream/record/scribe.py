@@ -9,9 +9,10 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from errno import ENOSPC
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,7 +24,7 @@ from omnistream.flow.ledger import Row
 from omnistream.link.segment import LINK_NAME
 from omnistream.message import INFINITY
 from omnistream.record.about import About
-from omnistream.record.black_box import PIECE_NS, Ring
+from omnistream.record.black_box import PIECE_NS, BoxError, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
 from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.packets import Groups, PacketReader
@@ -32,7 +33,7 @@ from omnistream.record.progress import Progress, read_progress
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
-__all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied", "finished"]
+__all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied", "finished", "make_room"]
 
 #: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
 REPEATED = "repeated/"
@@ -112,8 +113,8 @@ class Scribe:
     """One recording. `turn` takes what is there, `finish` all of it, and ends the file.
 
     With `remove`, segments that are safely in the file are removed, and how far it has come stands in the run's directory,
-    from where another scribe goes on. Raises RecordingError where the file cannot be written; nothing is lost by that, and
-    a new scribe may try again.
+    from where another scribe goes on. `stepped` is called after each step of what may take long. Raises RecordingError
+    where the file cannot be written; nothing is lost by that, and a new scribe may try again.
     """
 
     def __init__(self, run_dir: str, about: About, *, remove: bool) -> None:
@@ -134,6 +135,7 @@ class Scribe:
             os.close(self._lock)
             raise
         self._progress = Progress(self._dir / DONE)
+        self.stepped: Callable[[], None] = lambda: None
         self._tail = Tail(self._dir, self._done.places)
 
     def _go_on(self) -> None:
@@ -319,7 +321,7 @@ class Scribe:
         )  # fmt: skip
 
     def _path(self, number: int) -> Path:
-        return self._ring.path(number) if self._ring is not None else self.about.numbered(number)
+        return self._ring.path(number, self._done.began_ns) if self._ring is not None else self.about.numbered(number)
 
     def _words(self) -> dict[str, str]:
         done, about = self._done, self.about
@@ -329,6 +331,7 @@ class Scribe:
 
     def _settle(self) -> None:
         """Give to the operating system what was taken, say so, and let the spools go."""
+        self.stepped()
         self._taken = 0
         self._write_rows()
         if self._writer is None:
@@ -345,7 +348,8 @@ class Scribe:
         keep, done = self.about.keep, self._done
         every = PIECE_NS if self._ring is not None else keep.rotate_ns
         old = bool(every) and done.now_ns - done.began_ns >= every
-        return old or bool(keep.rotate_bytes and self._writer.size - self._head >= keep.rotate_bytes)
+        most = self._ring.piece if self._ring is not None else keep.rotate_bytes
+        return old or bool(most and self._writer.size - self._head >= most)
 
     def _turn_over(self) -> None:
         """End the file, and begin the next."""
@@ -357,7 +361,7 @@ class Scribe:
         self._done.number += 1
         self._next_file(self._done.now_ns)
         if self._ring is not None:
-            self._ring.trim()
+            self._ring.trim(self._done.now_ns)
         self._say()
 
     def _not_before(self) -> int:
@@ -370,11 +374,11 @@ class Scribe:
 
     def write_box(self, why: Sequence[str]) -> str:
         """What led to this, as a file of its own, without what an earlier one holds. Empty where nothing is new."""
+        self.turn()
         if self._ring is None or self._writer is None:
             return ""
-        self.turn()
         self._turn_over()
-        written = self._ring.write(Path(self.about.path), self._done.number, why)
+        written = self._ring.write(Path(self.about.path), self._done.number, why, self.stepped)
         self._done.written = self._ring.written
         if written is None:
             return ""
@@ -474,6 +478,14 @@ def _time_of(row: bytes) -> int:
         time = msgpack.unpackb(row, use_list=False)[2]
         return time if isinstance(time, int) and 0 < time < INFINITY else 0
     return 0
+
+
+def make_room(run_dir: str, about: About, error: RecordingError) -> bool:
+    """Let go of the oldest of a ring, where it was its memory that had no room. Whether there was anything."""
+    cause = error.__cause__ or error.__context__
+    if not about.keep.box_ns or isinstance(error, BoxError) or not isinstance(cause, OSError) or cause.errno != ENOSPC:
+        return False
+    return Ring(_memory(Path(run_dir)), about.keep).let_go()
 
 
 def _is_of_earlier(what: str, life: Life) -> bool:

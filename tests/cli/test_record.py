@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,15 +22,6 @@ nodes:
   same: {use: passthrough, inputs: {message: t}}
   shown: {use: console, inputs: {message: same}}
 """
-
-
-@pytest.fixture
-def own_temp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Directories of runs here, and of nobody else's; a short name, for paths of sockets are bounded."""
-    with tempfile.TemporaryDirectory(prefix="t") as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import random
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recorder_world import T0, World, about, contents
+from recorder_world import T0, World, about, contents, fill
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS
@@ -16,32 +14,6 @@ from omnistream.record.evidence import RunEvidence
 from omnistream.record.progress import Progress, read_progress, reserve
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import Hole, Made, Scribe
-
-
-@pytest.fixture
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    """A run's directory on a disk of 512 KiB."""
-    there = tmp_path / "temporary"
-    there.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(there)], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield there
-    finally:
-        subprocess.run(["umount", "-l", str(there)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """A file that takes all the room there is."""
-    stone = folder / "stone"
-    with stone.open("ab", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError:
-            return stone
-    raise AssertionError("it has no end")
 
 
 def missing(world: World, made: Made, stream: str) -> list[int]:

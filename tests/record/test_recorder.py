@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorder_world import T0, World, about, contents
+from recorder_world import T0, World, about, contents, happens_in
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
@@ -89,6 +89,46 @@ def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(run_dir: P
     with Recording(made.files[0]) as file:
         assert json.loads(file.attachments["ledger.json"]) == [{"reason": "late"}]
         assert file.metadata["run"]["digest"] == "d"
+
+
+def test_a_recorder_that_does_not_answer_holds_nobody_up(
+    run_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap"), patience_s=1)
+    while not (run_dir / "recorded.json").exists():
+        world.step()
+    os.kill(recorder.pid, signal.SIGSTOP)
+    world.step()
+    recorder.happened(["x" * 1_000_000])  # more than a pipe takes
+    with pytest.raises(RecordingError, match="has not answered for 1 s and was ended"):
+        recorder.finish(T0, [{"reason": "late"}], {"digest": "d"})
+    assert "waiting for the recorder to finish" in caplog.text
+    assert recover(run_dir)[1] == 3 * world.count
+
+
+def test_a_recorder_that_cannot_be_started_again_is_told(
+    run_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    os.kill(recorder.pid, signal.SIGKILL)
+    happens_in(20, lambda: "cannot be started again (No such file or directory)" in caplog.text)
+    recorder.happened(["key b"])
+    assert "the black box was not written (key b): the recorder ended" in caplog.text
+    world.step()
+    assert recorder.finish(T0, (), {}).messages == 3
+
+
+def test_what_was_asked_of_a_recorder_that_died_is_asked_again(
+    run_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap", box_ns=SECOND, after_ns=0))
+    world.step()
+    os.kill(recorder.pid, signal.SIGSTOP)
+    recorder.happened(["key b"])
+    os.kill(recorder.pid, signal.SIGKILL)
+    happens_in(20, lambda: "black box: " in caplog.text)
+    recorder.stop()
 
 
 def test_a_run_that_is_dead_is_recovered_from_where_its_recorder_was(run_dir: Path, tmp_path: Path) -> None:
