@@ -166,6 +166,7 @@ def _execute(
 def _finish(recorder: Recorder, outcome: Outcome, run_dir: str) -> tuple[Made | None, BaseException | None]:
     """What came of the recording, or why nothing did: the run is over, and its own account does not depend on that."""
     from omnistream.record.ended import Ended
+    from omnistream.record.scribe import finished
 
     end_ns = outcome.started_ns + int(outcome.duration_s * 1e9)
     words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks), "end_ns": str(end_ns)}
@@ -175,6 +176,10 @@ def _finish(recorder: Recorder, outcome: Outcome, run_dir: str) -> tuple[Made | 
             ended.leave(run_dir)
         return recorder.finish(ended.start_ns, ended.rows, ended.run), None
     except (OmniStreamError, OSError, KeyboardInterrupt) as error:
+        recorder.stop()
+        made = finished(Path(run_dir))
+        if made is not None and made.files:  # the interrupt came too late to keep it from that
+            return made, error
         outcome.notices.append(f"the recording is not finished: {error or 'it was interrupted'}")
         return None, error
 
