@@ -200,6 +200,7 @@ def recover(
     from omnistream.record.index import BROKEN
     from omnistream.record.join import recover as join
     from omnistream.record.part import ABOUT
+    from omnistream.record.scribe import finished
 
     left = [path for path in dead() if (path / ABOUT).exists()]
     if not left:
@@ -213,8 +214,11 @@ def recover(
             typer.echo(said if str(path) in said else f"{path}: {said}", err=True)
             failed += 1
             continue
+        whole = finished(path)
         remove(path)
         typer.echo(f"recorded {count} messages in {made}" if made else f"{path}: there was nothing to write a black box of")
+        for hole in whole.holes if whole is not None else ():
+            typer.echo(f"not recorded: {(hole.to_ns - hole.from_ns) / 1e9:.3f} s of {hole.what}: {hole.why}", err=True)
     if failed:
         if to is None:
             typer.echo("with --to FILE.mcap what is left becomes another file; 'rm -r' of its directory gives it up", err=True)

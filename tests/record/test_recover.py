@@ -93,4 +93,5 @@ def test_what_cannot_be_recovered_keeps_nothing_else_from_it(own_temp: Path, tmp
     assert code == 2
     assert "record.json does not say" in err
     assert f"messages in {tmp_path}/e-2.mcap" in out
+    assert f"not recorded: 3.000 s of all streams: {tmp_path}/b.mcap is not there, or not this run's" in err
     assert list(own_temp.iterdir()) == [ours]
