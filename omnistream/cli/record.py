@@ -194,19 +194,18 @@ def recover(
     if file is not None:
         _mend(Path(file), Path(to) if to is not None else None)
         return
-    from omnistream.engine.rundir import dead
+    from omnistream.engine.rundir import unfinished
     from omnistream.record.join import recover as join
-    from omnistream.record.part import ABOUT
 
-    left = [path for path in dead() if (path / ABOUT).exists()]
-    if not left:
-        typer.echo("no run has left a recording unfinished")
-    if to is not None and len(left) > 1:
-        raise RecordingError(f"{len(left)} runs have left recordings; leave --to out, and move what is in the way")
-    for path in left:
-        made, count = join(path, to)
-        shutil.rmtree(path, ignore_errors=True)
-        typer.echo(f"recorded {count} messages in {made}")
+    with unfinished() as left:
+        if not left:
+            typer.echo("no run has left a recording unfinished")
+        if to is not None and len(left) > 1:
+            raise RecordingError(f"{len(left)} runs have left recordings; leave --to out, and move what is in the way")
+        for path in left:
+            made, count = join(path, to)
+            shutil.rmtree(path, ignore_errors=True)
+            typer.echo(f"recorded {count} messages in {made}")
 
 
 def _mend(file: Path, to: Path | None) -> None:

@@ -125,7 +125,7 @@ def _execute(
             from omnistream.record.recorder import Recorder
 
             about = About.of(graph, keep.path, options.seed, plan.threads(), keep, _versions())
-            recorder = Recorder(home.path, about)
+            recorder = Recorder(home.path, about, home.locks)
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
