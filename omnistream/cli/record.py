@@ -196,29 +196,28 @@ def recover(
     if file is not None:
         _mend(Path(file), Path(to) if to is not None else None)
         return
-    from omnistream.engine.rundir import dead, remove
+    from omnistream.engine.rundir import remove, unfinished
     from omnistream.record.index import BROKEN
     from omnistream.record.join import recover as join
-    from omnistream.record.part import ABOUT
     from omnistream.record.scribe import finished
 
-    left = [path for path in dead() if (path / ABOUT).exists()]
-    if not left:
-        typer.echo("no run has left a recording unfinished")
     failed = 0
-    for number, path in enumerate(left, 1):
-        try:
-            made, count = join(path, to and str(_beside(Path(to), number)))
-        except (RecordingError, *BROKEN) as error:
-            said = str(error) if isinstance(error, RecordingError) else f"{path}: {type(error).__name__}: {error}"
-            typer.echo(said if str(path) in said else f"{path}: {said}", err=True)
-            failed += 1
-            continue
-        whole = finished(path)
-        remove(path)
-        typer.echo(f"recorded {count} messages in {made}" if made else f"{path}: there was nothing to write a black box of")
-        for hole in whole.holes if whole is not None else ():
-            typer.echo(f"not recorded: {(hole.to_ns - hole.from_ns) / 1e9:.3f} s of {hole.what}: {hole.why}", err=True)
+    with unfinished() as left:
+        if not left:
+            typer.echo("no run has left a recording unfinished")
+        for number, path in enumerate(left, 1):
+            try:
+                made, count = join(path, to and str(_beside(Path(to), number)))
+            except (RecordingError, *BROKEN) as error:
+                said = str(error) if isinstance(error, RecordingError) else f"{path}: {type(error).__name__}: {error}"
+                typer.echo(said if str(path) in said else f"{path}: {said}", err=True)
+                failed += 1
+                continue
+            whole = finished(path)
+            remove(path)
+            typer.echo(f"recorded {count} messages in {made}" if made else f"{path}: there was nothing to write a black box of")
+            for hole in whole.holes if whole is not None else ():
+                typer.echo(f"not recorded: {(hole.to_ns - hole.from_ns) / 1e9:.3f} s of {hole.what}: {hole.why}", err=True)
     if failed:
         if to is None:
             typer.echo("with --to FILE.mcap what is left becomes another file; 'rm -r' of its directory gives it up", err=True)

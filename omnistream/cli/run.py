@@ -136,7 +136,7 @@ def _execute(
             from omnistream.record.recorder import Recorder
 
             about = dataclasses.replace(about, seed=options.seed)
-            recorder = Recorder(home.path, about, claim.fds)
+            recorder = Recorder(home.path, about, (*claim.fds, *home.locks))
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)

@@ -26,7 +26,7 @@ from omnistream.record.codec import CodedFrame, RecordedMessage, record_buffers
 from omnistream.record.journal import Out, chains_of, reads_of
 from omnistream.record.spool import SEGMENT_BYTES, Spool, apart, read_frames, segments
 
-__all__ = ["ABOUT", "DONE", "ENDED", "PartRecorder"]
+__all__ = ["ABOUT", "BOX", "DONE", "ENDED", "PartRecorder"]
 
 #: In the run's directory while it is recorded: what the run is, for whoever has to make the file without it.
 ABOUT = "record.json"
@@ -34,6 +34,8 @@ ABOUT = "record.json"
 DONE = "recorded.json"
 #: And, once it has, how the run ended.
 ENDED = "ended.json"
+#: The folder of a black box's ring: in the run's shared memory, or here where there is none.
+BOX = "box"
 
 #: Room that each worker takes beforehand, to say in it that there is none.
 _SPARE, _SPARE_BYTES = ".spare", 4096

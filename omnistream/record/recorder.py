@@ -207,6 +207,8 @@ class Recorder:
         """Let the process end. What it has not done is left. Idempotent."""
         with self._lock:
             self._ending = True
+        with self._asking:
+            self._asked = []  # whoever has not been answered by now is told with the end
         self._lines.put(None)
         try:
             self._process.wait(0 if self._hangs else 10)

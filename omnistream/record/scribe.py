@@ -28,7 +28,7 @@ from omnistream.record.black_box import PIECE_NS, BoxError, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
 from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.packets import Groups, PacketReader
-from omnistream.record.part import DONE
+from omnistream.record.part import BOX, DONE
 from omnistream.record.progress import Progress, read_progress
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
@@ -497,7 +497,7 @@ def _is_of_earlier(what: str, life: Life) -> bool:
 def _memory(run_dir: Path) -> Path:
     """The folder of the ring: in the run's shared memory if it has any."""
     link = run_dir / LINK_NAME
-    return (link.resolve() if link.exists() else run_dir) / "box"
+    return (link.resolve() if link.exists() else run_dir) / BOX
 
 
 def _only_one(run_dir: Path) -> int:

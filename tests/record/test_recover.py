@@ -42,6 +42,7 @@ def left(folder: Path, name: str, path: Path, **keep: int) -> tuple[Path, World]
     run_dir = dead(folder, name)
     if keep:
         (run_dir / LINK_NAME).symlink_to(dead(folder, f"{name}-memory"))
+        (run_dir / LINK_NAME / "home").symlink_to(run_dir)
         (run_dir / LINK_NAME / "segment").write_bytes(b"x")
     description = replace(about(path, **keep), run=name)
     description.leave(str(run_dir))
