@@ -65,6 +65,7 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
             external=bool(getattr(part.found.cls, "external", False)),
             takes_tensors=bool(getattr(part.found.cls, "takes_tensors", False)),
             inexact=part.found.inexact,
+            variants=part.found.variants,
             line=problems.lines.get(place, 0),
         )
     find_cycles(nodes, problems)
@@ -76,7 +77,7 @@ def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Repl
         for name, w in spec.workers.items()
     }  # fmt: skip
     record = _record(spec.record, parts, missing, problems) if spec.record is not None else None
-    return Graph(spec.graph, spec.budget, nodes, workers=workers, record=record)
+    return Graph(spec.graph, spec.budget, nodes, workers=workers, record=record, metrics=spec.metrics, quality=spec.quality)
 
 
 def _record(spec: RecordSpec, parts: Mapping[str, _Part], missing: frozenset[str], problems: Problems) -> Keep:

@@ -179,9 +179,10 @@ class PartRecorder:
 
     def fired(self, cell: Cell, firing: Firing, outs: Sequence[Out], fate: str) -> None:
         """A firing, before its outputs leave. `fate` is empty while it goes on: `more` and `ended` follow."""
+        variant = (firing.variant,) if firing.variant else ()
         self._now_ns = max(self._now_ns, firing.t)
         self._running.discard(cell.name)
-        if self._row("f", cell.name, firing.t, reads_of(cell, firing), outs, fate) and not fate:
+        if self._row("f", cell.name, firing.t, reads_of(cell, firing), outs, fate, *variant) and not fate:
             self._running.add(cell.name)
 
     def more(self, node: str, outs: Sequence[Out]) -> None:
