@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,7 +185,9 @@ def recover(
         str | None,
         typer.Argument(metavar="[FILE.mcap]", help="A recording that broke off or is damaged; else what runs have left."),
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar="FILE.mcap", help="The file to make.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="FILE.mcap", help="The file to make; of several runs, the second is FILE-2.mcap.")
+    ] = None,
 ) -> None:
     """Make the recordings of runs that were killed or failed: each in the file that its --record named.
 
@@ -194,40 +196,60 @@ def recover(
     if file is not None:
         _mend(Path(file), Path(to) if to is not None else None)
         return
-    from omnistream.engine.rundir import dead
+    from omnistream.engine.rundir import remove, unfinished
+    from omnistream.record.index import BROKEN
     from omnistream.record.join import recover as join
-    from omnistream.record.part import ABOUT
+    from omnistream.record.scribe import finished
 
-    left = [path for path in dead() if (path / ABOUT).exists()]
-    if not left:
-        typer.echo("no run has left a recording unfinished")
-    if to is not None and len(left) > 1:
-        raise RecordingError(f"{len(left)} runs have left recordings; leave --to out, and move what is in the way")
-    for path in left:
-        made, count = join(path, to)
-        shutil.rmtree(path, ignore_errors=True)
-        typer.echo(f"recorded {count} messages in {made}")
+    failed = 0
+    with unfinished() as left:
+        if not left:
+            typer.echo("no run has left a recording unfinished")
+        for number, path in enumerate(left, 1):
+            try:
+                made, count = join(path, to and str(_beside(Path(to), number)))
+            except (RecordingError, *BROKEN) as error:
+                said = str(error) if isinstance(error, RecordingError) else f"{path}: {type(error).__name__}: {error}"
+                typer.echo(said if str(path) in said else f"{path}: {said}", err=True)
+                failed += 1
+                continue
+            whole = finished(path)
+            remove(path)
+            typer.echo(f"recorded {count} messages in {made}" if made else f"{path}: there was nothing to write a black box of")
+            for hole in whole.holes if whole is not None else ():
+                typer.echo(f"not recorded: {(hole.to_ns - hole.from_ns) / 1e9:.3f} s of {hole.what}: {hole.why}", err=True)
+    if failed:
+        if to is None:
+            typer.echo("with --to FILE.mcap what is left becomes another file; 'rm -r' of its directory gives it up", err=True)
+        raise typer.Exit(2)
+
+
+def _beside(path: Path, number: int) -> Path:
+    """A name for each of several."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _mend(file: Path, to: Path | None) -> None:
     """A copy of a damaged recording, up to the damage."""
+    from omnistream.record.damage import find_damage
     from omnistream.record.join import repair
-    from omnistream.record.reader import Recording
 
-    with Recording(file) as recording:
-        if not recording.notice:
-            typer.echo(f"{file} is whole: there is nothing to mend")
-            return
+    if find_damage(file) is None:
+        typer.echo(f"{file} is whole: there is nothing to mend")
+        return
     to = to or file.with_name(f"{file.stem}.recovered{file.suffix}")
     if to.exists():
         raise RecordingError(f"{to} is there already; name another file with --to")
     try:
         shutil.copyfile(file, to)
+        count, damage = repair(to)
     except OSError as error:
+        with suppress(OSError):
+            to.unlink(missing_ok=True)
         raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
-    try:
-        count = repair(to)
-    except RecordingError:
+    except RecordingError as error:
         to.unlink(missing_ok=True)
-        raise
+        raise RecordingError(str(error).replace(str(to), str(file))) from None
+    if damage is not None:
+        typer.echo(damage.told(str(file)), err=True)
     typer.echo(f"recovered {count} messages in {to}")

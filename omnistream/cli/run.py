@@ -8,6 +8,7 @@ import dataclasses
 import json
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,7 +33,7 @@ from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 from omnistream.cli.watching import MetricsOption, OtlpOption, TraceOption, TraceSampleOption, Watching
-from omnistream.errors import GraphError
+from omnistream.errors import GraphError, OmniStreamError
 from omnistream.graph.external import external_notices
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def run(
     sets: SetOption = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
     record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Record in place of a recording that is there.")] = False,
     summary: SummaryOption = None,
     variants: Annotated[
         list[str] | None, typer.Option("--variant", metavar="NODE=NAME", help="Keep a node at one of its variants.")
@@ -88,11 +90,12 @@ def run(
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
+    named = "record.path" if record is None else "--record"
     if not accept_late and address is None:  # a cluster's hosts are others than this one
         _hold_budget(found, graph, engine, layout, variants_kept)
     _execute(
-        found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address, variants=variants_kept,
-        watching=Watching.of(metrics, trace, otlp, trace_sample, found.metrics),
+        found, engine, layout, summary, for_s=for_s, keep=keep, named=named, overwrite=overwrite, armed=arm, address=address,
+        variants=variants_kept, watching=Watching.of(metrics, trace, otlp, trace_sample, found.metrics),
     )  # fmt: skip
 
 
@@ -120,8 +123,8 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
-    for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
-    watching: Watching, variants: Mapping[str, str],
+    for_s: float | None = None, keep: Keep | None = None, named: str = "", overwrite: bool = False, armed: bool = False,
+    address: str | None = None, watching: Watching, variants: Mapping[str, str],
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -140,19 +143,26 @@ def _execute(
         console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     undo_on_signals()
-    home, recorder, made = RunDir(), None, None
+    claim = about = recorder = made = None
+    if keep is not None:
+        from omnistream.record.about import About
+        from omnistream.record.identity import Claim
+
+        about = dataclasses.replace(About.of(graph, keep.path, 0, plan.threads(), keep, _versions()), overwrite=overwrite)
+        claim = Claim(about, named)
+    home = RunDir()
+    failed: BaseException | None = None
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
             record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0, variants=dict(variants),
             record_packets=keep is not None and keep.video == "exact", trace_share=watching.share,
         )  # fmt: skip
-        if keep is not None:
-            from omnistream.record.about import About
+        if about is not None and claim is not None:
             from omnistream.record.recorder import Recorder
 
-            about = About.of(graph, keep.path, options.seed, plan.threads(), keep, _versions())
-            recorder = Recorder(home.path, about)
+            about = dataclasses.replace(about, seed=options.seed)
+            recorder = Recorder(home.path, about, (*claim.fds, *home.locks))
         crew = crew_of(plan, engine, options, address)
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
@@ -160,18 +170,44 @@ def _execute(
             outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder, watching))
         finally:
             undo_on_signals()  # the event loop has taken its own away
-        summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
+        truth = _truth(graph, outcome)
         if recorder is not None:
-            words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks)}
-            made = recorder.finish(outcome.started_ns, [r.as_dict() for r in outcome.rows], words)
-            _show_made(made, outcome.started_ns, console)
+            made, failed = _finish(recorder, outcome, home.path)
     finally:
         if recorder is not None:
             recorder.stop()
         home.remove(keep_recording=made is None)
+        if claim is not None:
+            claim.release()
+    if made is not None:
+        _show_made(made, outcome.started_ns, console)
+    summary = summarize(plan, engine.value, outcome, truth)
     print_summary(summary, console)
     if summary_file is not None:
         write_summary(summary, summary_file)
+    if failed is not None:
+        raise failed
+
+
+def _finish(recorder: Recorder, outcome: Outcome, run_dir: str) -> tuple[Made | None, BaseException | None]:
+    """What came of the recording, or why nothing did: the run is over, and its own account does not depend on that."""
+    from omnistream.record.ended import Ended
+    from omnistream.record.scribe import finished
+
+    end_ns = outcome.started_ns + int(outcome.duration_s * 1e9)
+    words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks), "end_ns": str(end_ns)}
+    ended = Ended(outcome.started_ns, [r.as_dict() for r in outcome.rows], words)
+    try:
+        with contextlib.suppress(OSError):  # its disk is full; the recorder is told, too
+            ended.leave(run_dir)
+        return recorder.finish(ended.start_ns, ended.rows, ended.run), None
+    except (OmniStreamError, OSError, KeyboardInterrupt) as error:
+        recorder.stop()
+        made = finished(Path(run_dir))
+        if made is not None and made.files:  # the interrupt came too late to keep it from that
+            return made, error
+        outcome.notices.append(f"the recording is not finished: {error or 'it was interrupted'}")
+        return None, error
 
 
 async def _conduct(
@@ -210,6 +246,8 @@ def _show_made(made: Made, start_ns: int, console: Console) -> None:
         return
     files = made.files[0] if len(made.files) == 1 else f"{made.files[0]} and {len(made.files) - 1} more"
     console.print(f"recorded {made.messages} messages in {files}", highlight=False, markup=False)
+    for note in made.notes:
+        console.print(f"[yellow]notice:[/] {escape(note)}", highlight=False, soft_wrap=True)
     for hole in made.holes:
         first, last = ((t - start_ns) / 1e9 for t in (hole.from_ns, hole.to_ns))
         count = f"{hole.count} messages of " if hole.count else ""
@@ -218,17 +256,20 @@ def _show_made(made: Made, start_ns: int, console: Console) -> None:
 
 
 def _truth(graph: Graph, outcome: Outcome) -> list[dict[str, Any]]:
-    """What the recordings given by --source say was commanded, its times in run time."""
+    """What the recordings given by --source say was commanded, its times in run time. What cannot be read is a notice."""
     from omnistream.graph.played import split_part
     from omnistream.record.reader import Recording
     from omnistream_drivers.recording import LEAD_NS
 
     entries: list[dict[str, Any]] = []
     played = {split_part(s.partition("=")[2])[0] for s in graph.sources}
-    for path in sorted(p for p in played if p.endswith(".mcap")):
-        with Recording(path) as file:
-            shift = outcome.started_ns + LEAD_NS - file.start_ns
-            entries += [
-                entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")} for entry in file.truth() if "text" in entry
-            ]
+    for path in sorted(p for p in played if p.endswith(".mcap") and not Path(p).is_dir()):
+        try:
+            with Recording(path) as file:
+                shift = outcome.started_ns + LEAD_NS - file.start_ns
+                entries += [
+                    entry | {k: entry[k] + shift for k in ("start_ns", "end_ns")} for entry in file.truth() if "text" in entry
+                ]
+        except (OmniStreamError, OSError, KeyError, TypeError, ValueError) as error:
+            outcome.notices.append(f"what {path} says was commanded cannot be read: {error}")
     return sorted(entries, key=lambda e: e["start_ns"])

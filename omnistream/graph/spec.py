@@ -260,11 +260,15 @@ class WorkerSpec(_Spec):
         return self
 
 
+#: Of a recording that goes on in the next: each has the graph file in it, and what its first frames depend on.
+_SMALLEST_FILE = 64 << 10
+
+
 class RotateSpec(_Spec):
     """When a recording goes on in the next file (`run.0001.mcap`, `run.0002.mcap`, ...): by size, by time, or either."""
 
     size: Size | None = None
-    """A file ends when it has so many bytes, such as `1GiB`."""
+    """A file ends when it has so many bytes, such as `1GiB`; at least `64KiB`."""
     every: Finite | None = None
     """A file ends after so long, such as `10min`."""
 
@@ -274,6 +278,8 @@ class RotateSpec(_Spec):
             raise ValueError(
                 "`rotate` says neither a size nor a time; write `rotate: {size: 1GiB}` or `rotate: {every: 10min}`"
             )
+        if self.size is not None and self.size < _SMALLEST_FILE:
+            raise ValueError(f"`rotate: {{size: {self.size}}}` is hardly a message for each file; write `size: 64KiB` or more")
         return self
 
 
@@ -295,7 +301,8 @@ class RecordSpec(_Spec):
     """What of each run is recorded. `omnistream run --record FILE` names another file."""
 
     path: Annotated[str, AfterValidator(_mcap)] = ""
-    """The file, `.mcap`. Without it only runs with `--record FILE` are recorded."""
+    """The file, `.mcap`. Without it only runs with `--record FILE` are recorded. One that is there is overwritten only by a run
+    with `--overwrite`."""
     streams: Annotated[list[str], Field(min_length=1)] | None = None
     """`node` or `node.port`, those of nodes among them. Default: all that comes from outside, as a replay of the run needs."""
     video: Literal["exact", "compact"] = "exact"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from glob import escape
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Self
 
 from omnistream.errors import RecordingError
@@ -20,7 +23,8 @@ __all__ = ["About"]
 class About:
     """`path` is the file as named; with rotation its number comes before the ending.
 
-    `left_out` are streams from outside that are not kept. `words` are versions and digests.
+    `left_out` are streams from outside that are not kept. `words` are versions and digests. `run` is the run's own id, which
+    each of its files bears; with `overwrite` it takes the place of another run's.
     """
 
     path: str
@@ -34,6 +38,8 @@ class About:
     keep: Keep = field(default_factory=Keep)
     left_out: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: token_hex(8))
+    overwrite: bool = False
 
     @classmethod
     def of(
@@ -60,8 +66,9 @@ class About:
             sets, sources, left_out = (tuple(map(str, said[k])) for k in ("sets", "sources", "left_out"))
             words = {str(k): str(v) for k, v in said["words"].items()}
             threads = {str(k): int(v) for k, v in said["threads"].items()}
-            keep = Keep.of(said["keep"])
-            return cls(path, graph, file, text, sets, sources, int(said["seed"]), threads, keep, left_out, words)
+            keep, run, overwrite = Keep.of(said["keep"]), str(said["run"]), bool(said["overwrite"])
+            seed = int(said["seed"])
+            return cls(path, graph, file, text, sets, sources, seed, threads, keep, left_out, words, run, overwrite)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordingError(f"{run_dir / ABOUT} does not say what was recorded ({error})") from None
 
@@ -69,3 +76,11 @@ class About:
         """The file of that number, from 1 on."""
         path = Path(self.path)
         return path.with_name(f"{path.stem}.{number:04d}{path.suffix}") if self.keep.rotates else path
+
+    def pieces(self) -> list[Path]:
+        """The files that there are of that name, with rotation of all numbers, whosever they are."""
+        path = Path(self.path)
+        if not self.keep.rotates:
+            return [path] if path.exists() else []
+        found = path.parent.glob(f"{escape(path.stem)}.*{escape(path.suffix)}")
+        return sorted(p for p in found if re.fullmatch(r"\.\d{4,}", p.name[len(path.stem) : -len(path.suffix) or None]))

@@ -22,6 +22,7 @@ from omnistream.message import SECOND
 from omnistream.record import foxglove
 from omnistream.record.codec import PackedFrame, decode_record, encode_record
 from omnistream.record.delta import DeltaDecoder, DeltaEncoder
+from omnistream.record.identity import RUN_ID
 from omnistream.record.key_frames import begun_anew
 from omnistream.record.packets import BETWEEN, PACKETS, Groups, decode, messages
 from omnistream.record.reader import Recording
@@ -85,6 +86,7 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
     writer = Writer(target, chunk_size=CHUNK_BYTES, compression=CompressionType.LZ4)
     writer.start(profile="", library="omnistream")
     head = {"version": "1"} | dict(file.metadata.get(HEAD, {})) | {"start_ns": str(start)}
+    head.pop(RUN_ID, None)  # it is no file of the run
     writer.add_metadata(HEAD, head)
     ids: dict[tuple[str, int], int] = {}
     count = 0
@@ -108,7 +110,8 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
     for name, (media, data) in attachments.items():
         writer.add_attachment(0, 0, name, media, data)
     if RUN in file.metadata:
-        gone = ("digest", "sinks")  # which are of the whole run
+        gone = ["digest", "sinks", "last", "next", "next_from_ns"]  # which are of the whole run
+        gone += ["number", "of"] if file.metadata[RUN].get("number") == "1" else []  # nothing is missing before it
         writer.add_metadata(RUN, {k: v for k, v in file.metadata[RUN].items() if k not in gone})
     before = file.metadata.get(CUT, {})
     said = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from omnistream.errors import PayloadError, RecordingError
 from omnistream.message import SECOND, Message
 from omnistream.record.codec import RecordedMessage, decode_record
 from omnistream.record.cut import CUT
+from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.journal import Fired, Opened, firings
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import REPEATED
@@ -31,7 +33,8 @@ class RunEvidence:
     def __init__(self, file: Recording, until_ns: int | None = None, *, partial: bool = False) -> None:
         """`partial`: not all that came from outside will be needed; what is, `require` is asked for."""
         self._file = file
-        self._files = [file, *_following(file)]
+        following, self._gap = _following(file)
+        self._files = [file, *following]
         run = file.metadata.get(RUN, {})
         self._journals: dict[str, list[bytes]] = {}
         for one in self._files:
@@ -81,6 +84,14 @@ class RunEvidence:
                 span = f"{(hole['from_ns'] - start) / SECOND:.3f} s to {(hole['to_ns'] - start) / SECOND:.3f} s of the run"
                 count = f" ({hole['count']} messages)" if hole.get("count") else ""
                 raise RecordingError(f"{path} has a hole: {hole['what']} from {span}{count}, for {hole['why']}; {instead}")
+
+        gap = self._gap
+        if gap is not None and (until_ns is None or gap.from_ns <= until_ns):
+            since = (gap.from_ns - int(run.get("start_ns", 0))) / SECOND
+            raise RecordingError(
+                f"{path}: {gap.why}: what was read from {since:.3f} s of the run on is not here; put it there, ask for "
+                f"what comes before (--to), or {instead}"
+            )
 
     def require(self, streams: Collection[str] | None) -> None:
         """That these streams from outside (None: all) are here as they were received. Raises RecordingError."""
@@ -136,16 +147,34 @@ class RunEvidence:
             one.close()
 
 
-def _following(file: Recording) -> list[Recording]:
-    """The files that a rotated recording goes on in, as far as there is no gap."""
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A file that is missing in a row of them; what comes from `from_ns` on may have been in it."""
+
+    from_ns: int
+    why: str
+
+
+def _following(file: Recording) -> tuple[list[Recording], _Gap | None]:
+    """The files that a rotated recording goes on in, up to its end or to where one is missing."""
     found: list[Recording] = []
-    run = file.metadata.get(RUN, {})
-    number = 1
-    while run.get("number") == str(number) and not run.get("last") and _numbered(file.path, number + 1).exists():
-        number += 1
-        found.append(Recording(_numbered(file.path, number)))
-        run = found[-1].metadata.get(RUN, {})
-    return found
+    run, one = file.metadata.get(HEAD, {}).get(RUN_ID, ""), file
+    since = file.start_ns
+    while (said := one.metadata.get(RUN, {})).get("number") == str(len(found) + 1) and not said.get("last"):
+        after = _numbered(file.path, len(found) + 2)
+        is_ours = run_of(after) == run
+        if not said.get("next", "").isdecimal():
+            return found, _Gap(since, f"{one.path.name} is not whole, and the run goes on in {after.name}") if is_ours else None
+        since = int(said["next_from_ns"]) if said.get("next_from_ns", "").isdecimal() else one.start_ns
+        if not is_ours:
+            what = "is of another run" if after.exists() else "is missing"
+            return found, _Gap(since, f"the run goes on in {after.name}, which {what}")
+        try:
+            one = Recording(after)
+        except RecordingError as error:
+            return found, _Gap(since, str(error))
+        found.append(one)
+    return found, None
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -8,18 +8,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import IO, Any
 from zlib import crc32
 
 import zstandard
+from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.exceptions import McapError
+from mcap.opcode import Opcode
 from mcap.reader import SeekingReader
-from mcap.records import Attachment, Channel, Chunk, Message, Metadata, Schema
+from mcap.records import Attachment, Channel, Chunk, DataEnd, Header, Message, MessageIndex, Metadata, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk, get_chunk_data_stream
+from mcap.summary import Summary
 
 from omnistream.errors import RecordingError
 
-__all__ = ["BROKEN", "MAGIC", "ChunkAt", "Index", "read_attachment", "read_index", "record_at", "records_of", "unpacked"]
+__all__ = [
+    "BROKEN", "MAGIC", "ChunkAt", "Index", "Part", "Walk",
+    "read_attachment", "read_index", "record_at", "records_of", "summary_of", "unpacked",
+]  # fmt: skip
 
 #: What reading damaged bytes may raise: mcap's own errors, and those of struct, zstd, LZ4 and UTF-8 beneath it.
 BROKEN = (
@@ -38,7 +45,15 @@ BROKEN = (
 #: The first and last bytes of an MCAP file.
 MAGIC = b"\x89MCAP0\r\n"
 _HEAD = struct.Struct("<BQ")
+_MESSAGE = struct.Struct("<BQHIQQ")
 _MAX_CHUNK = 1 << 30
+#: What may stand in the data of a file, outside its chunks.
+_KINDS: dict[int, type[Any]] = {
+    Opcode.HEADER: Header, Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel, Opcode.CHUNK: Chunk,
+    Opcode.MESSAGE_INDEX: MessageIndex, Opcode.ATTACHMENT: Attachment, Opcode.METADATA: Metadata, Opcode.DATA_END: DataEnd,
+}  # fmt: skip
+#: From here on kinds are anybody's own.
+_PRIVATE = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +100,18 @@ def read_index(file: IO[bytes], name: str) -> Index:
     return _walk(file, size, name, "its index is damaged" if sealed else "it breaks off")
 
 
-def _from_summary(file: IO[bytes], size: int) -> Index:
+def summary_of(file: IO[bytes], size: int) -> Summary:
+    """The index as it lies in the file. Raises one of `BROKEN`."""
     file.seek(0)
     summary = SeekingReader(file, validate_crcs=True, record_size_limit=size).get_summary()
     if summary is None or summary.statistics is None:
         raise ValueError("no index")
+    return summary
+
+
+def _from_summary(file: IO[bytes], size: int) -> Index:
+    summary = summary_of(file, size)
+    assert summary.statistics is not None
     if summary.statistics.message_count and not summary.chunk_indexes:
         raise ValueError("no chunks")
     index = Index(channels=dict(summary.channels), schemas=dict(summary.schemas))
@@ -106,55 +128,28 @@ def _from_summary(file: IO[bytes], size: int) -> Index:
 
 def _walk(file: IO[bytes], size: int, name: str, why: str) -> Index:
     """Read all whole chunks from the head on, up to the end or the first damage."""
-    index = Index()
-    at = len(MAGIC)
+    index, walk = Index(), Walk(file, size)
     messages = 0
-    try:
-        while at + _HEAD.size <= size:
-            file.seek(at)
-            opcode, length = _HEAD.unpack(file.read(_HEAD.size))
-            if at + _HEAD.size + length > size:
-                break
-            if opcode == 0x0F:  # DataEnd: what follows is the index
-                break
-            if opcode == 0x06:
-                found = _scan_chunk(file, at, size, index)
-                messages += found
-            elif opcode == 0x0C:
-                record: Metadata = record_at(file, at, size, Metadata)
-                index.metadata[record.name] = record.metadata
-            elif opcode == 0x09:
-                index.attachments[record_at(file, at, size, Attachment).name] = at
-            elif opcode == 0x05:
-                raise RecordingError(f"{name} holds messages outside chunks; run 'mcap recover' on it first")
-            at += _HEAD.size + length
-    except BROKEN:
-        pass  # what came before is whole, and `notice` says where it ends
+    for part in walk:
+        if isinstance(part.record, Chunk):
+            index.channels.update(part.channels)
+            index.schemas.update(part.schemas)
+            if part.seen:
+                index.chunks.append(ChunkAt(part.at, frozenset(part.seen)))
+                index.see(part.record.message_start_time, part.record.message_end_time)
+            messages += sum(map(len, part.seen.values()))
+        elif isinstance(part.record, Metadata):
+            index.metadata[part.record.name] = part.record.metadata
+        elif isinstance(part.record, Attachment):
+            index.attachments[part.record.name] = part.at
+    if walk.is_loose and not messages:
+        raise RecordingError(f"{name} holds messages outside chunks; run 'mcap recover' on it first")
+    if walk.why:
+        why = f"it is damaged ({walk.why})"
     if not messages:
-        raise RecordingError(f"{name} holds no message that can be read: {why} at byte {at} of {size}")
-    index.notice = f"{name}: {why}; what is whole was read, up to byte {at} of {size}"
+        raise RecordingError(f"{name} holds no message that can be read: {why} at byte {walk.at} of {size}")
+    index.notice = f"{name}: {why}; what is whole was read, up to byte {walk.at} of {size}"
     return index
-
-
-def _scan_chunk(file: IO[bytes], at: int, size: int, index: Index) -> int:
-    channels: set[int] = set()
-    stamps: list[int] = []
-    new_channels: dict[int, Channel] = {}
-    new_schemas: dict[int, Schema] = {}
-    for record in records_of(file, at, size):
-        if isinstance(record, Message):
-            channels.add(record.channel_id)
-            stamps.append(record.log_time)
-        elif isinstance(record, Channel):
-            new_channels[record.id] = record
-        else:
-            new_schemas[record.id] = record
-    index.channels.update(new_channels)
-    index.schemas.update(new_schemas)
-    if stamps:
-        index.chunks.append(ChunkAt(at, frozenset(channels)))
-        index.see(min(stamps), max(stamps))
-    return len(stamps)
 
 
 def records_of(file: IO[bytes], offset: int, size: int) -> Iterator[Message | Channel | Schema]:
@@ -196,3 +191,131 @@ def record_at(file: IO[bytes], offset: int, size: int, kind: type[Any]) -> Any:
     if not isinstance(record, kind):
         raise ValueError(f"a {type(record).__name__} where a {kind.__name__} should be")
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A record that is whole and right, `length` with its head; of a chunk also what is in it: places by channel, heads."""
+
+    at: int
+    length: int
+    record: Any
+    data: bytes = b""
+    seen: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    schemas: dict[int, Schema] = field(default_factory=dict)
+
+
+class Walk:
+    """The records of a file's data, up to its end (`has_ended`) or the first that is not whole and right.
+
+    `at` is how far that is. `why` says what is damaged there; it is empty where the file breaks off, or the data ends.
+    What is passed over would not be missed by anybody, so a kind that nobody knows is damage, too.
+    """
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._size = file, size
+        self.at, self.why = len(MAGIC), ""
+        self.has_ended = self.is_loose = False
+        self._is_ours = False
+        self._known: set[int] = set()
+        self._due: dict[int, list[tuple[int, int]]] = {}  # of the last chunk: whose indexes have not come yet
+
+    def __iter__(self) -> Iterator[Part]:
+        try:
+            while (part := self._next()) is not None:
+                yield part
+                self.at = part.at + part.length
+        except BROKEN as error:
+            self.why = (str(error) or type(error).__name__)[:120]
+
+    def _next(self) -> Part | None:
+        at = self.at
+        if at + _HEAD.size > self._size:
+            return None
+        self._file.seek(at)
+        opcode, length = _HEAD.unpack(self._file.read(_HEAD.size))
+        length += _HEAD.size
+        if at == len(MAGIC) and opcode != Opcode.HEADER:
+            raise ValueError("it has no head")
+        if self._is_ours and self._due and opcode != Opcode.MESSAGE_INDEX:
+            raise ValueError("the index of a chunk is missing")
+        if opcode not in _KINDS and (opcode < _PRIVATE or self._is_ours):
+            self.is_loose = opcode == Opcode.MESSAGE
+            raise ValueError("a message outside a chunk" if self.is_loose else f"a record of no known kind, {opcode:#04x}")
+        if at + length > self._size:
+            return None
+        if opcode >= _PRIVATE:
+            return Part(at, length, None)
+        record = record_at(self._file, at, self._size, _KINDS[opcode])
+        if _length_of(record) != length:
+            raise ValueError(f"a {type(record).__name__} of another length than it says")
+        match record:
+            case DataEnd():
+                self.has_ended = True
+                return None
+            case Header():
+                if at != len(MAGIC):
+                    raise ValueError("a second head")
+                self._is_ours = record.library.startswith("omnistream")
+            case Channel():
+                self._known.add(record.id)
+            case Chunk():
+                part = self._chunk(at, length, record)
+                self._due = dict(part.seen)
+                return part
+            case MessageIndex():
+                if record.records and sorted(record.records) != sorted(self._due.pop(record.channel_id, [])):
+                    raise ValueError("the index of a chunk is not that of its messages")
+            case Attachment():
+                read_attachment(self._file, at, self._size)
+            case _:
+                pass
+        return Part(at, length, record)
+
+    def _chunk(self, at: int, length: int, chunk: Chunk) -> Part:
+        data = unpacked(chunk)
+        if len(data) != chunk.uncompressed_size:
+            raise ValueError("a chunk of another size than it says")
+        part = Part(at, length, chunk, data)
+        place = 0
+        while place < len(data):
+            opcode, size = _HEAD.unpack_from(data, place)
+            end = place + _HEAD.size + size
+            if end > len(data):
+                raise ValueError("a chunk that breaks off")
+            if opcode == Opcode.MESSAGE:
+                _, _, channel, _, stamp, _ = _MESSAGE.unpack_from(data, place)
+                if channel not in self._known:
+                    raise ValueError("a message of no channel")
+                part.seen.setdefault(channel, []).append((stamp, place))
+            elif opcode in (Opcode.CHANNEL, Opcode.SCHEMA):
+                self._head(part, opcode, data[place + _HEAD.size : end])
+            elif opcode < _PRIVATE or self._is_ours:
+                raise ValueError(f"a record of no known kind in a chunk, {opcode:#04x}")
+            place = end
+        stamps = [stamp for entries in part.seen.values() for stamp, _ in entries]
+        if stamps and (min(stamps), max(stamps)) != (chunk.message_start_time, chunk.message_end_time):
+            raise ValueError("a chunk of other times than it says")
+        return part
+
+    def _head(self, part: Part, opcode: int, data: bytes) -> None:
+        stream = ReadDataStream(BytesIO(data))
+        if opcode == Opcode.CHANNEL:
+            channel = Channel.read(stream)
+            part.channels[channel.id] = channel
+            self._known.add(channel.id)
+        else:
+            schema = Schema.read(stream)
+            part.schemas[schema.id] = schema
+
+
+def _length_of(record: Any) -> int:
+    """How long a record with these contents is, with its head."""
+    if isinstance(record, (Chunk, Attachment)):  # which are large
+        kind = record.compression if isinstance(record, Chunk) else record.name + record.media_type
+        fixed = 40 if isinstance(record, Chunk) else 36
+        return _HEAD.size + fixed + len(kind.encode()) + len(record.data)
+    builder = RecordBuilder()
+    record.write(builder)
+    return len(builder.end())

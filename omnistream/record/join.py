@@ -7,15 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mcap.records import Channel
+
 from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
+from omnistream.record.damage import Damage, find_damage
+from omnistream.record.ended import Ended
+from omnistream.record.identity import run_of
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
-from omnistream.record.reader import Recording
-from omnistream.record.scribe import Made, Scribe, copied
-from omnistream.record.writer import RUN
+from omnistream.record.scribe import Made, Scribe, copied, finished
+from omnistream.record.writer import JOURNAL, RUN, TRUTH
 
 __all__ = ["RUN", "About", "join_parts", "recover", "repair"]
 
@@ -30,39 +34,59 @@ def join_parts(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], r
         return scribe.finish(start_ns, [r.as_dict() for r in rows], run)
     except BaseException:
         scribe.close()
-        about.numbered(1).unlink(missing_ok=True)  # half a file would pass for all of it
+        if run_of(about.numbered(1)) in (None, about.run):
+            about.numbered(1).unlink(missing_ok=True)  # half a file would pass for all of it
         raise
 
 
 def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
-    """Finish the file of a run that could not: its path, and the number of messages.
+    """Finish the file of a run that could not: its path, and the number of messages. Of a black box, write what led to the
+    end; the path is empty where there was nothing.
 
     Raises RecordingError where there is nothing to make it of, or another file is in its place.
     """
-    about = About.found(run_dir)
-    begun = (run_dir / DONE).exists()
-    if to is not None:
-        about = copied(run_dir, about, Path(to).absolute()) if begun else replace(about, path=str(Path(to).absolute()))
-    if not begun and about.numbered(1).exists() and about.numbered(1).stat().st_size:
-        raise RecordingError(f"{about.numbered(1)} is there already; move it, or name another file with --to")
-    scribe = Scribe(str(run_dir), about, remove=True)
-    try:
-        made = scribe.finish(0, ())
-    finally:
-        scribe.close()
-    return made.files[0], made.messages
+    about, made = About.found(run_dir), finished(run_dir)
+    if made is None:
+        begun = (run_dir / DONE).exists() and not about.keep.box_ns
+        if to is not None:
+            there = replace(about, path=str(Path(to).absolute()))
+            _check_free(there)
+            about = copied(run_dir, about, Path(there.path)) if begun else there
+        elif not begun and not about.keep.box_ns:
+            _check_free(about)
+        scribe, ended = Scribe(str(run_dir), about, remove=True), Ended.found(run_dir)
+        try:
+            if about.keep.box_ns:
+                scribe.turn(last=True)
+                scribe.write_box(["the run died"])
+            made = scribe.finish(ended.start_ns, ended.rows, ended.run)
+        finally:
+            scribe.close()
+    return (made.files[-1 if about.keep.box_ns else 0] if made.files else ""), made.messages
 
 
-def repair(path: Path) -> int:
+def _check_free(about: About) -> None:
+    for path in about.pieces():
+        if path.stat().st_size and run_of(path) != about.run:
+            raise RecordingError(f"{path} is there already; move it, or name another file with --to")
+
+
+def repair(path: Path) -> tuple[int, Damage | None]:
     """Give a file that broke off, or is damaged, its index again, after the last message before the damage; their number.
 
     What comes behind is cut off. Raises RecordingError where nothing is whole, and the file is as it was.
     """
-    with Recording(path):  # that something is whole
-        pass
+    damage = find_damage(path)
+    if damage is not None and not damage.messages:
+        raise RecordingError(f"{path} holds no message that can be read: it {damage.why} at byte {damage.at} of {damage.size}")
     try:
         file = McapFile(path, resume=True)
         file.finish()
     except OSError as error:
         raise RecordingError(f"{path} cannot be repaired ({error.strerror})") from None
-    return sum(n for c, n in file.counts.items() if BETWEEN not in file.channels[c].metadata)
+    return sum(n for c, n in file.counts.items() if _counts(file.channels[c])), damage
+
+
+def _counts(channel: Channel) -> bool:
+    """Whether a channel's records are messages of a stream."""
+    return BETWEEN not in channel.metadata and channel.topic != TRUTH and not channel.topic.startswith(JOURNAL)

@@ -8,6 +8,7 @@ with a file that is there.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import struct
 from collections.abc import Iterator
@@ -37,9 +38,8 @@ from mcap.records import (
     Statistics,
     SummaryOffset,
 )
-from mcap.stream_reader import breakup_chunk
 
-from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, records_of, unpacked
+from omnistream.record.index import MAGIC, Part, Walk, records_of
 
 __all__ = ["McapFile"]
 
@@ -68,6 +68,7 @@ class McapFile:
         self._pending = 0
         self._seen: dict[int, list[tuple[int, int]]] = {}
         self.closed = False
+        self._path = Path(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (0 if resume else os.O_TRUNC)
         self._fd = os.open(path, flags, 0o644)
         self.size = 0
@@ -107,6 +108,11 @@ class McapFile:
         self._seen.setdefault(channel, []).append((log_time, self._pending))
         self._hold(_MESSAGE.pack(Opcode.MESSAGE, 22 + len(data), channel, sequence & 0xFFFFFFFF, log_time, log_time))
         self._hold(data)
+
+    @property
+    def end_ns(self) -> int:
+        """The last stamp of a chunk that is written, or 0."""
+        return max((c.message_end_time for c in self._chunks), default=0)
 
     @property
     def pending(self) -> int:
@@ -184,6 +190,19 @@ class McapFile:
 
     # -- the end -----------------------------------------------------------------------------------
 
+    def hold(self) -> None:
+        """Keep the file locked while it is open, for whoever asks; where that cannot be, it is written without."""
+        with suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def place(self) -> Path | None:
+        """Where the file is by now, if it has not been deleted."""
+        there = os.fstat(self._fd)
+        with suppress(OSError):
+            if os.path.samestat(there, self._path.stat()):
+                return self._path
+        return Path(f"/proc/self/fd/{self._fd}").readlink() if there.st_nlink else None
+
     def finish(self) -> None:
         """Write the index, and close the file. Raises OSError where it cannot be written; the file is closed then, too."""
         if self.closed:
@@ -227,89 +246,63 @@ class McapFile:
 
     def _take_up(self, limit: int | None) -> None:
         """Find what is whole, and cut off the rest."""
+        last: tuple[ChunkIndex, dict[int, list[tuple[int, int]]]] | None = None
         with open(self._fd, "rb", closefd=False) as file:
             end = min(os.fstat(self._fd).st_size, limit if limit is not None else 1 << 62)
             if file.read(len(MAGIC)) != MAGIC:
                 raise OSError(errno.EINVAL, "it is not an MCAP file")
             self.size = len(MAGIC)
-            redo: tuple[ChunkIndex, dict[int, list[tuple[int, int]]]] | None = None
-            with suppress(*BROKEN):
-                for opcode, at, length in _records(file, self.size, end):
-                    if opcode == Opcode.DATA_END:
-                        break
-                    if opcode == Opcode.MESSAGE_INDEX:
-                        continue
-                    redo = None
-                    if opcode == Opcode.CHUNK:
-                        redo = self._take_chunk(file, at, length, end)
-                        if redo[0].message_index_length or not redo[1]:
-                            self._remember(*redo)
-                            length, redo = length + redo[0].message_index_length, None
-                    else:
-                        self._take_record(file, opcode, at, length, end)
-                    self.size = at + length
-                    if redo is not None:
-                        break
+            for part in (walk := Walk(file, end)):
+                if isinstance(part.record, MessageIndex):
+                    if last is not None:
+                        last[0].message_index_length += part.length
+                        if part.record.records:
+                            last[0].message_index_offsets[part.record.channel_id] = part.at
+                    continue
+                if last is not None and not _is_indexed(*last):
+                    break
+                self._remember_all(last)
+                last = self._take(part)
+                self.size = part.at + part.length
+            self.size = walk.at if last is None or _is_indexed(*last) else last[0].chunk_start_offset + last[0].chunk_length
         os.ftruncate(self._fd, self.size)
-        if redo is not None:
-            self._written(b"", *redo)
+        if last is not None and not _is_indexed(*last):
+            last[0].message_index_offsets.clear()
+            self._written(b"", *last)
+        else:
+            self._remember_all(last)
 
-    def _take_record(self, file: Any, opcode: int, at: int, length: int, end: int) -> None:
-        if opcode == Opcode.METADATA:
-            self._metadata.append(MetadataIndex(at, length, record_at(file, at, end, Metadata).name))
-        elif opcode == Opcode.ATTACHMENT:
-            data = read_attachment(file, at, end)
-            a: Attachment = record_at(file, at, end, Attachment)
-            self._attachments.append(AttachmentIndex(at, length, 0, 0, len(data), a.name, a.media_type))
+    def _remember_all(self, chunk: tuple[ChunkIndex, dict[int, list[tuple[int, int]]]] | None) -> None:
+        if chunk is not None:
+            self._remember(*chunk)
 
-    def _take_chunk(self, file: Any, at: int, length: int, end: int) -> tuple[ChunkIndex, dict[int, list[tuple[int, int]]]]:
-        """A chunk and the places of its messages in it; `message_index_length` is 0 where its index has to be written anew."""
-        chunk: Chunk = record_at(file, at, end, Chunk)
-        data = unpacked(chunk)
-        seen: dict[int, list[tuple[int, int]]] = {}
-        place = 0
-        while place < len(data):
-            opcode, size = _RECORD.unpack_from(data, place)
-            if opcode == Opcode.MESSAGE:
-                _, _, channel, _, stamp, _ = _MESSAGE.unpack_from(data, place)
-                seen.setdefault(channel, []).append((stamp, place))
-            place += _RECORD.size + size
-        for record in _heads(chunk, data):
-            (self.schemas if isinstance(record, Schema) else self.channels)[record.id] = record  # type: ignore[assignment]
-        index = ChunkIndex(
-            length, at, chunk.compression, len(chunk.data), chunk.message_end_time, 0, {}, chunk.message_start_time, len(data)
-        )
-        for opcode, place, size in _records(file, at + length, end):
-            if opcode != Opcode.MESSAGE_INDEX:
-                break
-            entry: MessageIndex = record_at(file, place, end, MessageIndex)
-            if sorted(entry.records) != sorted(seen.get(entry.channel_id, [])):
-                break
-            if entry.records:
-                index.message_index_offsets[entry.channel_id] = place
-            index.message_index_length += size
-        if index.message_index_offsets.keys() != seen.keys():
-            index.message_index_offsets, index.message_index_length = {}, 0
-        return index, seen
+    def _take(self, part: Part) -> tuple[ChunkIndex, dict[int, list[tuple[int, int]]]] | None:
+        """What a record brings; a chunk with the places of its messages in it."""
+        at, length, record = part.at, part.length, part.record
+        self.schemas |= part.schemas
+        self.channels |= part.channels
+        if isinstance(record, Schema):
+            self.schemas[record.id] = record
+        elif isinstance(record, Channel):
+            self.channels[record.id] = record
+        elif isinstance(record, Metadata):
+            self._metadata.append(MetadataIndex(at, length, record.name))
+        elif isinstance(record, Attachment):
+            self._attachments.append(
+                AttachmentIndex(
+                    at, length, record.create_time, record.log_time, len(record.data), record.name, record.media_type
+                )
+            )
+        elif isinstance(record, Chunk):
+            first, last = record.message_start_time, record.message_end_time
+            packed = len(record.data)
+            return ChunkIndex(length, at, record.compression, packed, last, 0, {}, first, record.uncompressed_size), part.seen
+        return None
 
 
-def _records(file: Any, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(opcode, place, length with its head) of the records that are whole by their length."""
-    while at + _RECORD.size <= end:
-        file.seek(at)
-        opcode, length = _RECORD.unpack(file.read(_RECORD.size))
-        length += _RECORD.size
-        if at + length > end:
-            return
-        yield opcode, at, length
-        at += length
-
-
-def _heads(chunk: Chunk, data: bytes) -> Iterator[Schema | Channel]:
-    """The schemas and channels in a chunk's `data`."""
-    for record in breakup_chunk(Chunk("", data, chunk.message_end_time, chunk.message_start_time, 0, len(data))):
-        if isinstance(record, (Schema, Channel)):
-            yield record
+def _is_indexed(index: ChunkIndex, seen: dict[int, list[tuple[int, int]]]) -> bool:
+    """Whether the indexes of all of a chunk's messages have come."""
+    return index.message_index_offsets.keys() == seen.keys()
 
 
 def _bytes_of(record: McapRecord) -> bytes:

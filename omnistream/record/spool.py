@@ -1,7 +1,8 @@
 """Files that are only ever appended to, frame by frame, and of which every whole frame survives a kill at any moment.
 
-A frame is its length, its CRC-32 and its bytes, written by one system call: what was appended is with the operating
-system when `append` returns. A spool is a row of such files, its segments: a reader removes those that it is done with.
+A frame is its length, its CRC-32 and its bytes, one or more, written by one system call: what was appended is with the
+operating system when `append` returns. A spool is a row of such files, its segments: a reader removes those that it is done
+with.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-__all__ = ["SUFFIX", "Spool", "all_is_here", "apart", "leave_apart", "life_of", "put_at", "read_frames", "segments", "waiting"]
+__all__ = [
+    "SUFFIX",
+    "Spool",
+    "all_is_here",
+    "apart",
+    "is_damaged",
+    "leave_apart",
+    "life_of",
+    "put_at",
+    "read_frames",
+    "segments",
+    "waiting",
+]
 
 _HEAD = struct.Struct("<II")
 _MAX_FRAME = 1 << 30
@@ -28,7 +41,8 @@ SEGMENT_BYTES = 4 << 20
 
 
 class Spool:
-    """One life of a worker's. Raises OSError in `append` where the disk is full; what was written before is whole.
+    """One life of a worker's. Raises OSError in `append` where the disk is full: that frame is not there, and what was
+    written before is whole; later ones may be appended again.
 
     Each segment begins with the frame that `preface` gives, if it gives one.
     """
@@ -43,20 +57,20 @@ class Spool:
         self._folder, self._name, self._preface, self._limit = Path(folder), name, preface, segment_bytes
         self._number = self._size = 0
         self._before: dict[Path, int] = {}
-        self._fd = self._open()
-        if first := preface():
-            self._put(first)
+        self._fd = self._open(0)
 
-    def _open(self) -> int:
-        return os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def _open(self, number: int) -> int:
+        return os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def _path(self) -> Path:
-        return self._folder / f"{self._name}.{self._number:06d}{SUFFIX}"
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{self._name}.{number:06d}{SUFFIX}"
 
     def append(self, *parts: bytes | memoryview) -> None:
         """One frame, of all `parts` together: none is copied but by the system."""
         if self._size >= self._limit:
-            self._next()
+            self.turn_over()
+        if not self._size and (first := self._preface()):
+            self._put(first)
         self._put(parts)
 
     def _put(self, parts: Sequence[bytes | memoryview]) -> None:
@@ -67,18 +81,19 @@ class Spool:
         wanted = length + _HEAD.size
         written = os.writev(self._fd, (_HEAD.pack(length, crc), *parts))
         if written != wanted:
+            os.ftruncate(self._fd, self._size)  # half a frame would hide what is appended after it
             raise OSError(errno.ENOSPC, "No space left on device")
         self._size += wanted
 
-    def _next(self) -> None:
-        """The next segment; that there is one says that the last has ended."""
-        self._before[self._path()] = self._size
+    def turn_over(self) -> None:
+        """The next segment, if this one holds anything; that there is one says that the last has ended."""
+        if not self._size:
+            return
+        before, self._fd = self._fd, self._open(self._number + 1)
+        self._before[self._path(self._number)] = self._size
         self._number += 1
         self._size = 0
-        before, self._fd = self._fd, self._open()
         os.close(before)
-        if first := self._preface():
-            self._put(first)
 
     def waiting(self) -> int:
         """Bytes that nobody has taken away yet."""
@@ -159,7 +174,7 @@ def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]
     at = file.tell()
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, crc = _HEAD.unpack(head)
-        if length > _MAX_FRAME:
+        if not 0 < length <= _MAX_FRAME:
             return
         data = b""
         if only:
@@ -173,3 +188,14 @@ def read_frames(file: BinaryIO, only: bytes = b"") -> Iterator[tuple[int, bytes]
             return
         yield at, data
         at += _HEAD.size + length
+
+
+def is_damaged(file: BinaryIO, at: int) -> bool:
+    """Whether what follows the whole frames is anything but one that was not written to its end."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return False
+    length, _ = _HEAD.unpack(head)
+    return not 0 < length <= _MAX_FRAME or at + _HEAD.size + length <= size

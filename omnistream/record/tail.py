@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from omnistream.record.spool import apart, life_of, read_frames, segments
+from omnistream.record.spool import apart, is_damaged, life_of, read_frames, segments
 
 __all__ = ["Life", "Tail"]
 
@@ -18,7 +18,9 @@ class Life:
     def __init__(self, worker: str, incarnation: int, number: int = 0, at: int = 0) -> None:
         self.worker, self.incarnation = worker, incarnation
         self.number, self.at = number, at
-        self.damaged = self.begun = False
+        self.begun = False
+        #: Segments that were damaged, so that what came behind in them is lost; whoever reads on notes it, and sets it to 0.
+        self.breaks = 0
         self._file: BinaryIO | None = None
 
     @property
@@ -28,7 +30,7 @@ class Life:
     def frames(self, paths: list[Path]) -> Iterator[bytes]:
         """The whole frames that are there by now and have not been read; `paths` are its segments."""
         ours = {life_of(path)[2]: path for path in paths}
-        while not self.damaged and self.number in ours:
+        while self.number in ours:
             if self._file is None:
                 self._file = ours[self.number].open("rb")
             self._file.seek(self.at)
@@ -38,11 +40,14 @@ class Life:
                 yield data
             if self.number + 1 not in ours:
                 return
-            if self.at != self._file.seek(0, 2):  # others follow, so this one has ended: it is broken
-                self.damaged = True
-                return
+            self.breaks += self.at != self._file.seek(0, 2)  # others follow, so this one has ended
             self.close()
             self.number, self.at = self.number + 1, 0
+
+    def look(self) -> None:
+        """At the end: whether the last segment is damaged. What was only not written to its end never counted."""
+        if self._file is not None and is_damaged(self._file, self.at):
+            self.breaks += 1
 
     def close(self) -> None:
         if self._file is not None:
@@ -69,6 +74,8 @@ class Tail:
             life = self.lives.setdefault((worker, incarnation), Life(worker, incarnation))
             for data in life.frames(paths):
                 yield life, data
+            if last:
+                life.look()
 
     def places(self) -> dict[str, tuple[int, int]]:
         return {life.name: (life.number, life.at) for life in self.lives.values()}

@@ -90,6 +90,19 @@ class RecordingWriter:
         """Bytes of the file that are with the operating system."""
         return self._file.size
 
+    @property
+    def end_ns(self) -> int:
+        """The last stamp that is with the operating system, or 0."""
+        return self._file.end_ns
+
+    def hold(self) -> None:
+        """Lock the file for as long as it is open, so that no other run records into it."""
+        self._file.hold()
+
+    def place(self) -> Path | None:
+        """Where the file, which was made at `path`, is by now; None: it was deleted."""
+        return self._file.place()
+
     def find(self, groups: packets.Groups) -> None:
         """Let it know the packets that the file has since each stream's last key frame."""
         groups.find(self._file)

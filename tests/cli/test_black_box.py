@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+import pytest
 from commands import graph, omnistream, start
 
 from omnistream.cli.black_box import Happenings
@@ -15,6 +20,7 @@ from omnistream.clock import SystemClock
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
+from omnistream.engine.rundir import sweep, unfinished
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Graph, Plan
 from omnistream.record.reader import Recording
@@ -62,6 +68,65 @@ def test_a_node_that_fails_writes_it(tmp_path: Path) -> None:
     assert said.code == 0, said.err
     assert all(events(box) == ["error"] for box in tmp_path.glob("run.*.mcap"))
     assert list(tmp_path.glob("run.*.mcap"))
+
+
+@pytest.fixture
+def killed(tmp_path: Path, own_temp: Path) -> Iterator[tuple[psutil.Process, list[Path]]]:
+    """A run with a black box that was killed outright, while its recorder was held up: that one's process, and the ring."""
+    words = f"record: {{path: {tmp_path}/run.mcap, black_box: {{last: 60s}}}}\n"
+    nodes = "nodes:\n  t: {use: tick, with: {rate_hz: 100}}\n  shown: {use: console, inputs: {message: t}}\n"
+    run = start("run", graph(tmp_path, f"graph: beat\n{words}{nodes}"), "--engine", "local")
+    ring: list[Path] = []
+    until = time.monotonic() + 60
+    while len(ring) < 3:
+        assert time.monotonic() < until
+        assert run.poll() is None
+        time.sleep(0.02)
+        ring = sorted(own_temp.glob("omnistream-*/shm/box/*.mcap"))
+    (recorder,) = [p for p in psutil.Process(run.pid).children() if "omnistream.record.recorder" in p.cmdline()]
+    recorder.suspend()
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    yield recorder, ring
+    with suppress(psutil.NoSuchProcess):
+        recorder.kill()
+    run.communicate()
+
+
+def test_nobody_sweeps_what_a_recorder_works_on_that_has_outlived_its_run(
+    tmp_path: Path, killed: tuple[psutil.Process, list[Path]]
+) -> None:
+    recorder, ring = killed
+    sweep()
+    assert all(piece.exists() for piece in ring)
+    recorder.resume()
+    with unfinished() as left:  # waits for it
+        assert len(left) == 1
+        (box,) = tmp_path.glob("run.*.mcap")
+        assert events(box) == ["the run died"]
+        with Recording(box) as file:
+            seqs = [m.seq for m in file.messages("t.out")]
+        assert seqs == list(range(len(seqs))), "from the beginning to what came last"
+        assert len(seqs) > 200
+        sweep()
+        assert left[0].exists(), "nor what is being recovered"
+
+
+def test_a_ring_outlives_its_run_and_its_recorder_and_other_memory_does_not(
+    killed: tuple[psutil.Process, list[Path]],
+) -> None:
+    recorder, ring = killed
+    memory = ring[0].parent.parent.resolve()
+    (memory / "t.0.1").write_bytes(bytes(100))
+    recorder.kill()
+    with unfinished() as left:
+        assert [path.stat().st_ino for path in left] == [ring[0].parents[2].stat().st_ino]
+    sweep()
+    assert all(piece.exists() for piece in ring)
+    assert not (memory / "t.0.1").exists()
+    shutil.rmtree(left[0])
+    sweep()
+    assert not memory.exists(), "whoever removes the one removes the other"
 
 
 async def test_a_stop_a_refusal_and_a_death_are_told_once_each() -> None:

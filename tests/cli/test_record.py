@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from commands import graph, omnistream, start
 from mcap.reader import make_reader
 
 from omnistream.record.codec import encode_record
+from omnistream.record.identity import run_of
 from omnistream.record.reader import Recording
 
 TICKS = """graph: beat
@@ -23,15 +22,6 @@ nodes:
   same: {use: passthrough, inputs: {message: t}}
   shown: {use: console, inputs: {message: same}}
 """
-
-
-@pytest.fixture
-def own_temp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Directories of runs here, and of nobody else's; a short name, for paths of sockets are bounded."""
-    with tempfile.TemporaryDirectory(prefix="t") as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])
@@ -133,6 +123,53 @@ def test_the_end_of_the_terminal_is_an_end_like_any_other(tmp_path: Path, own_te
     assert not list(own_temp.glob("omnistream-*"))
 
 
+def test_a_recording_is_overwritten_only_by_whom_it_is_said_and_by_one_at_a_time(tmp_path: Path):
+    recording = tmp_path / "r.mcap"
+    file = graph(tmp_path, TICKS)
+    words = ("run", file, "--engine", "local", "--record", recording)
+    assert omnistream(*words, "--for", "100ms").code == 0
+    data = recording.read_bytes()
+    said = omnistream(*words)
+    assert said.code == 2
+    assert "r.mcap is there already; add --overwrite to replace it, or name another file" in said.err
+    assert recording.read_bytes() == data
+    run = start(*words, "--overwrite")
+    while recording.read_bytes() == data:
+        assert run.poll() is None
+        time.sleep(0.02)
+    said = omnistream(*words, "--overwrite", "--for", "100ms")
+    assert said.code == 2
+    assert "a run is recording into r.mcap" in said.err
+    os.kill(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    assert f"messages in {recording}" in out, err
+    assert run_of(recording)
+    with Recording(recording) as again:
+        assert not again.notice
+
+
+def test_a_second_interrupt_leaves_a_file_that_is_finished(tmp_path: Path, own_temp: Path):
+    recording = tmp_path / "r.mcap"
+    run = start("run", graph(tmp_path, TICKS), "--engine", "local", "--record", recording)
+    while not recording.exists() or recording.stat().st_size < 20_000:
+        assert run.poll() is None
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGINT)
+    time.sleep(0.05)
+    os.kill(run.pid, signal.SIGINT)
+    run.communicate(timeout=30)
+    with Recording(recording) as file:
+        was_whole = file.metadata["run"].get("last") == "yes"
+    before = recording.read_bytes()
+    said = omnistream("record", "recover")
+    assert said.code == 0, said.err
+    with Recording(recording) as file:
+        assert not file.notice
+        assert file.metadata["run"].get("last") == "yes"
+    if was_whole:
+        assert recording.read_bytes() == before
+
+
 def test_a_damaged_file_is_copied_up_to_the_damage(tmp_path: Path):
     whole, damaged = tmp_path / "whole.mcap", tmp_path / "damaged.mcap"
     file = graph(tmp_path, TICKS.replace("rate_hz: 200", "rate_hz: 400, count: 600"))
@@ -156,6 +193,17 @@ def test_a_damaged_file_is_copied_up_to_the_damage(tmp_path: Path):
     assert found == before[: len(found)]
     assert "is there already" in omnistream("record", "recover", damaged).err
     assert "is whole" in omnistream("record", "recover", whole).out
+    bit = bytearray(data)
+    bit[cut] ^= 4
+    damaged.write_bytes(bit)  # its index is as it was
+    made.unlink()
+    said = omnistream("record", "recover", damaged)
+    assert said.code == 0, said.err
+    at = last.chunk_start_offset
+    assert "damaged.mcap is damaged (" in said.err.replace("\n", " ")
+    assert f"at byte {at} of {len(data)}: what comes behind was left out" in said.err.replace("\n", " ")
+    with Recording(made) as b:
+        assert [encode_record(m) for m in b.messages("t.out")] == found
     damaged.write_bytes(b"no recording")
     assert omnistream("record", "recover", damaged, "--to", tmp_path / "x.mcap").code == 2
     assert not (tmp_path / "x.mcap").exists()

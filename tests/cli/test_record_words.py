@@ -48,6 +48,7 @@ def test_the_command_line_names_another_file(tmp_path: Path) -> None:
         ("{path: a.bag}", "'a.bag' is not the name of a recording; write one that ends in '.mcap'"),
         ("{path: a.mcap, streams: [camera]}", "there is no node 'camera'"),
         ("{path: a.mcap, video: small}", "text 'small' is none of 'exact', 'compact'"),
+        ("{path: a.mcap, rotate: {size: 10}}", "write `size: 64KiB` or more"),
         ("{path: a.mcap, rotate: {}}", "`rotate` says neither a size nor a time"),
         ("{path: a.mcap, rotate: {size: 1MiB}, black_box: {}}", "a black box writes a file for each event"),
         ("{path: a.mcap, black_box: {on: [crash]}}", "text 'crash' is none of"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ GRAPH = Graph(
 
 
 def about(path: Path, **keep: Any) -> About:
-    return About.of(GRAPH, str(path), 7, {}, Keep(path=str(path), **keep))
+    """Always of the same run."""
+    return replace(About.of(GRAPH, str(path), 7, {}, Keep(path=str(path), **keep)), run="0123")
 
 
 class World:
@@ -113,6 +116,27 @@ def contents(*paths: str | Path) -> dict[str, list[tuple[Any, ...]]]:
             for life, rows in file.journals().items():
                 found.setdefault(life, []).extend((r,) for r in rows)
     return found
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room there is."""
+    stone = folder / "stone"
+    with stone.open("ab", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            return stone
+    raise AssertionError("it has no end")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder, of which any may be removed now."""
+    total = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def happens_in(seconds: float, condition: Callable[[], bool]) -> None:

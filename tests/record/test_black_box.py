@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from recorder_world import T0, World, about, contents, happens_in
+from recorder_world import T0, World, about, contents, fill, happens_in, size_of
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
@@ -17,6 +17,7 @@ from omnistream.record.evidence import RunEvidence
 from omnistream.record.reader import Recording
 from omnistream.record.recorder import Recorder
 from omnistream.record.scribe import Scribe
+from omnistream.record.spool import waiting
 
 
 def scribe_of(run_dir: Path, tmp_path: Path, **keep: int) -> Scribe:
@@ -99,3 +100,52 @@ def test_without_an_event_nothing_is_written(run_dir: Path, tmp_path: Path) -> N
     os.kill(recorder.pid, signal.SIGKILL)
     assert recorder.finish(T0, (), {}).files == []
     assert not list(tmp_path.glob("*.mcap"))
+
+
+def test_with_little_memory_old_pieces_are_let_go(run_dir: Path, little_memory: Path, tmp_path: Path) -> None:
+    world = World(run_dir)
+    recorder = Recorder(str(run_dir), about(tmp_path / "a.mcap", box_ns=600 * SECOND, after_ns=0))
+    size = os.statvfs(little_memory).f_blocks * os.statvfs(little_memory).f_frsize
+    while world.count * 10_000 < 1.5 * size:
+        for _ in range(50):
+            world.step()
+        happens_in(20, lambda: waiting(run_dir, {("eyes", 0), ("ears", 0)}) < 60_000)
+        if size > 1 << 20:
+            assert size_of(little_memory / "box") < 0.6 * size
+    recorder.happened(["key b"])
+    (box,) = recorder.finish(T0, (), {}).files
+    stamps = [m[0] for m in contents(box)["cam.out"]]
+    assert stamps == list(range(stamps[0], T0 + world.count * 50 * MS + 1, 50 * MS)), "the newest, without a gap"
+    assert len(stamps) > 15
+
+
+def test_whoever_asks_for_a_box_is_answered(
+    run_dir: Path, little_memory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(str(run_dir), about(tmp_path / "a.mcap", box_ns=2 * SECOND, after_ns=0))
+    recorder.happened(["key b"])
+    happens_in(20, lambda: "no black box (key b)" in caplog.text)
+    world, stone = World(run_dir), fill(little_memory)
+    world.step()
+    recorder.happened(["SIGUSR1"])
+    happens_in(20, lambda: "the black box was not written (SIGUSR1)" in caplog.text)
+    assert "No space left" in caplog.text
+    stone.unlink()
+    (box,) = recorder.finish(T0, (), {}).files
+    assert len(contents(box)["cam.out"]) == 1, "what was asked for and could not be written is tried again at the end"
+
+
+def test_a_box_for_which_its_disk_has_no_room_is_told_and_the_ring_stays(
+    run_dir: Path, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(small_disk / "a.mcap", box_ns=2 * SECOND, after_ns=0))
+    for _ in range(20):
+        world.step()
+    happens_in(20, lambda: (run_dir / "recorded.json").exists())
+    fill(small_disk)
+    recorder.happened(["stop"])
+    happens_in(20, lambda: "the black box was not written (stop)" in caplog.text)
+    assert [p.name for p in small_disk.iterdir()] == ["stone"], "half a box would pass for all of it"
+    with pytest.raises(RecordingError, match=r"the black box was not written \(stop\): .*No space left"):
+        recorder.finish(T0, (), {})
+    assert len(list((run_dir / "box").iterdir())) >= 2

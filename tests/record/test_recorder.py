@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorder_world import T0, World, about, contents
+from recorder_world import T0, World, about, contents, happens_in
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
+from omnistream.record.damage import find_damage
 from omnistream.record.evidence import RunEvidence
+from omnistream.record.index import Walk
 from omnistream.record.join import join_parts, recover, repair
 from omnistream.record.reader import Recording
 from omnistream.record.recorder import Recorder
@@ -87,6 +89,46 @@ def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(run_dir: P
     with Recording(made.files[0]) as file:
         assert json.loads(file.attachments["ledger.json"]) == [{"reason": "late"}]
         assert file.metadata["run"]["digest"] == "d"
+
+
+def test_a_recorder_that_does_not_answer_holds_nobody_up(
+    run_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap"), patience_s=1)
+    while not (run_dir / "recorded.json").exists():
+        world.step()
+    os.kill(recorder.pid, signal.SIGSTOP)
+    world.step()
+    recorder.happened(["x" * 1_000_000])  # more than a pipe takes
+    with pytest.raises(RecordingError, match="has not answered for 1 s and was ended"):
+        recorder.finish(T0, [{"reason": "late"}], {"digest": "d"})
+    assert "waiting for the recorder to finish" in caplog.text
+    assert recover(run_dir)[1] == 3 * world.count
+
+
+def test_a_recorder_that_cannot_be_started_again_is_told(
+    run_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    os.kill(recorder.pid, signal.SIGKILL)
+    happens_in(20, lambda: "cannot be started again (No such file or directory)" in caplog.text)
+    recorder.happened(["key b"])
+    assert "the black box was not written (key b): the recorder ended" in caplog.text
+    world.step()
+    assert recorder.finish(T0, (), {}).messages == 3
+
+
+def test_what_was_asked_of_a_recorder_that_died_is_asked_again(
+    run_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, recorder = World(run_dir), Recorder(str(run_dir), about(tmp_path / "a.mcap", box_ns=SECOND, after_ns=0))
+    world.step()
+    os.kill(recorder.pid, signal.SIGSTOP)
+    recorder.happened(["key b"])
+    os.kill(recorder.pid, signal.SIGKILL)
+    happens_in(20, lambda: "black box: " in caplog.text)
+    recorder.stop()
 
 
 def test_a_run_that_is_dead_is_recovered_from_where_its_recorder_was(run_dir: Path, tmp_path: Path) -> None:
@@ -189,6 +231,44 @@ def test_the_second_file_of_a_run_names_the_first(run_dir: Path, tmp_path: Path)
             RunEvidence(file)
 
 
+@pytest.mark.parametrize("where", ["middle", "last", "zeros"])
+def test_a_damaged_segment_is_a_hole_and_what_follows_is_kept(where: str, run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir)
+    for _ in range(60):
+        world.step()
+    parts = sorted(run_dir.glob("eyes.0.*.part"))
+    assert len(parts) > 4
+    part = parts[2] if where == "middle" else parts[-1]
+    data = bytearray(part.read_bytes())
+    if where == "zeros":
+        data += bytes(4096)
+    else:
+        data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    made = join_parts(str(run_dir), about(tmp_path / "a.mcap"), T0, ())
+    (hole,) = made.holes
+    assert (hole.what, hole.why) == ("worker eyes.0", "its spool was damaged")
+    found = [m[2] for m in contents(made.files[0])["cam.out"]]
+    missing = sorted(set(range(1, 61)) - set(found))
+    assert found == sorted(found)
+    assert bool(missing) == (where != "zeros")
+    assert all(hole.from_ns < T0 + n * 50 * MS <= hole.to_ns for n in missing)
+    assert hole.to_ns == T0 + (60 if where != "middle" else missing[-1] + 1) * 50 * MS
+    assert len(contents(made.files[0])["mic.out"]) == 60
+    with Recording(made.files[0]) as file, pytest.raises(RecordingError, match="has a hole: worker eyes"):
+        RunEvidence(file)
+
+
+def test_a_frame_that_was_not_written_to_its_end_never_counted(run_dir: Path, tmp_path: Path) -> None:
+    world = World(run_dir)
+    for _ in range(3):
+        world.step()
+    part = max(run_dir.glob("eyes.0.*.part"))
+    part.write_bytes(part.read_bytes()[:-5])
+    made = join_parts(str(run_dir), about(tmp_path / "a.mcap"), T0, ())
+    assert (made.messages, made.holes) == (8, [])
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, list[tuple[Any, ...]]]]:
     folder = tmp_path_factory.mktemp("finished")
@@ -222,6 +302,37 @@ def test_a_file_cut_anywhere_is_repaired_to_what_is_whole(seed: int, finished: A
             assert messages == wanted[name][: len(messages)]
             assert len(messages) >= before.get(name, 0), "more of the file has no less in it"
             before[name] = len(messages)
+
+
+def test_one_flipped_bit_anywhere_is_damage_and_what_comes_before_is_had_again(finished: Any, tmp_path: Path) -> None:
+    """Of every kind of record, under an index that is as it was; in the opcode, all bits."""
+    data, wanted = finished
+    path = tmp_path / "a.mcap"
+    path.write_bytes(data)
+    assert find_damage(path) is None
+    with path.open("rb") as file:
+        parts = [*Walk(file, len(data))]
+    chunks = [p for p in parts if p.seen]
+    assert len(chunks) > 3
+    flips = [(p.at, bit) for p in (parts[2], chunks[1], chunks[2], parts[-1]) for bit in range(8)]
+    flips += [(p.at + 9 + p.length // 3, bit) for p in (*chunks[1:3], parts[3]) for bit in (0, 6)]
+    flips += [(chunks[1].at + at, 2) for at in (1, 9, 17, 25, 33)]  # lengths and times
+    for at, bit in flips:
+        broken = bytearray(data)
+        broken[at] ^= 1 << bit
+        path.write_bytes(broken)
+        damage = find_damage(path)
+        assert damage is not None, (at, bit)
+        assert damage.at <= at
+        whole = sum(len(places) for p in chunks if p.at + p.length <= at for places in p.seen.values())
+        if not whole:
+            continue
+        assert damage.messages == whole, (at, bit)
+        found = repaired(path, bytes(broken))
+        assert sum(map(len, found.values())) >= whole, "and the rows of journals"
+        for name, messages in found.items():
+            assert messages == wanted[name][: len(messages)]
+        assert find_damage(path) is None
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from omnistream.message import Event, Message
 from omnistream.record.part import PartRecorder
 from omnistream.record.spool import Spool, read_frames
 
-frames = st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=3), min_size=1, max_size=8)
+frames = st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=3).filter(any), min_size=1, max_size=8)
 
 
 def spooled(path: Path, content: list[list[bytes]]) -> bytes:
@@ -35,7 +36,7 @@ def test_what_was_appended_is_read(tmp_path_factory: pytest.TempPathFactory, con
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([b"", b"M", b"J"]), st.binary(max_size=9)), min_size=1, max_size=8), st.integers(0, 9)
+    st.lists(st.tuples(st.sampled_from([b"?", b"M", b"J"]), st.binary(max_size=9)), min_size=1, max_size=8), st.integers(0, 9)
 )
 def test_of_a_kind_only_those_are_read(tmp_path_factory: pytest.TempPathFactory, content: list[tuple[bytes, bytes]], cut: int):
     data = spooled(tmp_path_factory.mktemp("s") / "x.part", [list(parts) for parts in content])
@@ -58,12 +59,27 @@ def test_a_cut_or_a_flipped_byte_leaves_the_frames_before_it(
         assert [frame for _, frame in read_frames(io.BytesIO(damaged))] == before
 
 
-def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk: Path, caplog: pytest.LogCaptureFixture):
+def test_a_full_disk_holds_up_nobody_and_what_is_spooled_is_whole(small_disk: Path, caplog: pytest.LogCaptureFixture):
     recorder = PartRecorder(str(small_disk), "w", 0)
-    for seq in range(60):
-        payload = Event("x", {"text": "y" * 2000})
-        recorder.message(Message("s.out", 0, seq, ("s.out", 0, seq), seq, seq, seq, {"s.out": seq}, payload), None, "host")
-    assert [r.getMessage() for r in caplog.records] == ["the recording ends here: No space left on device"]
-    assert (small_disk / "w.0.hole").exists()
-    with (small_disk / "w.0.000000.part").open("rb") as file:
-        assert 10 < len(list(read_frames(file))) < 60
+
+    def send(first: int, count: int) -> None:
+        for seq in range(first, first + count):
+            payload = Event("x", {"text": "y" * 2000})
+            recorder.message(Message("s.out", 0, seq, ("s.out", 0, seq), seq, seq, seq, {"s.out": seq}, payload), None, "host")
+
+    send(0, 60)
+    (said,) = [r.getMessage() for r in caplog.records]
+    assert "No space left on device" in said
+    first, *_ = parts = sorted(small_disk.glob("w.0.*.part"))
+    assert len(parts) == 2, "that it has ended is seen, so that it can be let go"
+    with first.open("rb") as file:
+        read = list(read_frames(file))
+        assert file.tell() == first.stat().st_size
+    assert 10 < len(read) < 60
+    assert read[-1][1] == b"J" + msgpack.packb(("x", len(read) - 1))
+    first.unlink()
+    send(60, 2)
+    with parts[1].open("rb") as file:
+        rows = [frame for _, frame in read_frames(file)]
+    assert rows[:2] == [b"J" + msgpack.packb(row) for row in (("c", {}), ("y", 60, 60 - len(read) + 1))]
+    assert len(rows) == 4

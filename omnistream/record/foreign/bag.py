@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omnistream.errors import RecordingError
+from omnistream.message import SECOND
 from omnistream.record.codec import RecordedMessage
+from omnistream.record.identity import RUN_ID
 from omnistream.record.playable import Playable
 from omnistream.record.reader import Recording
+from omnistream.record.writer import HEAD, RUN
 
 __all__ = ["Bag"]
 
@@ -30,10 +33,10 @@ class Bag(Playable):
         try:
             for file in files:
                 self._parts.append(Recording(file))
+            self.notice = "; ".join([*(p.notice for p in self._parts if p.notice), *_gaps(path, self._parts)])
         except BaseException:
             self.close()
             raise
-        self.notice = "; ".join(p.notice for p in self._parts if p.notice)
         self.start_ns = min(p.start_ns for p in self._parts)
         self.end_ns = max(p.end_ns for p in self._parts)
 
@@ -64,6 +67,29 @@ class Bag(Playable):
     def close(self) -> None:
         for part in self._parts:
             part.close()
+
+
+def _gaps(path: Path, parts: Sequence[Recording]) -> Iterator[str]:
+    """A sentence for each place where files of a run are missing. Raises RecordingError where they are of several runs."""
+    first: dict[str, Path] = {}
+    for part in parts:
+        first.setdefault(part.metadata.get(HEAD, {}).get(RUN_ID, ""), part.path)
+    first.pop("", None)
+    if len(first) > 1:
+        one, other, *_ = (p.name for p in first.values())
+        raise RecordingError(f"{path} has files of {len(first)} runs, {one} of one and {other} of another; keep them apart")
+    numbered = [p for p in parts if p.metadata.get(RUN, {}).get("number", "").isdecimal()]
+    last, until = 0, 0
+    for part in numbered:
+        said = part.metadata[RUN]
+        start, number = int(said["start_ns"]) if said.get("start_ns", "").isdecimal() else 0, int(said["number"])
+        if number > last + 1:
+            missing = f"file {last + 1} is" if number == last + 2 else f"files {last + 1} to {number - 1} are"
+            span = f"{(max(until, start) - start) / SECOND:.3f} s to {(part.start_ns - start) / SECOND:.3f} s"
+            yield f"{path}: {missing} missing: of the run from {span} there is nothing"
+        last, until = number, part.end_ns
+    if numbered and (after := numbered[-1].metadata[RUN].get("next")):
+        yield f"{path}: the run goes on in file {after}, which is missing"
 
 
 def _files_of(path: Path) -> list[Path]:
