@@ -13,13 +13,13 @@ from omnistream.engine.as_recorded import AsRecorded
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.crew import Crew
 from omnistream.engine.options import RunOptions
-from omnistream.engine.recorded_graph import check_inputs, graph_then, sets_of
+from omnistream.engine.recorded_graph import check_inputs, graph_then
 from omnistream.engine.seen import Watch
 from omnistream.engine.watched import WatchedCrew
 from omnistream.errors import DifferenceError, GraphError, RecordingError
 from omnistream.graph.external import play_external, refuse_external
 from omnistream.graph.graph import Graph, NodeInfo, Plan
-from omnistream.graph.load import load_graph
+from omnistream.graph.load import load_graph, uses_of
 from omnistream.graph.plan import make_plan
 from omnistream.graph.units import show_duration
 from omnistream.message import INFINITY, PAYLOADS, SECOND
@@ -147,11 +147,12 @@ class Again:
         first = file.start_ns + (part.from_ns or 0)
         last = INFINITY if part.to_ns is None else file.start_ns + part.to_ns - 1
         evidence = RunEvidence(file, None if part.to_ns is None else last, partial=partial)
-        plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
+        trusted = uses_of(graph, sets)  # of code, the user's own command names it, not the recording
+        plan = make_plan(load_graph(graph, [*evidence.sets, *sets], trusted=trusted), "one")
         if part.from_ns is not None:
             fired = [row.t for rows in evidence.rows().values() for row in rows if isinstance(row, Fired)]
             part.span(file.start_ns, max(fired, default=evidence.end_ns))
-        then = graph_then(evidence.graph, evidence.sets, plan.graph)
+        then = graph_then(evidence.graph, evidence.sets, plan.graph, trusted)
         return cls(evidence, plan, (first, last), file.start_ns, then)
 
     def replay(self, pace: float | None = None, watch: Watch | None = None) -> AsRecorded:

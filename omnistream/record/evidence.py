@@ -57,7 +57,7 @@ class RunEvidence:
             self.sets: list[str] = sets
             threads: Any = json.loads(run.get("threads", "{}"))
             self.threads: dict[str, int] = {str(n): max(1, int(count)) for n, count in dict(threads).items()}
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
         self.end_ns = max(one.end_ns for one in self._files)
         self.digest = self._files[-1].metadata.get(RUN, {}).get("digest", "")
