@@ -13,13 +13,13 @@ from zlib import crc32
 
 import zstandard
 from mcap.exceptions import McapError
-from mcap.reader import SeekingReader
 from mcap.records import Attachment, Channel, Chunk, Message, Metadata, Schema
-from mcap.stream_reader import StreamReader, breakup_chunk, get_chunk_data_stream
+from mcap.stream_reader import StreamReader, breakup_chunk
 
 from omnistream.errors import RecordingError
+from omnistream.record.unpack import summary_of, unpacked
 
-__all__ = ["BROKEN", "MAGIC", "ChunkAt", "Index", "read_attachment", "read_index", "record_at", "records_of", "unpacked"]
+__all__ = ["BROKEN", "MAGIC", "ChunkAt", "Index", "read_attachment", "read_index", "record_at", "records_of"]
 
 #: What reading damaged bytes may raise: mcap's own errors, and those of struct, zstd, LZ4 and UTF-8 beneath it.
 BROKEN = (
@@ -38,7 +38,6 @@ BROKEN = (
 #: The first and last bytes of an MCAP file.
 MAGIC = b"\x89MCAP0\r\n"
 _HEAD = struct.Struct("<BQ")
-_MAX_CHUNK = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ def read_index(file: IO[bytes], name: str) -> Index:
 
 
 def _from_summary(file: IO[bytes], size: int) -> Index:
-    file.seek(0)
-    summary = SeekingReader(file, validate_crcs=True, record_size_limit=size).get_summary()
+    summary = summary_of(file, size)
     if summary is None or summary.statistics is None:
         raise ValueError("no index")
     if summary.statistics.message_count and not summary.chunk_indexes:
@@ -163,16 +161,6 @@ def records_of(file: IO[bytes], offset: int, size: int) -> Iterator[Message | Ch
     data = unpacked(chunk)
     plain = Chunk("", data, chunk.message_end_time, chunk.message_start_time, 0, len(data))
     yield from breakup_chunk(plain)  # type: ignore[misc]
-
-
-def unpacked(chunk: Chunk) -> bytes:
-    """What a chunk holds, its checksum checked. Raises one of `BROKEN`."""
-    if chunk.uncompressed_size > _MAX_CHUNK:
-        raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
-    if chunk.compression == "zstd" and zstandard.frame_content_size(chunk.data) > _MAX_CHUNK:
-        raise ValueError("a chunk that unpacks to more than it says")
-    stream, size = get_chunk_data_stream(chunk, validate_crc=True)
-    return stream.read(size) if size else b""
 
 
 def read_attachment(file: IO[bytes], offset: int, size: int) -> bytes:

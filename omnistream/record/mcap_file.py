@@ -39,7 +39,8 @@ from mcap.records import (
 )
 from mcap.stream_reader import breakup_chunk
 
-from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, records_of, unpacked
+from omnistream.record.index import BROKEN, MAGIC, read_attachment, record_at, records_of
+from omnistream.record.unpack import unpacked
 
 __all__ = ["McapFile"]
 
