@@ -52,7 +52,7 @@ def run(
     sources: SourceOption = None,
     sets: SetOption = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
-    record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
+    record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Record the run in this file; of which streams, the graph says.")] = None,
     summary: SummaryOption = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
