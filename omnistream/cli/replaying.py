@@ -13,7 +13,7 @@ from omnistream.cli.conduct import Engine, Layout, conduct, crew_of, layout_of, 
 from omnistream.cli.screen import screen
 from omnistream.cli.step import Stepper, check_nodes
 from omnistream.engine.outputs import GoldenWatch
-from omnistream.engine.replay import Again, Part, Prepared, fresh_conductor, fresh_options, prepare, watched_conductor
+from omnistream.engine.replay import Again, Part, Prepared, fresh_conductor, fresh_options, open_run, prepare, watched_conductor
 from omnistream.engine.rundir import RunDir
 from omnistream.engine.seen import Watch, watch_all
 from omnistream.errors import DifferenceError, OmniStreamError
@@ -23,7 +23,6 @@ from omnistream.observe.outcome import Outcome
 from omnistream.observe.summary import print_summary, summarize, write_summary
 from omnistream.record.compare import check_about, difference
 from omnistream.record.golden import About, Golden, read_golden, write_golden
-from omnistream.record.reader import Recording
 
 __all__ = ["Ask", "replay_all"]
 
@@ -89,7 +88,7 @@ def _replay_all(ask: Ask) -> None:
             typer.echo(notice, err=True)
         _turns(ask, part, golden, found.graph, found.start_ns, lambda watch: _fresh(ask, found, watch))
         return
-    with Recording(ask.recording) as file:
+    with open_run(ask.recording) as file:
         again = Again.of(file, ask.graph, ask.sets, part, partial=ask.only is not None)
 
         def once(watch: Watch | None) -> Outcome:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,7 +53,10 @@ def run(
     sources: SourceOption = None,
     sets: SetOption = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
-    record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Record the run in this file; of which streams, the graph says.")] = None,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", metavar="FILE.mcap", help="Record the run in this file; of which streams, the graph says."),
+    ] = None,
     summary: SummaryOption = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
@@ -86,6 +90,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
         keep = dataclasses.replace(keep, path=record)
     if not keep.path:
         return None
+    keep = dataclasses.replace(keep, path=str(Path(keep.path).expanduser()))
     check_output("--record" if record is not None else "record.path", keep.path)
     return keep
 

@@ -29,7 +29,7 @@ from omnistream.record.journal import Fired
 from omnistream.record.playable import Playable, open_recording
 from omnistream.record.reader import Recording
 
-__all__ = ["Again", "Part", "Prepared", "fresh_conductor", "fresh_options", "prepare", "watched_conductor"]
+__all__ = ["Again", "Part", "Prepared", "fresh_conductor", "fresh_options", "open_run", "prepare", "watched_conductor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ def prepare(recording: str | Path, graph: str | Path, sets: Sequence[str] = (), 
     """
     part = part or Part()
     with open_recording(recording) as file:
+        if file.chosen and file.chosen not in file.streams():
+            raise RecordingError(f"{file.path} has no stream '{file.chosen}'; it has {', '.join(file.streams()) or 'none'}")
         sets = [*sets, *play_external(load_graph(graph, sets), str(recording), file.streams())]
         bare = load_graph(graph, sets)
         refuse_external(bare)
@@ -123,6 +125,19 @@ def watched_conductor(prepared: Prepared, watch: Watch, pace: float | None = Non
     conductor = fresh_conductor(crew.plan, crew, options, pace)
     crew.enough = lambda: conductor.stop("enough")
     return conductor
+
+
+def open_run(where: str | Path) -> Recording:
+    """The recording of a live run. Raises RecordingError for what is none, such as other people's recordings."""
+    path = Path(where).expanduser()
+    if first := next(iter(sorted(path.glob("*.0001.mcap"))), None) if path.is_dir() else None:
+        raise RecordingError(f"{path} is a directory; name the run's first file, {first}, beside which the others are found")
+    file = open_recording(where)
+    if isinstance(file, Recording) and not file.chosen:
+        return file
+    file.close()
+    why = f"is a whole run; leave '#{file.chosen}' out" if isinstance(file, Recording) else "holds no journal of a run"
+    raise RecordingError(f"{file.path} {why}: only what --record has kept of a live run can be had again as it was")
 
 
 @dataclass(slots=True)
