@@ -15,7 +15,7 @@ from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import Made, Scribe, copied
-from omnistream.record.writer import RUN
+from omnistream.record.writer import JOURNAL, RUN
 
 __all__ = ["RUN", "About", "join_parts", "recover", "repair"]
 
@@ -65,4 +65,5 @@ def repair(path: Path) -> int:
         file.finish()
     except OSError as error:
         raise RecordingError(f"{path} cannot be repaired ({error.strerror})") from None
-    return sum(n for c, n in file.counts.items() if BETWEEN not in file.channels[c].metadata)
+    held = {c: file.channels[c] for c in file.counts}
+    return sum(n for c, n in file.counts.items() if BETWEEN not in held[c].metadata and not held[c].topic.startswith(JOURNAL))
