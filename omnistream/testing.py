@@ -116,11 +116,10 @@ def _fresh(recording: str | Path, graph: str | Path, sets: Sequence[str], part: 
 
 def _as_recorded(recording: str | Path, graph: str | Path, sets: Sequence[str], part: Part) -> Replayed:
     from omnistream.engine.outputs import GoldenWatch, Kept
-    from omnistream.engine.replay import Again
+    from omnistream.engine.replay import Again, open_run
     from omnistream.engine.seen import watch_all
-    from omnistream.record.reader import Recording
 
-    with Recording(recording) as file:
+    with open_run(recording) as file:
         again = Again.of(file, graph, sets, part)
         kept, golden = Kept(again.plan.graph), GoldenWatch(again.plan.graph)
         rerun = again.replay(watch=watch_all([kept, golden]))

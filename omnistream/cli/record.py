@@ -148,6 +148,8 @@ def _exported(form: Form, opened: list[Playable], out: str, only: tuple[str, ...
         left = f"; left out: {', '.join(made.left_out)}" if made.left_out else ""
         rows = f"{len(made.lengths)} episodes, {sum(made.lengths)} rows at {made.fps} Hz"
         return f"{out}: {rows} of {', '.join(made.features)}{left}"
+    from omnistream.record.cut import remove
+
     path = Path(out)
     if path.exists():
         raise RecordingError(f"{path} is there already; move it, or name another file")
@@ -165,10 +167,10 @@ def _exported(form: Form, opened: list[Playable], out: str, only: tuple[str, ...
 
         return f"{out}: {export_vtt(opened[0], path, only)} captions"
     except OSError as error:
-        path.unlink(missing_ok=True)
+        remove(path)
         raise RecordingError(f"{path} cannot be written ({error.strerror}); name a file in a folder with room") from None
     except BaseException:
-        path.unlink(missing_ok=True)  # half a film would pass for all of it
+        remove(path)  # half a film would pass for all of it
         raise
 
 
@@ -231,6 +233,7 @@ def _beside(path: Path, number: int) -> Path:
 
 def _mend(file: Path, to: Path | None) -> None:
     """A copy of a damaged recording, up to the damage."""
+    from omnistream.record.cut import remove
     from omnistream.record.damage import find_damage
     from omnistream.record.join import repair
 
@@ -248,7 +251,7 @@ def _mend(file: Path, to: Path | None) -> None:
             to.unlink(missing_ok=True)
         raise RecordingError(f"{to} cannot be written ({error.strerror})") from None
     except RecordingError as error:
-        to.unlink(missing_ok=True)
+        remove(to)
         raise RecordingError(str(error).replace(str(to), str(file))) from None
     if damage is not None:
         typer.echo(damage.told(str(file)), err=True)

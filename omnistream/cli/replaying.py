@@ -13,17 +13,16 @@ from omnistream.cli.conduct import Engine, Layout, conduct, crew_of, layout_of, 
 from omnistream.cli.screen import screen
 from omnistream.cli.step import Stepper, check_nodes
 from omnistream.engine.outputs import GoldenWatch
-from omnistream.engine.replay import Again, Part, Prepared, fresh_conductor, fresh_options, prepare, watched_conductor
+from omnistream.engine.replay import Again, Part, Prepared, fresh_conductor, fresh_options, open_run, prepare, watched_conductor
 from omnistream.engine.rundir import RunDir
 from omnistream.engine.seen import Watch, watch_all
-from omnistream.errors import DifferenceError
+from omnistream.errors import DifferenceError, OmniStreamError
 from omnistream.graph.graph import Graph
 from omnistream.graph.plan import make_plan
 from omnistream.observe.outcome import Outcome
 from omnistream.observe.summary import print_summary, summarize, write_summary
-from omnistream.record.compare import difference
-from omnistream.record.golden import Golden, read_golden, write_golden
-from omnistream.record.reader import Recording
+from omnistream.record.compare import check_about, difference
+from omnistream.record.golden import About, Golden, read_golden, write_golden
 
 __all__ = ["Ask", "replay_all"]
 
@@ -55,17 +54,41 @@ class Ask:
         return f"only {self.only}" if self.only else "as recorded" if self.as_recorded else "fresh"
 
 
+#: The exit code of what was interrupted, as shells have it for Ctrl-C.
+_INTERRUPTED = 130
+
+
 def replay_all(ask: Ask) -> None:
-    """Every turn, and the comparisons. Raises DifferenceError where one fails."""
+    """Every turn, and the comparisons. Raises DifferenceError where one fails, OmniStreamError where there could be none.
+
+    What is interrupted ends with the code 130.
+    """
+    undo_on_signals()
+    try:
+        _replay_all(ask)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted{_undone(ask)}", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def _undone(ask: Ask) -> str:
+    """What is missing where the first turn was not whole."""
+    lost = [*(["compared"] if ask.expect or ask.golden else []), *(["written"] if ask.write_golden else [])]
+    return f": nothing was {' or '.join(lost)}" if lost else ""
+
+
+def _replay_all(ask: Ask) -> None:
     part = Part(ask.from_ns, ask.to_ns)
     golden = None if ask.golden is None else read_golden(ask.golden)
+    if golden is not None:
+        check_about(golden.about, About(kind=ask.kind, from_ns=ask.from_ns, to_ns=ask.to_ns), str(ask.golden))
     if not ask.as_recorded and ask.only is None:
         found = prepare(ask.recording, ask.graph, ask.sets, part)
         for notice in found.notices:
             typer.echo(notice, err=True)
         _turns(ask, part, golden, found.graph, found.start_ns, lambda watch: _fresh(ask, found, watch))
         return
-    with Recording(ask.recording) as file:
+    with open_run(ask.recording) as file:
         again = Again.of(file, ask.graph, ask.sets, part, partial=ask.only is not None)
 
         def once(watch: Watch | None) -> Outcome:
@@ -94,8 +117,14 @@ def _turns(
         if golden is not None or ask.write_golden is not None:
             watches.append(kept)
         outcome = once(watch_all(watches) if watches else None)
-        if outcome.stopped_by != "drained":
+        if outcome.stopped_by == "enough":
+            if turn == 1 and (undone := _undone(ask)):
+                raise OmniStreamError(f"the replay was ended before its end{undone}")
             return
+        if outcome.stopped_by != "drained":  # a signal
+            why = f"in turn {turn}; each before it was whole" if turn > 1 else f"by {outcome.stopped_by}{_undone(ask)}"
+            typer.echo(f"interrupted {why}", err=True)
+            raise typer.Exit(_INTERRUPTED)
         if turn > 1:
             if outcome.digest != first:
                 raise DifferenceError(f"turn {turn} has the digest {outcome.digest}, and the first had {first}")

@@ -56,7 +56,10 @@ def run(
     sources: SourceOption = None,
     sets: SetOption = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after so long, such as 30s.")] = None,
-    record: Annotated[str | None, typer.Option("--record", metavar="FILE.mcap", help="Keep what the sources brought.")] = None,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", metavar="FILE.mcap", help="Record the run in this file; of which streams, the graph says."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Record in place of a recording that is there.")] = False,
     summary: SummaryOption = None,
     variants: Annotated[
@@ -117,6 +120,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
         keep = dataclasses.replace(keep, path=record)
     if not keep.path:
         return None
+    keep = dataclasses.replace(keep, path=str(Path(keep.path).expanduser()))
     check_output("--record" if record is not None else "record.path", keep.path)
     return keep
 

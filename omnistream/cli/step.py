@@ -51,7 +51,7 @@ class Stepper:
             self._print(_HELP)
 
     def fired(self, seen: Seen) -> None:
-        self._count[seen.node] += 1
+        self._count[seen.node] = seen.firing or self._count[seen.node] + 1
         if self._nodes and seen.node not in self._nodes:
             return
         if seen.t < self._until_ns or self._until_node not in ("", seen.node):

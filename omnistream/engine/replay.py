@@ -13,13 +13,13 @@ from omnistream.engine.as_recorded import AsRecorded
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.crew import Crew
 from omnistream.engine.options import RunOptions
-from omnistream.engine.recorded_graph import check_inputs, graph_then, sets_of
+from omnistream.engine.recorded_graph import check_inputs, graph_then
 from omnistream.engine.seen import Watch
 from omnistream.engine.watched import WatchedCrew
 from omnistream.errors import DifferenceError, GraphError, RecordingError
 from omnistream.graph.external import play_external, refuse_external
 from omnistream.graph.graph import Graph, NodeInfo, Plan
-from omnistream.graph.load import load_graph
+from omnistream.graph.load import load_graph, uses_of
 from omnistream.graph.plan import make_plan
 from omnistream.graph.units import show_duration
 from omnistream.message import INFINITY, PAYLOADS, SECOND
@@ -29,7 +29,7 @@ from omnistream.record.journal import Fired
 from omnistream.record.playable import Playable, open_recording
 from omnistream.record.reader import Recording
 
-__all__ = ["Again", "Part", "Prepared", "fresh_conductor", "fresh_options", "prepare", "watched_conductor"]
+__all__ = ["Again", "Part", "Prepared", "fresh_conductor", "fresh_options", "open_run", "prepare", "watched_conductor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ def prepare(recording: str | Path, graph: str | Path, sets: Sequence[str] = (), 
     """
     part = part or Part()
     with open_recording(recording) as file:
+        if file.chosen and file.chosen not in file.streams():
+            raise RecordingError(f"{file.path} has no stream '{file.chosen}'; it has {', '.join(file.streams()) or 'none'}")
         sets = [*sets, *play_external(load_graph(graph, sets), str(recording), file.streams())]
         bare = load_graph(graph, sets)
         refuse_external(bare)
@@ -125,6 +127,19 @@ def watched_conductor(prepared: Prepared, watch: Watch, pace: float | None = Non
     return conductor
 
 
+def open_run(where: str | Path) -> Recording:
+    """The recording of a live run. Raises RecordingError for what is none, such as other people's recordings."""
+    path = Path(where).expanduser()
+    if first := next(iter(sorted(path.glob("*.0001.mcap"))), None) if path.is_dir() else None:
+        raise RecordingError(f"{path} is a directory; name the run's first file, {first}, beside which the others are found")
+    file = open_recording(where)
+    if isinstance(file, Recording) and not file.chosen:
+        return file
+    file.close()
+    why = f"is a whole run; leave '#{file.chosen}' out" if isinstance(file, Recording) else "holds no journal of a run"
+    raise RecordingError(f"{file.path} {why}: only what --record has kept of a live run can be had again as it was")
+
+
 @dataclass(slots=True)
 class Again:
     """A live run to be had again as it was recorded: evidence, graph and plan."""
@@ -147,11 +162,12 @@ class Again:
         first = file.start_ns + (part.from_ns or 0)
         last = INFINITY if part.to_ns is None else file.start_ns + part.to_ns - 1
         evidence = RunEvidence(file, None if part.to_ns is None else last, partial=partial)
-        plan = make_plan(load_graph(graph, sets_of(evidence.sets, sets)), "one")
+        trusted = uses_of(graph, sets)  # of code, the user's own command names it, not the recording
+        plan = make_plan(load_graph(graph, [*evidence.sets, *sets], trusted=trusted), "one")
         if part.from_ns is not None:
             fired = [row.t for rows in evidence.rows().values() for row in rows if isinstance(row, Fired)]
             part.span(file.start_ns, max(fired, default=evidence.end_ns))
-        then = graph_then(evidence.graph, evidence.sets, plan.graph)
+        then = graph_then(evidence.graph, evidence.sets, plan.graph, trusted)
         return cls(evidence, plan, (first, last), file.start_ns, then)
 
     def replay(self, pace: float | None = None, watch: Watch | None = None) -> AsRecorded:

@@ -108,7 +108,7 @@ class Rerun:
         cell.firing = None
         for key in self._keys(row):
             self.replay.done_with(key)
-        return Seen(self.info.name, self.info.role, self.life, firing.t, reads_of(firing), self.outs, row.fate)
+        return Seen(self.info.name, self.info.role, self.life, firing.t, reads_of(firing), self.outs, row.fate, self.firings)
 
     def _taken(self, number: int, row: Fired) -> tuple[Port, list[Item] | None]:
         port = self.ports[number]

@@ -16,6 +16,7 @@ __all__ = ["Seen", "Watch", "reads_of", "watch_all"]
 class Seen:
     """`reads`: each port that gave something, with its messages. `outs`: what was emitted, of a sink nothing.
 
+    `firing` counts the node's firings of the whole run, from 1 on; 0 where only those that are seen can be counted.
     `fate` is "consumed", or why the firing was not stepped or failed; empty where a live run broke off in it.
     """
 
@@ -26,6 +27,7 @@ class Seen:
     reads: Sequence[tuple[str, Sequence[Message[Any]]]]
     outs: list[Message[Any]] = field(default_factory=list)
     fate: str = "consumed"
+    firing: int = 0
 
 
 class Watch(Protocol):

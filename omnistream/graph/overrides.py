@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ def _put(value: dict[str, Any], place: tuple[str, ...], leaf: Any) -> None:
     holder[place[-1]] = leaf
 
 
-def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dict[str, Replaced]:
+def apply_sources(
+    value: Any, sources: Sequence[str], problems: Problems, trusted: Collection[str] | None = None
+) -> dict[str, Replaced]:
     """Give sources another input, in place: a recording where one is named, else the source's own `device` option.
 
     Returns the nodes that play a recording now.
@@ -92,7 +94,7 @@ def apply_sources(value: Any, sources: Sequence[str], problems: Problems) -> dic
         elif isinstance(node, dict) and isinstance(node.get("use"), str):
             given[name] = text
             if not is_recording(where):
-                _device(name, node, where, flag, problems)
+                _device(name, node, where, flag, problems, trusted)
             elif _is_playable(name, node, where, flag, problems):
                 replaced[name] = Replaced(node["use"], flag)
                 nodes[name] = _recording(node, where)
@@ -118,9 +120,11 @@ def _recording(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"use": "recording", "with": {"path": whole}} | kept
 
 
-def _device(name: str, node: dict[str, Any], where: str, flag: str, problems: Problems) -> None:
+def _device(
+    name: str, node: dict[str, Any], where: str, flag: str, problems: Problems, trusted: Collection[str] | None
+) -> None:
     try:
-        found = find(str(node["use"]))
+        found = find(str(node["use"]), trusted)
     except GraphError:
         return  # its `use` is reported with its line
     if found.role != "source":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -65,10 +65,17 @@ def _names() -> dict[str, tuple[EntryPoint, ...]]:
     return installed()
 
 
-def find(use: str) -> Found:
-    """The class that `use` names. Raises GraphError with one sentence (without a place) where it cannot be had."""
+def find(use: str, trusted: Collection[str] | None = None) -> Found:
+    """The class that `use` names. Raises GraphError with one sentence (without a place) where it cannot be had.
+
+    With `trusted`, nothing is imported but what it holds and what is installed as a node or driver.
+    """
     if ":" in use:
         target = use
+        if trusted is not None and use not in trusted and not _is_installed(use):
+            raise GraphError(
+                f"'{use[:80]}' is named by the recording, which is not trusted to name code; give that --set yourself"
+            )
     else:
         points = list(_names().get(use) or installed().get(use) or ())
         if not points:
@@ -87,6 +94,10 @@ def find(use: str) -> Found:
     except Exception as error:  # a hint that Python itself cannot evaluate
         raise GraphError(f"the type hints of {cls.__name__} cannot be read: {_sentence(error)}") from error
     return Found(use, target, cls, role, ports, inexact_of(cls, ports), variants_of(cls) if role == "node" else ())
+
+
+def _is_installed(target: str) -> bool:
+    return any(target == point.value.replace(" ", "") for points in installed().values() for point in points)
 
 
 def _import(target: str) -> type[Any]:

@@ -7,7 +7,7 @@ mistake is told once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,11 +36,17 @@ class _Part:
     outputs: Mapping[str, frozenset[type]]
 
 
-def resolve(spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Replaced], problems: Problems) -> Graph:
-    """The graph, complete only if `problems` is still empty. `broken` names nodes already reported."""
+def resolve(
+    spec: GraphSpec, broken: frozenset[str], replaced: Mapping[str, Replaced], problems: Problems,
+    trusted: Collection[str] | None = None,
+) -> Graph:  # fmt: skip
+    """The graph, complete only if `problems` is still empty. `broken` names nodes already reported.
+
+    `trusted`: the only import paths that may be followed; None: all.
+    """
     parts: dict[str, _Part] = {}
     for name, node in spec.nodes.items():
-        part = _find(name, node, replaced.get(name), problems)
+        part = _find(name, node, replaced.get(name), problems, trusted)
         if part is not None:
             parts[name] = part
     missing = broken | (spec.nodes.keys() - parts.keys())
@@ -91,17 +97,19 @@ def _record(spec: RecordSpec, parts: Mapping[str, _Part], missing: frozenset[str
     return replace(keep, box_ns=box.last, box_bytes=box.max_bytes, after_ns=box.after, events=tuple(box.on))
 
 
-def _find(name: str, node: NodeSpec, replaced: Replaced | None, problems: Problems) -> _Part | None:
+def _find(
+    name: str, node: NodeSpec, replaced: Replaced | None, problems: Problems, trusted: Collection[str] | None
+) -> _Part | None:
     place = ("nodes", name, "use")
     try:
-        found = find(node.use)
+        found = find(node.use, trusted)
     except GraphError as error:
         problems.add(place, str(error))
         return None
     outputs = found.ports.outputs
     if replaced is not None:
         try:
-            original = find(replaced.use)
+            original = find(replaced.use, trusted)
         except GraphError:  # the driver that is replaced need not be there; the recording knows the outputs
             return _Part(node, found, outputs)
         if original.role != "source":

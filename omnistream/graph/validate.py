@@ -104,7 +104,11 @@ def _report(fault: Any, problems: Problems) -> tuple[str | int, ...]:
         known = fault["ctx"]["expected"].replace(" or ", ", ")
         sentence = f"{found_value(fault['input'])} is none of {known}; write one of these"
     elif kind == "too_short":
-        sentence = "a graph has at least one node; write `NAME: {use: ...}`"
+        words = {
+            "streams": "this names no stream; write `[node, node.port]`, or delete `streams` for all that comes from outside",
+            "on": "this names no event; write `[stop, error]`, or delete `on` for all",
+        }
+        sentence = words.get(str(place[-1]), "a graph has at least one node; write `NAME: {use: ...}`")
     elif kind in _WANTED:
         sentence = f"this must be {_WANTED[kind]}; found {found_value(fault['input'])}"
     else:

@@ -14,7 +14,7 @@ from omnistream.errors import RecordingError
 from omnistream.observe.brief import at, value_text
 from omnistream.record.golden import About, Golden, Plain
 
-__all__ = ["difference", "fields_apart"]
+__all__ = ["check_about", "difference", "fields_apart"]
 
 _SHOWN = 8
 
@@ -24,9 +24,7 @@ def difference(golden: Golden, now: Golden, inexact: Mapping[str, Mapping[str, f
 
     `inexact` is by node. Raises RecordingError where they cannot be compared.
     """
-    for what, then, here in (("kind", golden.about.kind, now.about.kind), ("part", _part(golden.about), _part(now.about))):
-        if then != here:
-            raise RecordingError(f"{name} is of another {what} of replay: of {then}, and this is one of {here}")
+    check_about(golden.about, now.about, name)
     found: list[tuple[int, str, int]] = []
     for where in sorted(golden.seen.keys() | now.seen.keys()):
         pairs = _pairs(golden.seen.get(where, ()), now.seen.get(where, ()))
@@ -42,6 +40,13 @@ def difference(golden: Golden, now: Golden, inexact: Mapping[str, Mapping[str, f
     return "\n".join(
         [f"{where}, message {number + 1} at {at(stamp, start_ns)}, is not as in {name}", *_told(then, here, inexact, start_ns)]
     )
+
+
+def check_about(golden: About, now: About, name: str) -> None:
+    """Raises RecordingError where one is of another kind of replay than the other, or of another part."""
+    for what, then, here in (("kind", golden.kind, now.kind), ("part", _part(golden), _part(now))):
+        if then != here:
+            raise RecordingError(f"{name} is of another {what} of replay: of {then}, and this is one of {here}")
 
 
 def _pairs(one: Sequence[Plain], other: Sequence[Plain]) -> Iterator[tuple[Plain | None, Plain | None]]:

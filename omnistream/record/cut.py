@@ -7,6 +7,7 @@ the next one, without loss (record/key_frames.py).
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from omnistream.record.reader import Recording
 from omnistream.record.scribe import REPEATED
 from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, RUN, TRUTH
 
-__all__ = ["CUT", "cut"]
+__all__ = ["CUT", "cut", "remove"]
 
 #: The metadata that says which part of which recording a file is.
 CUT = "cut"
@@ -60,12 +61,18 @@ def cut(file: Recording, out: str | Path, from_ns: int = 0, to_ns: int | None = 
         with path.open("xb") as target:
             count = _write(target, file, start, end, topics, keep_journal=from_the_start)
     except OSError as e:
-        path.unlink(missing_ok=True)
+        remove(path)
         raise RecordingError(f"{path} cannot be written ({e.strerror}); name a file in a folder with room") from None
     except BaseException:
-        path.unlink(missing_ok=True)  # half a cut would pass for all of it
+        remove(path)  # half a cut would pass for all of it
         raise
     return count
+
+
+def remove(path: Path) -> None:
+    """Take away what could not be made whole; what cannot be removed, as on a disk that is read only, was not made either."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _topics(file: Recording, only: Sequence[str]) -> frozenset[str] | None:

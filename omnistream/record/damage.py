@@ -11,7 +11,8 @@ from mcap.summary import Summary
 
 from omnistream.errors import RecordingError
 from omnistream.message import SECOND
-from omnistream.record.index import BROKEN, MAGIC, Walk, summary_of
+from omnistream.record.index import BROKEN, MAGIC, Walk
+from omnistream.record.unpack import summary_of
 
 __all__ = ["Damage", "find_damage"]
 

@@ -26,7 +26,7 @@ _KEY_EVERY = 60
 #: Which difference is the smaller is seen on every so many rows.
 _SAMPLED = 16
 _LEVEL = 1
-_MOST = 1 << 30
+_MOST = 512 << 20
 
 
 class DeltaEncoder:

@@ -60,7 +60,7 @@ class RunEvidence:
             self.sets: list[str] = sets
             threads: Any = json.loads(run.get("threads", "{}"))
             self.threads: dict[str, int] = {str(n): max(1, int(count)) for n, count in dict(threads).items()}
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise RecordingError(f"{file.path} does not say how it was run ({error})") from None
         self.end_ns = max(one.end_ns for one in self._files)
         self.digest = self._files[-1].metadata.get(RUN, {}).get("digest", "")
@@ -77,9 +77,12 @@ class RunEvidence:
             raise RecordingError(
                 f"{path} is file {run['number']} of a run: what its nodes had seen before is in those before it; replay {first}"
             )
-        holes = _listed(self._files[-1].metadata.get(RUN, {}).get("holes", "[]"))
-        for hole in sorted(holes, key=lambda h: h.get("from_ns", 0)):
+        try:
+            holes = [_hole(h) for h in _listed(self._files[-1].metadata.get(RUN, {}).get("holes", "[]"))]
             start = int(run.get("start_ns", 0))
+        except (KeyError, ValueError, TypeError) as error:
+            raise RecordingError(f"{path} does not say what is missing in it ({error}); {instead}") from None
+        for hole in sorted(holes, key=lambda h: h["from_ns"]):
             if until_ns is None or hole["from_ns"] <= until_ns:
                 span = f"{(hole['from_ns'] - start) / SECOND:.3f} s to {(hole['to_ns'] - start) / SECOND:.3f} s of the run"
                 count = f" ({hole['count']} messages)" if hole.get("count") else ""
@@ -196,9 +199,17 @@ def _repeated(file: Recording, stream: str) -> Iterator[RecordedMessage]:
 def _listed(text: str) -> list[Any]:
     try:
         found: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return found if isinstance(found, list) else []
+
+
+def _hole(said: Any) -> dict[str, Any]:
+    """A hole as it is written down. Raises KeyError, ValueError or TypeError for what is none."""
+    if not isinstance(said, dict):
+        raise TypeError(f"{str(said)[:40]!r} is no hole")
+    times = {name: int(said[name]) for name in ("from_ns", "to_ns")}
+    return times | {"what": str(said["what"]), "why": str(said["why"]), "count": int(said.get("count") or 0)}
 
 
 def _life(name: str) -> tuple[str, int]:

@@ -16,16 +16,15 @@ import zstandard
 from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.reader import SeekingReader
 from mcap.records import Attachment, Channel, Chunk, DataEnd, Header, Message, MessageIndex, Metadata, Schema
-from mcap.stream_reader import StreamReader, breakup_chunk, get_chunk_data_stream
-from mcap.summary import Summary
+from mcap.stream_reader import StreamReader, breakup_chunk
 
 from omnistream.errors import RecordingError
+from omnistream.record.unpack import summary_of, unpacked
 
 __all__ = [
     "BROKEN", "MAGIC", "ChunkAt", "Index", "Part", "Walk",
-    "read_attachment", "read_index", "record_at", "records_of", "summary_of", "unpacked",
+    "read_attachment", "read_index", "record_at", "records_of",
 ]  # fmt: skip
 
 #: What reading damaged bytes may raise: mcap's own errors, and those of struct, zstd, LZ4 and UTF-8 beneath it.
@@ -46,7 +45,6 @@ BROKEN = (
 MAGIC = b"\x89MCAP0\r\n"
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<BQHIQQ")
-_MAX_CHUNK = 1 << 30
 #: What may stand in the data of a file, outside its chunks.
 _KINDS: dict[int, type[Any]] = {
     Opcode.HEADER: Header, Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel, Opcode.CHUNK: Chunk,
@@ -100,15 +98,6 @@ def read_index(file: IO[bytes], name: str) -> Index:
     return _walk(file, size, name, "its index is damaged" if sealed else "it breaks off")
 
 
-def summary_of(file: IO[bytes], size: int) -> Summary:
-    """The index as it lies in the file. Raises one of `BROKEN`."""
-    file.seek(0)
-    summary = SeekingReader(file, validate_crcs=True, record_size_limit=size).get_summary()
-    if summary is None or summary.statistics is None:
-        raise ValueError("no index")
-    return summary
-
-
 def _from_summary(file: IO[bytes], size: int) -> Index:
     summary = summary_of(file, size)
     assert summary.statistics is not None
@@ -158,16 +147,6 @@ def records_of(file: IO[bytes], offset: int, size: int) -> Iterator[Message | Ch
     data = unpacked(chunk)
     plain = Chunk("", data, chunk.message_end_time, chunk.message_start_time, 0, len(data))
     yield from breakup_chunk(plain)  # type: ignore[misc]
-
-
-def unpacked(chunk: Chunk) -> bytes:
-    """What a chunk holds, its checksum checked. Raises one of `BROKEN`."""
-    if chunk.uncompressed_size > _MAX_CHUNK:
-        raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
-    if chunk.compression == "zstd" and zstandard.frame_content_size(chunk.data) > _MAX_CHUNK:
-        raise ValueError("a chunk that unpacks to more than it says")
-    stream, size = get_chunk_data_stream(chunk, validate_crc=True)
-    return stream.read(size) if size else b""
 
 
 def read_attachment(file: IO[bytes], offset: int, size: int) -> bytes:

@@ -14,7 +14,7 @@ from omnistream.graph.played import split_part
 from omnistream.message import SECOND
 from omnistream.record.codec import RecordedMessage
 
-__all__ = ["BEGINNING_NS", "Playable", "open_recording"]
+__all__ = ["BEGINNING_NS", "Playable", "check_file", "open_recording"]
 
 #: The stamp of the beginning of a file that knows only times from its beginning. Not 0: what lies before it (sound often
 #: begins a little earlier than the picture) has a time, too.
@@ -132,6 +132,9 @@ def open_recording(where: str | Path) -> Playable:
     """
     name, part = split_part(str(where))
     path = Path(name).expanduser()
+    if not name:
+        raise RecordingError("'' names no recording; name a file or a directory, such as live.mcap")
+    check_file(path)
     file: Playable
     if path.is_dir() and (path / "meta" / "info.json").exists():
         from omnistream.record.foreign.lerobot import Episode
@@ -146,6 +149,12 @@ def open_recording(where: str | Path) -> Playable:
         file, stream = _open_file(path), part
     file.chosen = stream
     return file
+
+
+def check_file(path: Path) -> None:
+    """Raises RecordingError for a pipe or a device, which cannot be sought in, and may never say anything."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise RecordingError(f"{path} is no file; a recording is a file, or a directory of them")
 
 
 def _open_file(path: Path) -> Playable:

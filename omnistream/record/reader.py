@@ -23,7 +23,7 @@ from omnistream.record.foreign.images import decode_image
 from omnistream.record.h264 import H264Decoder
 from omnistream.record.index import BROKEN, Index, read_attachment, read_index, records_of
 from omnistream.record.packets import BETWEEN, PACKETS, PacketReader
-from omnistream.record.playable import Playable
+from omnistream.record.playable import Playable, check_file
 from omnistream.record.writer import HEAD, JOURNAL, KEPT, TAP, TRUTH
 
 __all__ = ["Recording"]
@@ -43,6 +43,7 @@ class Recording(Playable):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
+        check_file(self.path)
         try:
             self._file = self.path.open("rb")
             self._size = self.path.stat().st_size

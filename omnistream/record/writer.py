@@ -21,6 +21,7 @@ from omnistream.record.codec import CodedFrame, PackedFrame, RecordedMessage, en
 from omnistream.record.delta import DeltaEncoder
 from omnistream.record.h264 import H264Encoder
 from omnistream.record.mcap_file import McapFile
+from omnistream.record.schemas import schema_of
 
 __all__ = ["HEAD", "JOURNAL", "KEPT", "RUN", "TAP", "TRUTH", "Audio", "RecordingWriter", "Video"]
 
@@ -174,11 +175,7 @@ class RecordingWriter:
     def _channel(self, topic: str, schema: str, encoding: Literal["msgpack", "protobuf", "json"], about: dict[str, str]) -> int:
         key = (topic, schema, *about.items())
         if key not in self._channels:
-            described = {
-                "protobuf": lambda: ("protobuf", foxglove.schema_bytes(schema)),
-                "json": lambda: ("jsonschema", b'{"type":"object"}'),
-                "msgpack": lambda: ("", b""),
-            }[encoding]()
+            described = ("protobuf", foxglove.schema_bytes(schema)) if encoding == "protobuf" else schema_of(schema)
             self._channels[key] = self._file.channel(topic, encoding, self._file.schema(schema, *described), about)
         return self._channels[key]
 

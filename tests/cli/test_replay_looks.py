@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import graph, omnistream, refused, ticks
+from commands import graph, omnistream, refused, start, ticks
 from test_replay import recorded
 
 COUNTS = """graph: counts
@@ -106,6 +106,45 @@ def test_on_a_terminal_it_waits_for_each_word(words: list[str], live: Path, coun
         os.close(asked)
 
 
+@pytest.mark.parametrize("words", [[], ["--as-recorded"]])
+def test_what_is_quit_before_its_end_was_not_compared(words: list[str], live: Path, counts: Path, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.jsonl"
+    asks = ["--step", *words, "--write-golden", str(golden)]
+    command = [sys.executable, "-m", "omnistream.cli.main", "replay", str(live), str(counts), *asks]
+    asked, answers = pty.openpty()
+    screen = _Screen(asked)
+    process = subprocess.Popen(command, stdin=answers, stdout=answers, stderr=answers, env=os.environ | {"TERM": "dumb"})
+    os.close(answers)
+    try:
+        screen.until_asked()
+        screen.send("q\n")
+        said = screen.rest(30)
+        assert process.wait(30) == 2
+        assert "the replay was ended before its end: nothing was written" in said
+        assert not golden.exists()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(asked)
+
+
+@pytest.mark.parametrize(("words", "number"), [([], signal.SIGINT), ([], signal.SIGTERM), (["--as-recorded"], signal.SIGTERM)])
+def test_what_is_interrupted_does_not_succeed(words: list[str], number: signal.Signals, live: Path, counts: Path) -> None:
+    process = start("replay", live, counts, "--pace", "0.01", "--step", "--expect", "deadbeef", *words)
+    try:
+        assert process.stdout is not None
+        assert any("firing 1" in line for line in process.stdout)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "interrupted" in said
+        assert "nothing was compared" in said
+        assert "Traceback" not in said
+    finally:
+        process.kill()
+        process.wait()
+
+
 class _Screen:
     """The other end of a terminal."""
 
@@ -126,9 +165,10 @@ class _Screen:
             found += os.read(self._end, 65536).decode()
         return found
 
-    def rest(self) -> str:
+    def rest(self, wait_s: float = 1) -> str:
+        """What comes until the other end is closed, or silent for so long."""
         found = ""
-        while select.select([self._end], [], [], 1)[0]:
+        while select.select([self._end], [], [], wait_s)[0]:
             try:
                 found += os.read(self._end, 65536).decode()
             except OSError:  # the other end is closed
@@ -152,6 +192,7 @@ def test_a_golden_file_holds_what_the_sinks_were_given(recording: Path, counts: 
         "  led to by  ticks.out up to 0.175 s",
     ]
     assert "another part" in refused("replay", recording, counts, "--golden", golden, "--to", "100ms")
+    assert omnistream("replay", recording, counts, "--golden", golden, "--to", "100ms").summary == {}, "told before it begins"
 
 
 def test_a_golden_file_of_a_live_run(live: Path, counts: Path, tmp_path: Path) -> None:
