@@ -20,7 +20,10 @@ check: ; $(setup) --for test
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/pyright
 
 bench: ; $(setup) --for test
-	@.venv/bin/python launch/bench.py && .venv/bin/python launch/bench_link.py && .venv/bin/python launch/bench_load.py && .venv/bin/python launch/bench_record.py
+	@.venv/bin/python launch/bench.py && .venv/bin/python launch/bench_link.py && .venv/bin/python launch/bench_load.py \
+	&& .venv/bin/python launch/bench_record.py && .venv/bin/python launch/bench_observe.py \
+	&& .venv/bin/python launch/bench_overload.py && .venv/bin/python launch/bench_degrade.py && .venv/bin/python launch/bench_stop.py \
+	&& .venv/bin/python launch/bench_budget.py
 
 soak: ; $(setup) --for test
 	@.venv/bin/python launch/soak.py && .venv/bin/python launch/soak_link.py && .venv/bin/python launch/soak_replay.py --count $(N)

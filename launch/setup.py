@@ -43,6 +43,7 @@ PACKAGES = {
         "gir1.2-gst-rtsp-server-1.0": "tests of the camera over RTSP",
         "gstreamer1.0-plugins-good": "tests of the camera over RTSP",
         "npm": "pictures of hands, for recordings and tests",
+        "prometheus": "tests of the metrics against a real Prometheus",
         "asterisk-core-sounds-en-g722": "recorded voices, for benchmarks",
     },
 }
@@ -158,7 +159,7 @@ def has_package(name: str) -> bool:
 
 
 def apt(names: list[str]) -> list[str]:
-    """Install what can be had; returns the rest. The broker's service that its package starts is stopped: we start our own."""
+    """Install what can be had; returns the rest. Services that packages start are stopped: we start our own."""
     if not shutil.which("apt-get"):
         return names
     say("apt-get install " + " ".join(names))
@@ -168,9 +169,9 @@ def apt(names: list[str]) -> list[str]:
             for name in names:
                 apt_get("install", name)
     missing = [n for n in names if not has_package(n)]
-    if "mosquitto" in names and "mosquitto" not in missing:
+    for service in {"mosquitto", "prometheus"} & set(names) - set(missing):
         systemd = Path("/run/systemd/system").is_dir()
-        stop = ["systemctl", "disable", "--now", "mosquitto.service"] if systemd else ["service", "mosquitto", "stop"]
+        stop = ["systemctl", "disable", "--now", f"{service}.service"] if systemd else ["service", service, "stop"]
         if shutil.which(stop[0]):
             subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     return missing

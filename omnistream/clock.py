@@ -25,6 +25,7 @@ __all__ = [
     "monotonic_ns",
     "pause",
     "perf_ns",
+    "thread_ns",
     "unix_ns",
     "utc_name",
 ]
@@ -33,6 +34,8 @@ __all__ = [
 perf_ns = time.perf_counter_ns
 #: CPU time of this process, for benchmarks.
 cpu_ns = time.process_time_ns
+#: CPU time of the thread that asks, for what a step takes.
+thread_ns = time.thread_time_ns
 #: Wall clock, for names of files and for reading stamps that a device put on in Unix time.
 unix_ns = time.time_ns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BudgetError",
     "DeviceError",
     "DifferenceError",
     "GraphError",
@@ -22,6 +23,12 @@ class OmniStreamError(Exception):
 
 class GraphError(OmniStreamError):
     """The graph file cannot be run as written. The text begins with ``file:line:`` and the path in the file."""
+
+
+class BudgetError(OmniStreamError):
+    """A graph that cannot hold its budget on this host, by what was measured. The command line exits with 3."""
+
+    exit_code = 3
 
 
 class PayloadError(OmniStreamError):

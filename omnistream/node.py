@@ -42,6 +42,7 @@ class Context:
     the world outside.
     `live` is False in a replay, where no device may be opened. `report` adds a row to the ledger: something that was
     refused or went wrong, counted by its reason; the graph goes on.
+    `variant` is which of the node's `variants` the next step is to be, "" where it has none; it changes between steps only.
     `threads` is how many a model may use; where it is the library's to choose (BLAS, torch), the process keeps to it already.
     `alloc(shape, dtype)` gives an array to fill; where it is to leave the worker it lies in shared memory, if it is large
     and there is any, and emitting it copies nothing. It is read-only once it has been sent: take a new one for each message.
@@ -59,6 +60,7 @@ class Context:
     now: int = 0
     cause: int = 0
     deadline: int = 0
+    variant: str = ""
     log: logging.Logger = dataclasses.field(default_factory=lambda: logging.getLogger("omnistream"))
     alloc: Callable[[int | Sequence[int], Any], np.ndarray] = np.empty
 
@@ -102,6 +104,10 @@ class Node:
     #: difference that is still the same answer: they are left out of digests, and `replay --golden` compares them with it.
     #: ``inexact = {"confidence": 1e-3}``. A node that hands such a value on declares it, too.
     inexact: ClassVar[Mapping[str, float]] = {}
+
+    #: Names for how a step may be done, from the best to the cheapest ("full", "small"). Under load the runtime takes a cheaper
+    #: one for a while: `step` reads `ctx.variant`, and what it keeps must be good for all of them.
+    variants: ClassVar[tuple[str, ...]] = ()
 
     #: True: the arrays of what `step` takes are torch tensors, on whatever device they are (`.to(device)` costs nothing on the
     #: right one). Others read the same memory: change nothing in place, for the process may end by it.

@@ -170,12 +170,10 @@ class Carriage:
         return cls() if any(PAYLOADS[k] in ARRAY_FIELDS for k in found) else None
 
     def arrays(self, message: Message[Any]) -> Message[Any]:
-        if message is self._from and self._to is not None:
-            return self._to
-        payload = with_arrays(message.payload)
-        if payload is message.payload:
+        if not has_tensor(message.payload):
             return message
-        self._from, self._to = message, dataclasses.replace(message, payload=payload)
+        if message is not self._from or self._to is None:
+            self._from, self._to = message, dataclasses.replace(message, payload=with_arrays(message.payload))
         return self._to
 
     def tensors(self, message: Message[Any]) -> Message[Any]:

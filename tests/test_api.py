@@ -26,14 +26,15 @@ BELOW: dict[str, set[str]] = {
     "errors": set(),
     "message": set(),
     "clock": set(),
+    "coded": set(),
     "tensor": {"errors", "message"},
-    "node": {"errors", "message", "clock"},
+    "node": {"errors", "message", "clock", "coded"},
     "flow": {"errors", "message", "clock", "tensor", "node"},
     "link": {"errors", "message", "clock", "tensor", "node", "flow"},
     "observe": {"errors", "message", "clock", "node", "flow", "graph"},
     "graph": {"errors", "message", "clock", "node", "flow"},
-    "record": {"errors", "message", "clock", "node", "tensor", "flow", "link", "observe", "graph"},
-    "engine": {"errors", "message", "clock", "tensor", "node", "flow", "link", "observe", "graph", "record"},
+    "record": {"errors", "message", "clock", "coded", "node", "tensor", "flow", "link", "observe", "graph"},
+    "engine": {"errors", "message", "clock", "coded", "tensor", "node", "flow", "link", "observe", "graph", "record"},
     "cli": {"errors", "message", "clock", "node", "flow", "link", "observe", "graph", "record", "engine"},
     "client": {"errors", "message", "clock"},
     "testing": {"errors", "message", "clock", "node", "flow", "link", "observe", "graph", "record", "engine"},
@@ -130,7 +131,7 @@ def test_a_client_loads_no_driver() -> None:
 
 def test_nodes_models_and_drivers_use_what_is_public_of_the_runtime() -> None:
     """Never its queues, links, engines or command line; and never each other, models aside."""
-    allowed = {"errors", "message", "node", "clock", "testing"}
+    allowed = {"errors", "message", "node", "clock", "coded", "testing"}
     beside = {
         "omnistream_nodes": {"omnistream_models"}, "omnistream_models": set(), "omnistream_drivers": {"omnistream_drivers"},
     }  # fmt: skip

@@ -14,6 +14,7 @@ __all__ = ["Picture", "Pictures"]
 #: Of a group of pictures so much is held; what follows up to the next key frame is not to be had as packets.
 _MOST_BYTES = 16 << 20
 _FILTERS = {"h264": "h264_mp4toannexb", "h265": "hevc_mp4toannexb"}
+_B_FRAMES = "it sends B-frames"
 _NOT_EACH = "its packets do not hold a frame each"
 _TOO_MUCH = "it sends too much between two key frames"
 #: What a decoder makes up then may depend on the processor.
@@ -57,7 +58,7 @@ class Pictures:
         self._sets, self._filter = context.extradata or b"", None
         self._why = "" if self._codec or context.name in _RAW else f"a recording has no place for {context.name}"
         if self._codec and context.has_b_frames:
-            self._b_frames()
+            self._codec, self._why = "", _B_FRAMES
         elif self._codec == "jpeg" and self._sets:
             self._codec, self._why = "", "its JPEGs are not whole ones"
         elif self._codec in _FILTERS:
@@ -88,9 +89,10 @@ class Pictures:
         from av.error import FFmpegError
 
         key, sets = is_key_packet(self._codec, data)
-        if key:
+        begins = key and not self._why
+        if begins:
             self._group, self._size, self._lost = Group(self._codec, next(self._numbers)), 0, ""
-        if key or self._decoder is None:
+        if begins or self._decoder is None:
             self._decoder = Decoder(self._codec)
             data = data if sets else self._sets + data
         group, at = self._group, 0
@@ -104,8 +106,8 @@ class Pictures:
         except FFmpegError:
             self._lose(_DAMAGED)
             raise
-        if self._decoder.reorders:
-            self._b_frames()
+        if self._decoder.reorders:  # from now on; the decoder that has begun goes on
+            self._group, self._why = None, _B_FRAMES
         elif len(frames) > 1:
             self._lose(_NOT_EACH)
         if any(f.is_corrupt for f in frames):
@@ -117,9 +119,6 @@ class Pictures:
     def _lose(self, why: str) -> None:
         """Up to the next key frame there is nothing to be had as packets."""
         self._group, self._lost = None, why
-
-    def _b_frames(self) -> None:
-        self._codec, self._group, self._why = "", None, "it sends B-frames"
 
 
 def _turns(frame: Any) -> int:

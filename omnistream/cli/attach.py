@@ -1,19 +1,24 @@
-"""``omnistream ps``, ``top``, ``ledger``, ``logs`` and ``stop``: the runs of this user on this host, from outside."""
+"""``omnistream ps``, ``ledger``, ``logs`` and ``stop``: this user's runs on this host, or a cluster's, from outside."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
+import functools
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
 from rich.table import Table
 
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 from omnistream.clock import pause
 
-__all__ = ["ledger", "logs", "ps", "stop", "top"]
+__all__ = ["AddressOption", "Ask", "RunArgument", "ledger", "logs", "ps", "stop", "the_run"]
+
+AddressOption = Annotated[
+    str | None, typer.Option("--address", metavar="ADDRESS", help="A Ray cluster, of which this host is one: the runs on it.")
+]
 
 RunArgument = Annotated[
     str,
@@ -23,49 +28,62 @@ RunArgument = Annotated[
 ]
 
 
-def runs() -> list[tuple[Path, dict[str, Any]]]:
-    """The directory and the view of each run that answers."""
-    from omnistream.engine.control import SOCKET, ask
-    from omnistream.engine.rundir import homes
+#: Asks a run (engine/control.py). Raises OmniStreamError where it does not answer.
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def runs(address: str | None = None) -> list[tuple[Ask, dict[str, Any]]]:
+    """How to ask each run, and its view: of this user's on this host, or of those of a cluster."""
     from omnistream.errors import OmniStreamError
 
-    found: list[tuple[Path, dict[str, Any]]] = []
-    for home in homes():
-        if (home / SOCKET).exists():
-            try:
-                found.append((home, ask(home, {"ask": "view"})))
-            except OmniStreamError:  # it has just ended, or is of somebody else
-                continue
+    found: list[tuple[Ask, dict[str, Any]]] = []
+    for ask in _here() if address is None else _there(address):
+        with contextlib.suppress(OmniStreamError):  # it has just ended, or is of somebody else
+            found.append((ask, ask({"ask": "view"})))
     return found
 
 
-def the_run(name: str) -> tuple[Path, dict[str, Any]]:
-    """The run that is meant. Raises OmniStreamError where there is none, or a choice."""
+def _here() -> list[Ask]:
+    from omnistream.engine.control import SOCKET, ask
+    from omnistream.engine.rundir import homes
+
+    return [functools.partial(ask, home) for home in homes() if (home / SOCKET).exists()]
+
+
+def _there(address: str) -> list[Ask]:
+    from omnistream.engine.ray import cluster_runs
+
+    return cluster_runs(address)
+
+
+def the_run(name: str, address: str | None = None) -> tuple[Ask, dict[str, Any]]:
+    """How to ask the run that is meant, and its view. Raises OmniStreamError where there is none, or a choice."""
     from omnistream.errors import OmniStreamError
 
-    found = runs()
+    found = runs(address)
+    where = "here" if address is None else f"on the cluster {address}"
     if not found:
-        raise OmniStreamError("no graph is running here (of this user)")
+        raise OmniStreamError(f"no graph is running {where}{' (of this user)' if address is None else ''}")
     meant = [r for r in found if name in ("", r[1]["graph"], str(r[1]["pid"]))]
     if len(meant) == 1:
         return meant[0]
     there = ", ".join(f"{view['graph']} (process {view['pid']})" for _, view in found)
     if meant:
         raise OmniStreamError(f"several graphs are running: name one by its process: {there}")
-    raise OmniStreamError(f"no graph '{name}' is running here; there {'is' if len(found) == 1 else 'are'} {there}")
+    raise OmniStreamError(f"no graph '{name}' is running {where}; there {'is' if len(found) == 1 else 'are'} {there}")
 
 
 @sentences
-def ps() -> None:
-    """List the graphs that are running on this host."""
+def ps(address: AddressOption = None) -> None:
+    """List the graphs that are running on this host, or on a cluster."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("process", "graph", "", "seconds", "nodes", "restarts", "lost", "down"):
-        table.add_column(column, justify="left" if column in ("graph", "", "down") else "right")
-    for _, view in runs():
+    for column in ("process", "graph", "", "seconds", "nodes", "restarts", "lost", "down", "host"):
+        table.add_column(column, justify="left" if column in ("graph", "", "down", "host") else "right")
+    for _, view in runs(address):
         nodes = view["nodes"].values()
         lost = sum(n for node in nodes for n in node["lost"].values())
         restarts = max((node["restarts"] for node in nodes), default=0)
-        what = view["title"].removesuffix(f" {view['graph']}")
+        what = view["title"].removesuffix(f" of {view['graph']}")
         cells = (
             view["pid"],
             view["graph"],
@@ -75,48 +93,23 @@ def ps() -> None:
             restarts,
             lost,
             ", ".join(view["down"]),
+            view["host"],
         )
         table.add_row(*map(str, cells))
-    screen().print(table if table.row_count else "no graph is running here", highlight=False)
+    screen().print(
+        table if table.row_count else f"no graph is running {'here' if address is None else 'there'}", highlight=False
+    )
 
 
 @sentences
-def top(
+def ledger(
     run: RunArgument = "",
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    newest: Annotated[int, typer.Option("--newest", min=1, help="So many rows.")] = 40,
+    address: AddressOption = None,
 ) -> None:
-    """Watch a running graph: rates, step times, queues, losses and restarts, node by node. Ctrl-C ends the watching only."""
-    from omnistream.engine.control import ask
-    from omnistream.errors import OmniStreamError
-    from omnistream.observe.table import RunTable
-
-    home, view = the_run(run)
-    console, table = screen(), RunTable(view["title"])
-    if once or not console.is_terminal:
-        table.show(view, view["seconds"])
-        pause(0.5)
-        view = ask(home, {"ask": "view"})
-        console.print(table.show(view, view["seconds"]))
-        return
-    with Live(console=console, refresh_per_second=4, screen=False) as live:
-        try:
-            while True:
-                live.update(table.show(view, view["seconds"]))
-                pause(0.5)
-                view = ask(home, {"ask": "view"})
-        except KeyboardInterrupt:
-            return
-        except OmniStreamError:
-            console.print("the run has ended")
-
-
-@sentences
-def ledger(run: RunArgument = "", newest: Annotated[int, typer.Option("--newest", min=1, help="So many rows.")] = 40) -> None:
     """Show what a running graph has lost and refused, and why."""
-    from omnistream.engine.control import ask
-
-    home, _ = the_run(run)
-    found = ask(home, {"ask": "ledger"})
+    ask, _ = the_run(run, address)
+    found = ask({"ask": "ledger"})
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("at s", "where", "reason", "message", "age ms", "count", ""):
         table.add_column(column, justify="right" if column in ("at s", "age ms", "count") else "left")
@@ -133,20 +126,21 @@ def ledger(run: RunArgument = "", newest: Annotated[int, typer.Option("--newest"
 
 @sentences
 def logs(
-    run: RunArgument = "", follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False
+    run: RunArgument = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    address: AddressOption = None,
 ) -> None:
     """Show what a running graph's workers have printed, and which of them died and came back.
 
     On the local engine nodes print to the run's own terminal.
     """
-    from omnistream.engine.control import ask
     from omnistream.errors import OmniStreamError
 
-    home, _ = the_run(run)
+    ask, _ = the_run(run, address)
     console, since = screen(), 0
     try:
         while True:
-            found = ask(home, {"ask": "logs", "since": since})
+            found = ask({"ask": "logs", "since": since})
             for line in found["lines"]:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             since = found["next"]
@@ -159,10 +153,8 @@ def logs(
 
 
 @sentences
-def stop(run: RunArgument = "") -> None:
+def stop(run: RunArgument = "", address: AddressOption = None) -> None:
     """End a running graph as Ctrl-C does: robots to rest, queues drained. Said a second time, at once."""
-    from omnistream.engine.control import ask
-
-    home, view = the_run(run)
-    ask(home, {"ask": "stop"})
+    ask, view = the_run(run, address)
+    ask({"ask": "stop"})
     screen().print(f"{view['graph']} (process {view['pid']}) is ending", highlight=False)

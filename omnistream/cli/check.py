@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from omnistream.cli.budget import AcceptLateOption, Forecast, ProfileOption, forecast, refuse, show
+from omnistream.cli.conduct import Engine, EngineOption, layout_of
 from omnistream.cli.files import find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
@@ -38,21 +41,47 @@ def check(
     sets: SetOption = None,
     sources: SourceOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say whether it is sound.")] = False,
+    engine: EngineOption = Engine.ray,
+    profile: ProfileOption = None,
+    accept_late: AcceptLateOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is predicted as JSON, and nothing else.")] = False,
 ) -> None:
-    """Check a graph file: every mistake with its line, or the nodes, edges and workers as they will run."""
+    """Check a graph file: every mistake with its line, or the nodes, edges and workers as they will run.
+
+    With a profile of this host (`omnistream profile`) it predicts each path's latency, and ends with 3 if the budget cannot
+    be held.
+    """
     from omnistream.graph.host import Host
     from omnistream.graph.load import load_graph
     from omnistream.graph.plan import label_notices, make_plan
 
     found = find_streams(load_graph(graph, sets or (), sources or ()))
     host = Host.here()
-    plan = make_plan(found, host=host)
+    plan = make_plan(found, layout_of(engine, None).value, host)
     console = screen()
+    said = forecast(plan, graph, engine, profile)
+    if as_json:
+        _print_json(graph, said)
+        if said.prediction is not None:
+            refuse(graph, said.prediction, accept_late)
+        return
     if not quiet:
         _show(console, found, plan, host)
+        if said.prediction is not None:
+            show(console, said.prediction)
     for notice in (*plan.notices, *label_notices(found)):
         console.print(f"[yellow]notice:[/] {escape(notice)}", soft_wrap=True, highlight=False)
+    if said.prediction is not None:
+        refuse(graph, said.prediction, accept_late)
+    elif not quiet:
+        console.print(escape(said.why), soft_wrap=True, highlight=False)
     console.print(f"[green]ok[/] {escape(graph)}", soft_wrap=True, highlight=False)
+
+
+def _print_json(graph: str, said: Forecast) -> None:
+    found = said.prediction
+    values = {"graph": graph, "profile": said.file if found is not None else None, "why": said.why}
+    typer.echo(json.dumps(values | (found.as_dict() if found is not None else {}), indent=2))
 
 
 def _show(console: Console, graph: Graph, plan: Plan, host: Host) -> None:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from omnistream.cli.files import check_output
+from omnistream.cli.watching import Watching
 
 if TYPE_CHECKING:
     from omnistream.engine.conductor import Conductor
@@ -103,36 +104,41 @@ async def conduct(
     table: bool = True,
     run_dir: str = "",
     also: Callable[[Conductor], None] | None = None,
+    watching: Watching | None = None,
 ) -> Outcome:
     """A whole run, with its live table; signals end it. With `run_dir`, it can be looked at from outside.
 
-    `also` is called after each look at the run.
+    `also` is called after each look at the run. `watching` says what else it is shown to.
     """
     from omnistream.engine.control import Control
     from omnistream.observe.table import LiveTable
 
     control = Control(conductor, title)
+    conductor.crew.on_asked(control.answer)
+    shown_to = (watching or Watching()).of_run(conductor, console)
     with LiveTable(console, title) if table else contextlib.nullcontext() as shown:
+        async with shown_to as look:
 
-        def watch(run: Conductor) -> None:
-            if also is not None:
-                also(run)
-            control.note(run)
-            if shown is not None:
-                shown(run)
-            else:
-                run.said.clear()
+            def watch(run: Conductor) -> None:
+                if also is not None:
+                    also(run)
+                look()
+                control.note(run)
+                if shown is not None:
+                    shown(run)
+                else:
+                    run.said.clear()
 
-        conductor.watch = watch
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, *_endings()):
-            loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)
-        if run_dir:
-            await control.open(run_dir)
-        try:
-            return await conductor.run(until, for_s)
-        finally:
-            await control.close()
+            conductor.watch = watch
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, *_endings()):
+                loop.add_signal_handler(number, conductor.stop, signal.Signals(number).name)
+            if run_dir:
+                await control.open(run_dir)
+            try:
+                return await conductor.run(until, for_s)
+            finally:
+                await control.close()
 
 
 def undo_on_signals() -> None:

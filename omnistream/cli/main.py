@@ -6,8 +6,9 @@ import logging
 
 import typer
 
-from omnistream.cli import attach, check, draw, models_cmd, new, nodes, record, replay, run
+from omnistream.cli import attach, check, draw, models_cmd, new, nodes, profile, record, replay, run, top
 from omnistream.cli.devices import list_devices
+from omnistream.cli.optional import OptionalValues
 
 __all__ = ["app"]
 
@@ -16,14 +17,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Streaming perception and control: graphs of nodes in event time, on time or accounted for.",
 )
-app.command("run")(run.run)
+app.command("run", cls=OptionalValues)(run.run)
 app.command("replay")(replay.replay)
 app.command("check")(check.check)
+app.command("profile")(profile.profile)
 app.command("draw")(draw.draw)
 app.command("nodes")(nodes.nodes)
 app.command("devices")(list_devices)
 app.command("ps")(attach.ps)
-app.command("top")(attach.top)
+app.command("top")(top.top)
 app.command("ledger")(attach.ledger)
 app.command("logs")(attach.logs)
 app.command("stop")(attach.stop)

@@ -74,6 +74,8 @@ def _show(console: Console, found: Described) -> None:
         table.add_row("out", port, escape(text))
     for name, tolerance in found.inexact.items():
         table.add_row("inexact", name, f"may differ by {tolerance:g} on another machine")
+    if found.variants:
+        table.add_row("variants", "", "best first: " + escape(", ".join(found.variants)))
     console.print(table, highlight=False)
     if found.options:
         options = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))

@@ -7,12 +7,14 @@ import contextlib
 import dataclasses
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from omnistream.cli.budget import AcceptLateOption, forecast, refuse
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
 from omnistream.cli.conduct import (
     Engine,
@@ -30,6 +32,7 @@ from omnistream.cli.conduct import (
 from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
+from omnistream.cli.watching import MetricsOption, OtlpOption, TraceOption, TraceSampleOption, Watching
 from omnistream.errors import GraphError
 from omnistream.graph.external import external_notices
 
@@ -58,27 +61,52 @@ def run(
         typer.Option("--record", metavar="FILE.mcap", help="Record the run in this file; of which streams, the graph says."),
     ] = None,
     summary: SummaryOption = None,
+    variants: Annotated[
+        list[str] | None, typer.Option("--variant", metavar="NODE=NAME", help="Keep a node at one of its variants.")
+    ] = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster that runs; default: a private one.")
     ] = None,
+    metrics: MetricsOption = None,
+    trace: TraceOption = None,
+    otlp: OtlpOption = None,
+    trace_sample: TraceSampleOption = None,
+    accept_late: AcceptLateOption = False,
 ) -> None:
     """Run a graph until its sources end, the time is up, or Ctrl-C (once: drain; twice: now).
 
-    A run with --source ends when each of those sources has ended.
+    A run with --source ends when each of those sources has ended. Where this host's profile says that the budget cannot be
+    held, nothing is started.
     """
     from omnistream.graph.load import load_graph
     from omnistream.graph.units import parse_duration
+    from omnistream.graph.variants import pinned
 
     found = load_graph(graph, sets or (), sources or ())
+    variants_kept = pinned(found, variants or ())
     keep = _keep(found, record)
     found = find_streams(found, keep and keep.path)
     try:
         for_s = None if for_ is None else parse_duration(for_) / 1e9
     except ValueError as error:
         raise GraphError(f"--for {for_}: {error}") from None
-    _execute(found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address)
+    if not accept_late and address is None:  # a cluster's hosts are others than this one
+        _hold_budget(found, graph, engine, layout, variants_kept)
+    _execute(
+        found, engine, layout, summary, for_s=for_s, keep=keep, armed=arm, address=address, variants=variants_kept,
+        watching=Watching.of(metrics, trace, otlp, trace_sample, found.metrics),
+    )  # fmt: skip
+
+
+def _hold_budget(found: Graph, graph: str, engine: Engine, layout: Layout | None, variants: Mapping[str, str]) -> None:
+    """Raises BudgetError where there is a profile of this host and it says that the budget cannot be held."""
+    from omnistream.graph.plan import make_plan
+
+    said = forecast(make_plan(found, layout_of(engine, layout).value), graph, engine, variants=variants)
+    if said.prediction is not None:
+        refuse(graph, said.prediction, accept_late=False)
 
 
 def _keep(graph: Graph, record: str | None) -> Keep | None:
@@ -98,6 +126,7 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
 def _execute(
     graph: Graph, engine: Engine, layout: Layout | None, summary_file: str | None, *,
     for_s: float | None = None, keep: Keep | None = None, armed: bool = False, address: str | None = None,
+    watching: Watching, variants: Mapping[str, str],
 ) -> None:  # fmt: skip
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
@@ -120,8 +149,8 @@ def _execute(
     try:
         options = RunOptions(
             start_ns=clock.now(), offset_ns=clock.offset_ns, armed=armed, run_dir=home.path, record=keep is not None,
-            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0,
-            record_packets=keep is not None and keep.video == "exact",
+            record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0, variants=dict(variants),
+            record_packets=keep is not None and keep.video == "exact", trace_share=watching.share,
         )  # fmt: skip
         if keep is not None:
             from omnistream.record.about import About
@@ -133,7 +162,7 @@ def _execute(
         try:
             conductor = Conductor(plan, crew, clock, fresh=False, start_ns=options.start_ns)
             title = f"run on {engine.value} of {graph.name}"
-            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder))
+            outcome = asyncio.run(_conduct(conductor, console, title, graph, for_s, home.path, recorder, watching))
         finally:
             undo_on_signals()  # the event loop has taken its own away
         summary = summarize(plan, engine.value, outcome, _truth(graph, outcome))
@@ -152,18 +181,18 @@ def _execute(
 
 async def _conduct(
     conductor: Conductor, console: Console, title: str, graph: Graph, for_s: float | None, run_dir: str,
-    recorder: Recorder | None,
+    recorder: Recorder | None, watching: Watching,
 ) -> Outcome:  # fmt: skip
     """The run, with an eye on what its black box is written for, if it has one."""
     keep = recorder.about.keep if recorder is not None else None
     if recorder is None or keep is None or not keep.box_ns:
-        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, watching=watching)
     from omnistream.cli.black_box import Happenings, pressed
 
     keys = all(info.use != "console_commands" for info in graph.nodes.values())
     with pressed(recorder.happened, keys=keys):
         also = Happenings(keep.events, recorder.happened)
-        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also)
+        return await conduct(conductor, console, title, graph.replaced, for_s, run_dir=run_dir, also=also, watching=watching)
 
 
 def _versions() -> dict[str, str]:

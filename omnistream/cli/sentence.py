@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 def sentences(command: Callable[P, R]) -> Callable[P, R]:
-    """A command that prints an OmniStreamError to stderr and exits with its code: 2, or 1 where a comparison failed."""
+    """A command that prints an OmniStreamError to stderr and exits with its code: 2; 1 of a comparison, 3 of a budget."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

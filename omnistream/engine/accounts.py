@@ -9,6 +9,7 @@ from typing import Any
 from omnistream.flow.edge import Account
 from omnistream.graph.graph import Plan
 from omnistream.observe.outcome import Outcome, combined_digest
+from omnistream.observe.tracer import Noted
 
 __all__ = ["Accounts"]
 
@@ -17,11 +18,15 @@ _RECORDS, _ROWS = 5_000, 50_000
 
 
 class Accounts:
-    """`outcome` is what they come to. `ended` are the sources that have, `done` the workers with nothing left to do."""
+    """`outcome` is what they come to, `noted` what traces are made of and nobody has taken yet.
+
+    `ended` are the sources that have, `done` the workers with nothing left to do.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.outcome = Outcome()
         self.said: list[str] = []
+        self.noted: list[Noted] = []
         self.ended: set[str] = set()
         self.had_ended: set[str] = set()
         self.done: set[str] = set()
@@ -36,12 +41,14 @@ class Accounts:
         """What a worker says of itself; `down` are those that are dead by now."""
         out = self.outcome
         worker, incarnation = snapshot["worker"], snapshot["incarnation"]
+        out.lives.merge(snapshot)
         out.nodes.update(snapshot["nodes"])
         out.edges.update(snapshot["edges"])
         out.received.update(snapshot["received"])
         out.rows.extend(snapshot["ledger"])
         del out.rows[:-_ROWS]
         self.said.extend(snapshot.get("said", ()))
+        self.noted.extend(snapshot["noted"])
         self._worker_counts[worker, incarnation] = Counter(snapshot["counts"])
         self._of_edges.update(snapshot["accounts"])
         for sink, records in snapshot["records"].items():
@@ -79,6 +86,8 @@ class Accounts:
             total.update(counts)
         if self.outcome.restarts:
             total["restart"] = sum(self.outcome.restarts.values())
+        if self.outcome.switches:
+            total["variant"] = self.outcome.switches
         return total
 
     def sum_up(self) -> None:

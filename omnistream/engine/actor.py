@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import io
 import logging
@@ -25,7 +26,7 @@ _log = logging.getLogger("omnistream")
 #: Who does not answer for so long is taken for dead: a worker by its head, and a head by its workers on other hosts.
 ANSWER_S = 10.0
 #: What a head asks for all the time.
-POLLED = ("news", "snapshot", "probe")
+POLLED = ("news", "snapshot", "probe", "strained")
 
 
 class Said(io.TextIOBase):
@@ -82,13 +83,14 @@ class WorkerActor:
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.building import threads_of
-        from omnistream.engine.threads import keep_to
+        from omnistream.engine.threads import keep_to, take_turns
         from omnistream.engine.worker import Worker
         from omnistream.link.cuda import cuda_sharing
         from omnistream.link.loans import Loans
 
         threads = threads_of(plan, name, options)
         keep_to(threads)
+        take_turns()
         self._post = self._make_post(plan, name, options)
         clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
         worker = Worker(plan, name, clock, options, self._post)
@@ -101,7 +103,7 @@ class WorkerActor:
         for wire in worker.exchange.outbound.values():  # what they emit is to leave the worker
             wire.owner.ctx.alloc = self._post.alloc
         self._post.open(
-            worker.exchange.receive,
+            worker.receive,
             lambda text: worker.report(name, "garbage", text),
             lambda text: worker.report(name, "no_shared_memory", text),
         )
@@ -114,6 +116,8 @@ class WorkerActor:
         if sharing is not None:
             worker.exchange.loans = Loans(sharing, worker.exchange.say)
         keep_to(threads)  # what has been loaded meanwhile, too: torch takes the cores for its limit
+        gc.collect()
+        gc.freeze()  # what is here by now stays: the collector would look through all of it again and again
         return self._post.address
 
     def _broken(self, text: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from omnistream.engine.exchange import Inbound, Outbound, RemoteBack, RemoteLink
+from omnistream.engine.exchange import Inbound, Outbound, RemoteLink
 from omnistream.engine.hosted import Hosted
 from omnistream.engine.neighbour import Adapt, LocalBack, LocalLink
 from omnistream.engine.options import RunOptions
@@ -19,6 +20,7 @@ from omnistream.flow.cell import Cell, OutPort
 from omnistream.flow.edge import Account, Edge
 from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
+from omnistream.flow.rank import rank_of
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, wires
 from omnistream.node import Context
@@ -53,9 +55,11 @@ def build(worker: Worker) -> None:
             worker.in_edges[wire.key] = edge
     for name in mine.nodes:
         _add(worker, graph.nodes[name], outs[name], into, threads_of(worker.plan, worker.name, worker.options))
+    leaving = Counter((w.source, w.output) for w in every if hosts[w.source] != hosts[w.target])
     carriages = {f"{i.name}.{o}": Carriage.of(i.types.get(o)) for i in graph.nodes.values() for o in i.outputs}
     for wire in every:
-        _wire(worker, wire, hosts, outs, carriages[f"{wire.source}.{wire.output}"])
+        alone = leaving[wire.source, wire.output] == 1
+        _wire(worker, wire, hosts, outs, carriages[f"{wire.source}.{wire.output}"], alone)
 
 
 def _add(
@@ -81,12 +85,15 @@ def _add(
 
 
 def _wire(
-    worker: Worker, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]], carriage: Carriage | None
-) -> None:
+    worker: Worker, wire: Wire, hosts: Mapping[str, str], outs: Mapping[str, Mapping[str, OutPort]], carriage: Carriage | None,
+    alone: bool,
+) -> None:  # fmt: skip
     here, there = wire.source in outs, wire.target in outs
     tensors: Adapt | None = None
+    rank = rank_of(wire.config, worker.plan.graph.nodes[wire.source].types.get(wire.output, ()))
     if there:
         receiver = worker.nodes[wire.target]
+        receiver.take_rank(rank)
         tensors = carriage.tensors if carriage is not None and receiver.takes_tensors else None
         port = receiver.cell.ports[wire.port]
         in_edge = worker.in_edges[wire.key]
@@ -120,11 +127,12 @@ def _wire(
                 owner.remote = True
             else:
                 owner.remote.add(wire.output)
-            edge.link = RemoteLink(worker.exchange, peer, wire.number, not wire.config.queue.droppable, arrays, lends)
+            wants_ack = not wire.config.queue.droppable
+            edge.link = RemoteLink(worker.exchange, peer, wire.number, wants_ack, arrays, lends, alone, rank)
             entry = worker.exchange.outbound[wire.number] = Outbound(peer, edge, out, owner)
             edge.beyond = lambda: entry.beyond
     elif there:
-        peer = hosts[wire.source]
-        in_edge.back = RemoteBack(worker.exchange, peer, wire.number)  # type: ignore[possibly-undefined]
-        entry_in = Inbound(peer, in_edge, port, receiver, wire.tracked, tensors)  # type: ignore[possibly-undefined]
-        worker.exchange.inbound[wire.number] = entry_in
+        entry_in = Inbound(
+            worker.exchange, hosts[wire.source], wire.number, in_edge, port, receiver, wire.tracked, tensors, rank,  # type: ignore[possibly-undefined]
+        )  # fmt: skip
+        in_edge.back = worker.exchange.inbound[wire.number] = entry_in  # type: ignore[possibly-undefined]

@@ -17,6 +17,7 @@ from omnistream.clock import Clock
 from omnistream.engine.accounts import Accounts
 from omnistream.engine.crew import Crew
 from omnistream.engine.lead import lead
+from omnistream.engine.quality import Quality
 from omnistream.errors import OmniStreamError
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Plan
@@ -159,11 +160,14 @@ class Conductor:
 
     async def _conduct_live(self, until: Sequence[str], for_s: float | None, drain_s: float) -> None:
         following = [asyncio.ensure_future(self._follow(w)) for w in self.workers]
+        quality = Quality(self)
+        quality.begin()
         try:
             if not await self._finishes(set(until), for_s):
                 await self._stop_all(drain_s)
         finally:
             self._heard_enough.set()
+            await quality.end()
             await self._look()  # which cuts short what the followers wait for
             await asyncio.gather(*following)
 

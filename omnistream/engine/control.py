@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import platform
 import socket
 from collections import deque
 from pathlib import Path
@@ -63,20 +64,26 @@ class Control:
             with contextlib.suppress(OSError, ValueError, TimeoutError):
                 line = await asyncio.wait_for(reader.readline(), 5)
                 request: Any = json.loads(line)
-                answer = self._answer(request) if isinstance(request, dict) else None
+                answer = self.answer(request) if isinstance(request, dict) else None
                 if answer is not None:
                     writer.write(json.dumps(answer).encode() + b"\n")
                     await asyncio.wait_for(writer.drain(), 5)
         finally:
             writer.close()
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any] | None:
+    def answer(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """What is said to a request, on whatever way it came; None to one that is not understood."""
         run = self._run
         since = request.get("since", 0)
         since = since if isinstance(since, int) else 0
         if request.get("ask") == "view":
             seconds = (perf_ns() - self._began) / 1e9
-            return view_of(run) | {"title": self._title, "pid": os.getpid(), "seconds": round(seconds, 1)}
+            return view_of(run) | {
+                "title": self._title,
+                "pid": os.getpid(),
+                "host": platform.node(),
+                "seconds": round(seconds, 2),
+            }
         if request.get("ask") == "ledger":
             rows = run.outcome.rows[-_ROWS:]
             return {"rows": [row.as_dict() for row in rows], "counts": dict(run.ledger())}

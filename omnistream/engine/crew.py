@@ -35,6 +35,10 @@ class Crew(Protocol):
         """`callback` is called with a worker's name and what is known of why it died."""
         ...
 
+    def on_asked(self, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """`answer` answers whoever asks for this run from elsewhere on its cluster, if it is on one."""
+        ...
+
     async def end(self) -> None:
         """Leave nothing behind."""
         ...

@@ -1,8 +1,9 @@
 """The edges of a worker that lead to other workers: what crosses, what comes back, and how both go on after a restart.
 
 Everything for one peer goes through one ordered channel of its `Post`, in batches made at the end of a turn of the
-event loop. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit, "a" acknowledgement, "p" progress, "h" hello,
-"x" a word of link/loans.py, "u" in the place of a message that could not be packed, or read).
+event loop; only the first message of a turn goes at once. Items are tuples: ("m" message, "b" bound, "n" need, "c" credit,
+"a" acknowledgements, "p" progress, "h" hello, "x" a word of link/loans.py, "u" in the place of a message that could not be
+packed, or read).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from omnistream.errors import PayloadError
 from omnistream.flow.cell import OutPort
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
+from omnistream.flow.rank import FLOW, RANKS, URGENT
 from omnistream.flow.token import Ack
+from omnistream.link.batch import MOST_ENDED
 from omnistream.message import INFINITY, Message
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Post"]
 
 _SEEN = 20_000
+#: A peer for which so much has gathered in a turn gets no message at once in the next.
+_MANY = 8
+#: Acknowledgements that follow each other: of which seq on, how many, and how they have ended.
+Run = tuple[int, int, str]
 #: What a receiver says of an edge: next seq, received, uncredited, fates, bound, whether it was told the end.
 Said = tuple[int, int, int, Mapping[str, int], int, bool]
 
@@ -41,56 +48,119 @@ class Post(Protocol):
 
     def send(self, peer: str, items: list[tuple[Any, ...]]) -> None: ...
 
+    def send_all(self, batches: Mapping[str, list[tuple[Any, ...]]]) -> None:
+        """One to each peer, all packed before the first goes: who is woken by his does not hold up the others."""
+        ...
+
 
 class RemoteLink:
     """The way from an edge to its receiver on another worker.
 
     `adapt` makes arrays of tensors; where `lends` is set and memory can be shown to the peer, they are lent instead.
+    `alone`: no other edge of the stream leaves the worker.
     """
 
     def __init__(
-        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool = False
-    ) -> None:
+        self, exchange: Exchange, peer: str, number: int, wants_ack: bool, adapt: Adapt | None, lends: bool, alone: bool,
+        rank: int = FLOW,
+    ) -> None:  # fmt: skip
         self.lends = lends
+        self.rank = FLOW if lends else rank  # what is lent stays in order with the words about it
+        self.put = exchange.send if alone else exchange.put
         if lends:
             exchange.borrowers.add(peer)
         self.exchange, self.peer, self.number, self.wants_ack, self.adapt = exchange, peer, number, wants_ack, adapt
 
     def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
         del ack  # kept in Edge.unacked
-        if self.adapt is not None:
+        if self.adapt is not None and message.packed is None:  # it may have tensors
             loans = self.exchange.loans if self.lends else None
             message = (loans and loans.lend(self.peer, self.number, message)) or self.adapt(message)
-        self.exchange.put(self.peer, ("m", self.number, bound, self.wants_ack, message))
+        self.put(self.peer, ("m", self.number, bound, self.wants_ack, message), self.rank)
 
     def bound(self, bound: int) -> None:
-        self.exchange.put(self.peer, ("b", self.number, bound))
-
-
-class RemoteBack:
-    """The way from a receiving end to its sender on another worker. Credits are summed until the batch goes."""
-
-    def __init__(self, exchange: Exchange, peer: str, number: int) -> None:
-        self.exchange, self.peer, self.number = exchange, peer, number
-
-    def credit(self, n: int) -> None:
-        self.exchange.credit(self.peer, self.number, n)
-
-    def need(self, t: int) -> bool:
-        self.exchange.put(self.peer, ("n", self.number, t))
-        return False
+        self.exchange.put(self.peer, ("b", self.number, bound), self.rank)
 
 
 class Inbound:
-    """The receiving end of one remote edge. `adapt` makes tensors of arrays where the node takes them."""
+    """The receiving end of one remote edge, and its way back. `adapt` makes tensors of arrays where the node takes them.
 
-    __slots__ = ("adapt", "edge", "hosted", "peer", "port", "progress", "seen", "tracked")
+    Credits, and which messages have `ended`, gather until the batch goes.
+    """
 
-    def __init__(self, peer: str, edge: InEdge, port: Port, hosted: Hosted, tracked: bool, adapt: Adapt | None) -> None:
-        self.adapt = adapt
+    __slots__ = (
+        "adapt", "credits", "edge", "ended", "exchange", "hosted", "number", "peer", "port", "progress", "rank", "seen",
+        "tracked",
+    )  # fmt: skip
+
+    def __init__(
+        self, exchange: Exchange, peer: str, number: int, edge: InEdge, port: Port, hosted: Hosted, tracked: bool,
+        adapt: Adapt | None, rank: int = FLOW,
+    ) -> None:  # fmt: skip
+        self.exchange, self.number, self.adapt, self.rank = exchange, number, adapt, rank
         self.peer, self.edge, self.port, self.hosted, self.tracked = peer, edge, port, hosted, tracked
-        self.seen: OrderedDict[Any, list[Ack] | str] = OrderedDict()  # who waits for its end, or how it ended
+        self.seen: OrderedDict[Any, Arrived | str] = OrderedDict()  # what is not over yet, or how it ended
         self.progress: tuple[int, int] = (-1, -1)
+        self.credits = 0
+        self.ended: list[Run] = []
+
+    def credit(self, n: int) -> None:
+        self.credits += n
+        self.exchange.schedule()
+
+    def need(self, t: int) -> bool:
+        self.exchange.put(self.peer, ("n", self.number, t), self.rank)
+        return False
+
+    def acknowledge(self, seq: int, fate: str) -> None:
+        """A message has ended. Those that follow each other and have ended in the same way go together."""
+        if self.ended:
+            first, count, last = self.ended[-1]
+            if first + count == seq and last == fate and count < MOST_ENDED:
+                self.ended[-1] = (first, count + 1, fate)
+                return
+        self.ended.append((seq, 1, fate))
+        self.exchange.schedule()
+
+    def gathered(self, *, greeted: bool) -> list[tuple[Any, ...]]:
+        """What the sender is to be told now. It is given once."""
+        items: list[tuple[Any, ...]] = []
+        if self.tracked and greeted:
+            progress = (self.hosted.passed(), self.edge.next_seq)
+            if progress != self.progress:
+                self.progress = progress
+                items.append(("p", self.number, *progress))
+        if self.ended:
+            items += [("a", self.number, *run) for run in self.ended]
+            self.ended = []
+        if self.credits:
+            items.append(("c", self.number, self.credits, dict(self.edge.fates)))
+            self.credits = 0
+        return items
+
+
+class Arrived:
+    """A message that its sender wants acknowledged: called once, with how it has ended.
+
+    Its origin is kept, so that a second execution of its cause is known (rule 24); those who sent that are told the same.
+    """
+
+    __slots__ = ("_again", "_entry", "_origin", "_seq")
+
+    def __init__(self, entry: Inbound, message: Message[Any]) -> None:
+        self._entry, self._seq, self._origin = entry, message.seq, message.origin
+        self._again: list[int] | None = None
+
+    def __call__(self, fate: str) -> None:
+        entry = self._entry
+        if entry.seen.get(self._origin) is self:
+            entry.seen[self._origin] = fate
+        entry.acknowledge(self._seq, fate)
+        for seq in self._again or ():
+            entry.acknowledge(seq, fate)
+
+    def came_again(self, seq: int) -> None:
+        self._again = [*(self._again or ()), seq]
 
 
 class Outbound:
@@ -102,6 +172,15 @@ class Outbound:
         self.peer, self.edge, self.out, self.owner = peer, edge, out, owner
         self.beyond = INFINITY
         self.said: Said | None = None
+
+
+def _first(box: tuple[str, list[list[Any]]]) -> int:
+    """The first rank of which there is anything."""
+    return next((rank for rank in RANKS if box[1][rank]), len(RANKS))
+
+
+def _in_order(box: list[list[Any]]) -> list[Any]:
+    return [item for rank in box for item in rank]
 
 
 class Exchange:
@@ -121,47 +200,61 @@ class Exchange:
         self.sent = self.received = 0
         self.loans: Loans | None = None
         self.borrowers: set[str] = set()
-        self._outbox: dict[str, list[tuple[Any, ...]]] = {}
-        self._credits: dict[tuple[str, int], int] = {}
+        self._outbox: dict[str, list[list[tuple[Any, ...]]]] = {}  # by peer and rank
+        self._batched: set[str] = set()  # peers for which messages gather until the turn ends
         self._flushing = False
+        self.pressing = False  # whether something waits to go that comes before what flows
         self.all_greeted = asyncio.Event()
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def put(self, peer: str, item: tuple[Any, ...]) -> None:
-        self._outbox.setdefault(peer, []).append(item)
-        self._schedule()
+    def put(self, peer: str, item: tuple[Any, ...], rank: int = FLOW) -> None:
+        """With the batch that goes at the end of this turn."""
+        self._box(peer)[rank].append(item)
+        if rank < FLOW:
+            self.pressing = True
+        self.schedule()
+
+    def send(self, peer: str, item: tuple[Any, ...], rank: int = FLOW) -> None:
+        """At once, if it is the turn's first for this peer, so that one that comes now and then does not wait for the turn's
+        end; with the batch while there are many."""
+        self.put(peer, item, rank)
+        if peer not in self._batched and peer in self.incarnations and self.post is not None:
+            self._batched.add(peer)
+            items = _in_order(self._outbox.pop(peer))
+            self.sent += len(items)
+            self.post.send(peer, items)
+
+    def _box(self, peer: str) -> list[list[tuple[Any, ...]]]:
+        box = self._outbox.get(peer)
+        if box is None:
+            box = self._outbox[peer] = [[] for _ in RANKS]
+        return box
 
     def say(self, peer: str, word: str, values: tuple[Any, ...]) -> None:
         """A word of `loans`, in order with the messages."""
         self.put(peer, ("x", word, values))
 
-    def credit(self, peer: str, number: int, n: int) -> None:
-        self._credits[peer, number] = self._credits.get((peer, number), 0) + n
-        self._schedule()
-
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
+        """What has gathered goes at the end of this turn."""
         if not self._flushing:
             self._flushing = True
             self.worker.loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Hand every peer what has gathered for it."""
-        self._flushing = False
-        for number, entry in self.inbound.items():
-            if entry.tracked and entry.peer in self.greeted:
-                progress = (entry.hosted.passed(), entry.edge.next_seq)
-                if progress != entry.progress:
-                    entry.progress = progress
-                    self._outbox.setdefault(entry.peer, []).append(("p", number, *progress))
-        due, self._credits = self._credits, {}
-        for (peer, number), n in due.items():
-            self._outbox.setdefault(peer, []).append(("c", number, n, dict(self.inbound[number].edge.fates)))
-        outbox, self._outbox = self._outbox, {}
-        for peer, items in outbox.items():
-            if peer in self.incarnations and self.post is not None:
-                self.sent += len(items)
-                self.post.send(peer, items)
+        """Hand every peer what has gathered for it: stops first, then commands, of each edge in its order."""
+        self._flushing = self.pressing = False
+        for entry in self.inbound.values():
+            items = entry.gathered(greeted=entry.peer in self.greeted)
+            if items:
+                self._box(entry.peer)[entry.rank].extend(items)
+        boxes, self._outbox = self._outbox, {}
+        first = sorted(boxes.items(), key=_first) if len(boxes) > 1 else boxes.items()
+        outbox = {peer: _in_order(ranks) for peer, ranks in first if peer in self.incarnations}
+        self._batched = {peer for peer, items in outbox.items() if len(items) >= _MANY}
+        if outbox and self.post is not None:
+            self.sent += sum(map(len, outbox.values()))
+            self.post.send_all(outbox)
 
     # -- peers -------------------------------------------------------------------------------------
 
@@ -174,7 +267,6 @@ class Exchange:
             return
         self.incarnations[peer] = incarnation
         self._outbox.pop(peer, None)
-        self._credits = {k: v for k, v in self._credits.items() if k[0] != peer}
         self.post.connect(peer, incarnation, address)
         said: dict[int, Said] = {}
         for number, entry in self.inbound.items():
@@ -184,11 +276,12 @@ class Exchange:
             edge.dead = False
             edge.asks.clear()
             entry.progress = (-1, -1)
+            entry.credits, entry.ended = 0, []
             ended = edge.bound >= INFINITY
             bound = edge.finite if ended else edge.bound
             said[number] = (edge.next_seq, edge.received, self._uncredited(entry), dict(edge.fates), bound - edge.delay, ended)
             self.worker.wake(entry.hosted)
-        self.put(peer, ("h", said))
+        self.put(peer, ("h", said), URGENT)  # the first word to a peer
         if self.loans is not None and peer in self.borrowers:
             self.loans.meet(peer)
         self.flush()
@@ -244,7 +337,10 @@ class Exchange:
                 entry = self.outbound[item[1]]
                 entry.owner.need(entry.edge, item[2])
             elif kind == "a":
-                self.outbound[item[1]].edge.acknowledge(item[2], item[3])
+                _, number, first, count, fate = item
+                acknowledge = self.outbound[number].edge.acknowledge
+                for seq in range(first, first + count):
+                    acknowledge(seq, fate)
             elif kind == "p":
                 self._progress(item[1], item[2], item[3])
             elif kind == "h":
@@ -268,16 +364,17 @@ class Exchange:
                 return
         ack: Ack | None = None
         if wants_ack:
-            known = entry.seen.get(message.origin)
-            ack = self._acknowledger(entry, number, message.seq)
-            if known is not None:
+            ack = Arrived(entry, message)
+            known = entry.seen.setdefault(message.origin, ack)
+            if known is not ack:
                 self._pass_over(entry, message.seq, bound, "duplicate")
                 if isinstance(known, str):
-                    ack(known)
+                    entry.acknowledge(message.seq, known)
                 else:
-                    known.append(ack)
+                    known.came_again(message.seq)
                 return
-            ack = self._remember(entry, message.origin, ack)
+            if len(entry.seen) > _SEEN:
+                entry.seen.popitem(last=False)
         if entry.adapt is not None:
             message = entry.adapt(message)
         entry.port.receive(edge, message, bound, ack, now)
@@ -288,7 +385,7 @@ class Exchange:
         entry = self.inbound[number]
         self._pass_over(entry, seq, bound, "garbage")
         if wants_ack:
-            self._acknowledger(entry, number, seq)("error")
+            entry.acknowledge(seq, "error")
 
     def _pass_over(self, entry: Inbound, seq: int, bound: int, fate: str) -> None:
         """A message that its port is not to see."""
@@ -300,33 +397,13 @@ class Exchange:
         edge.back.credit(1)  # type: ignore[union-attr]
         self.worker.wake(entry.hosted)
 
-    def _acknowledger(self, entry: Inbound, number: int, seq: int) -> Ack:
-        peer = entry.peer
-        return lambda fate: self.put(peer, ("a", number, seq, fate))
-
-    def _remember(self, entry: Inbound, origin: Any, ack: Ack) -> Ack:
-        """Keep an origin, so that a second execution of its cause is known (rule 24)."""
-        waiting: list[Ack] = []
-        entry.seen[origin] = waiting
-        if len(entry.seen) > _SEEN:
-            entry.seen.popitem(last=False)
-
-        def ended(fate: str) -> None:
-            if origin in entry.seen:
-                entry.seen[origin] = fate
-            ack(fate)
-            for other in waiting:
-                other(fate)
-
-        return ended
-
     def _progress(self, number: int, passed: int, next_seq: int) -> None:
         entry = self.outbound[number]
         entry.beyond = passed
         transit = entry.edge.transit
         while transit and transit[0][0] < next_seq:
             transit.popleft()
-        self._schedule()
+        self.schedule()
 
     def _greeted(self, peer: str, said: Mapping[int, Said]) -> None:
         self.greeted.add(peer)

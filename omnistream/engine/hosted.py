@@ -8,17 +8,18 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from omnistream.clock import perf_ns
 from omnistream.engine.step import Step, outputs_of
 from omnistream.errors import OmniStreamError
 from omnistream.flow.cell import Cell, Firing
 from omnistream.flow.edge import Edge
+from omnistream.flow.rank import FLOW
+from omnistream.flow.typical import Typical
 from omnistream.graph.graph import NodeInfo
 from omnistream.link.packed import checked
 from omnistream.message import INFINITY
 from omnistream.node import Context, Ports, ports_of
+from omnistream.observe.meter import FULL, Meter
 from omnistream.observe.outcome import percentiles
 
 if TYPE_CHECKING:
@@ -52,20 +53,43 @@ class Hosted:
         self.takes_tensors = bool(getattr(node, "takes_tensors", False))
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.queued = self.blocked = False
+        self.rank = FLOW
+        self.before = worker.ready[:FLOW]  # the nodes that are ready and come first
+        self.fired_at = 0
         self.is_done = False
         self.timer: asyncio.TimerHandle | None = None
         self.timer_at = INFINITY
         self.room_event = asyncio.Event()
         self.firings = self.emitted = self.queue_max = self.forced = 0
         self.durations: deque[int] = deque(maxlen=_SAMPLES)
-        self.typical_ns = 0
+        self.meter = Meter(cell.budget, sink=info.role == "sink")
+        self.typical = Typical()
+        self.variants = info.variants
+        self.variant = self._first_variant()
+        self.varied_at = 0  # how many firings there had been when it became this one
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
         self.journaled = False
+        self.tracer = worker.tracer
         recorder = worker.recorder
         self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
         ctx.report = self.report
+
+    def _first_variant(self) -> str:
+        pinned = self.worker.options.variants.get(self.name, "") if self.live else ""
+        return pinned or (self.variants[0] if self.variants else "")
+
+    def vary(self, variant: str) -> None:
+        """Be this one from the next firing on."""
+        if variant != self.variant:
+            self.variant, self.varied_at = variant, self.firings
+            self.typical.anew()
+
+    def take_rank(self, rank: int) -> None:
+        """A node is of the rank of its first input."""
+        self.rank = min(self.rank, rank)
+        self.before = self.worker.ready[: self.rank]
 
     # -- firing ------------------------------------------------------------------------------------
 
@@ -88,17 +112,19 @@ class Hosted:
                 break
             if not self.fire(t):
                 return
+            if self.fired_at > self.worker.until or any(self.before):  # between two firings others may come first
+                self.worker.wake(self)
+                return
         else:
             self.worker.wake(self)
             return
-        cell.publish()
+        if cell.publish() >= INFINITY:  # nothing can fire any more
+            self.is_done = True
         for edge in cell.out_edges:
             for t in edge.asks:
                 cell.need(t)
         if cell.histories:
             cell.trim()
-        if not self.is_done and cell.done:
-            self.is_done = True
 
     def _settle(self, t: int, late: Any) -> bool:
         """Ask for the bounds that are missing; force them when `wait` has run out (rules 11 and 14)."""
@@ -140,11 +166,20 @@ class Hosted:
         cell, ctx = self.cell, self.ctx
         firing = cell.begin(t)
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
+        ctx.variant = firing.variant = self.variant
         self.firings += 1
         self.journaled = False
-        if firing.droppable and self.live and self.worker.clock.now() + self.typical_ns > firing.deadline:
+        if self.tracer is not None:
+            self.tracer.begun(self.name, firing)
+        if firing.droppable and self.live and (now := self.worker.clock.now()) + self.typical.ns > firing.deadline:
+            self.worker.strain.lost(self.name, now)
+            if now <= firing.deadline:
+                self.typical.skipped()
             if self.worker.recorder is not None:
                 self._journal([], "skipped")
+            self.meter.missed += 1
+            if self.tracer is not None:
+                self.tracer.ended(self.name, "skipped")
             cell.end("skipped")
             return True
         if not self.step.inline:
@@ -157,7 +192,9 @@ class Hosted:
             self.put(result, "consumed")
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        took = self.timed(firing, started)
+        if firing.droppable:
+            self.typical.took(took)
         self.end(failure)
         return True
 
@@ -170,17 +207,35 @@ class Hosted:
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
-        if self.firings % 16 == 0:
-            self.typical_ns = int(np.median(list(self.durations)[-64:]))
+        self.typical.took(self.timed(firing, started))
         self.end(failure)
         self.worker.wake(self)
+
+    def timed(self, firing: Firing, started: int) -> int:
+        """How long a step took that began at `started` and has just ended."""
+        self.fired_at = perf_ns()
+        took = self.fired_at - started
+        self.durations.append(took)
+        if firing.droppable:
+            self.typical.took(took)
+        meter = self.meter
+        meter.steps.append(took)
+        meter.ages.append(started - firing.cause)
+        if len(meter.steps) >= FULL:
+            meter.fold(self._behind())
+        return took
+
+    def _behind(self) -> int:
+        """What the clock of durations lacks to run time."""
+        return self.worker.clock.now() - perf_ns()
 
     def end(self, failure: str) -> None:
         """The firing is over; `failure` says why its inputs are lost, if they are."""
         fate = "error" if failure else "consumed"
         if self.worker.recorder is not None:
             self._journal([], fate)
+        if self.tracer is not None:
+            self.tracer.ended(self.name, fate)
         if not self.cell.end(fate, failure) and failure:
             self._report("error", failure)
 
@@ -219,6 +274,8 @@ class Hosted:
 
         All of it or, where something is no payload, nothing. `fate` "consumed" says that the firing ends with it.
         """
+        if result is None and self.worker.recorder is None:
+            return
         outs = outputs_of(self.ports, result) if result is not None else ()
         # What cannot cross, or be kept, is refused here, where the fault is.
         packed = [checked(payload, sent=out in self.kept or out in self.remote) for out, payload, _ in outs]
@@ -228,6 +285,8 @@ class Hosted:
             self.emitted += 1
             message = self.cell.emit(out, payload, start)
             message.packed = crossing
+            if self.tracer is not None:
+                self.tracer.gave(self.name, message)
             if out in self.kept and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host", tap=not self.external)
 
@@ -280,7 +339,8 @@ class Hosted:
             "queue_max": self.queue_max,
             "forced": self.forced,
             "role": self.info.role,
-        }
+            "meter": self.meter.counts(self._behind()),
+        } | ({"variant": self.variant} if self.variants else {})
 
 
 def _is_fault(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from omnistream.clock import Clock
 from omnistream.engine.building import threads_of
 from omnistream.engine.options import RunOptions
 from omnistream.engine.recorder import Recorder
-from omnistream.engine.threads import keep_to
+from omnistream.engine.threads import keep_to, take_turns
 from omnistream.engine.worker import Worker
 from omnistream.errors import OmniStreamError
 from omnistream.flow.edge import Account
@@ -39,6 +39,7 @@ class LocalCrew:
     async def begin(self) -> None:
         threads = max(threads_of(self.plan, w.name, self.options) for w in self.plan.workers)
         keep_to(threads)
+        take_turns()
         for worker in self.plan.workers:
             self._make(worker.name, self.options)
         try:
@@ -55,7 +56,7 @@ class LocalCrew:
         worker = Worker(self.plan, name, self.clock, options, post)
         worker.recorder = self.recorder_of(worker)
         worker.build()
-        post.open(worker.exchange.receive)
+        post.open(worker.receive)
         self.workers[name] = worker
         return worker
 
@@ -79,6 +80,8 @@ class LocalCrew:
 
     def notes(self) -> list[str]:
         return []
+
+    def on_asked(self, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None: ...
 
     async def kill(self, name: str) -> None:
         """Drop a worker with all it knows."""

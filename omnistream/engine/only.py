@@ -149,6 +149,7 @@ class _Tried(Rerun):
         assert self.step is not None
         ctx = self.ctx
         ctx.now, ctx.cause, ctx.deadline = firing.t, firing.cause, firing.deadline
+        ctx.variant = self.variant_of(row)
         self._named = {out: deque(o for o in row.outs if o[0] == out) for out in self.info.outputs}
         self.replay.keep_to(self.threads)
         started = perf_ns()

@@ -21,7 +21,10 @@ class RunOptions:
     know one run from another. `offset_ns` is the clock's constant, the same for all workers of a host. `run_dir` holds sockets
     and what is recorded. `accounts` tell a restarted worker what its edges had come to before. `record_streams` are
     those to be recorded (none named: all that comes from outside), `record_queue` the bytes of a worker that may wait for the
-    recorder (0: all), and with `record_packets` frames are kept as what the camera sent where it sends that.
+    recorder (0: all), and with `record_packets` frames are kept as what the camera sent where it sends that. Traces are made of
+    a `trace_share` of the causes.
+
+    `variants` are the ones that nodes are to have from the start and to keep, by node; a fresh replay has the first of each.
 
     On a cluster `keys` are this run's, made by its head and kept in memory only; `host` names the worker's host and `address`
     is where it is reached. `apart` says that it is another one than the head's: its clock is kept there, and the worker ends
@@ -40,7 +43,9 @@ class RunOptions:
     record_streams: tuple[str, ...] = ()
     record_queue: int = 0
     record_packets: bool = False
+    trace_share: float = 0.0
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
     keys: LinkKeys | None = None
     host: str = ""
     address: str = ""

@@ -21,6 +21,7 @@ from typing import Any
 
 from omnistream.clock import SystemClock
 from omnistream.engine.actor import ANSWER_S, POLLED, WorkerActor
+from omnistream.engine.desk import DESK_SPACE, Desk
 from omnistream.engine.hosts import Host, Hosts
 from omnistream.engine.keeper import HostKeeper
 from omnistream.engine.options import RunOptions
@@ -30,7 +31,7 @@ from omnistream.graph import host as graph_host
 from omnistream.graph.graph import Plan, WorkerPlan
 from omnistream.record.spool import leave_apart
 
-__all__ = ["RayCrew", "cluster_host"]
+__all__ = ["RayCrew", "cluster_host", "cluster_runs"]
 
 _log = logging.getLogger("omnistream")
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -74,6 +75,8 @@ class RayCrew:
         self._hosts: Hosts | None = None
         self._apart: dict[str, Host] = {}
         self._watches: set[asyncio.Task[None]] = set()
+        self._answer: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
+        self._desk: Any = None
         self._ending = False
         self._starting: asyncio.Future[None] | None = None
 
@@ -145,6 +148,13 @@ class RayCrew:
 
         home = self.options.run_dir if self.options.record else ""
         self._hosts = Hosts(SystemClock(self.options.offset_ns), make_keeper, is_gone, home, self.options.record_queue)
+        if self._answer is not None:
+            name, here = f"run-{secrets.token_hex(8)}", NodeAffinitySchedulingStrategy(self._here, soft=False)
+            wanted: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": here}
+            self._desk = desk = self._ray.remote(Desk).options(name=name, namespace=DESK_SPACE, **wanted).remote()
+            task = asyncio.get_running_loop().create_task(_answered(desk, self._answer))
+            self._watches.add(task)
+            task.add_done_callback(self._watches.discard)
 
     def _check_placement(self) -> None:
         """Say before launch what no host can hold; Ray would wait for ever without a word."""
@@ -275,6 +285,9 @@ class RayCrew:
     def notes(self) -> list[str]:
         return [] if self._hosts is None else self._hosts.notes()
 
+    def on_asked(self, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        self._answer = answer
+
     def kill(self, worker: str) -> None:
         """End a worker's process. One on another host is taken for dead at once, since that host may be out of reach."""
         host = self._apart.get(worker)
@@ -305,7 +318,7 @@ class RayCrew:
         if self._hosts is not None:
             await self._hosts.bring_home()
             await self._hosts.end()
-        for actor in self.actors.values():
+        for actor in (*self.actors.values(), *filter(None, (self._desk,))):
             with contextlib.suppress(Exception):
                 self._ray.kill(actor, no_restart=True)
         if self._ours:
@@ -340,6 +353,41 @@ def cluster_host(address: str) -> graph_host.Host:
     living = [n for n in ray.nodes() if n["Alive"]]
     members = tuple(graph_host.Member(n["Resources"].get("CPU", 0.0), n.get("Labels") or {}) for n in living)
     return graph_host.Host(have.get("CPU", 0.0), int(have.get("GPU", 0)), members)
+
+
+async def _answered(desk: Any, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    """Answer what is asked at a run's desk."""
+    try:
+        while True:
+            number, request = await desk.asked.remote()
+            desk.answer.remote(number, answer(request) if isinstance(request, dict) else None)
+    except Exception as error:
+        _log.warning("the run is no longer seen from other hosts: %s", type(error).__name__)
+
+
+def cluster_runs(address: str) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """How to ask each run that is led from a host of a cluster, as `control.ask` does one of this host."""
+    import ray
+    import ray.exceptions
+    import ray.util
+
+    _join(ray, address)
+    _restore_signals()
+    named: list[Any] = ray.util.list_named_actors(all_namespaces=True)
+
+    def asker(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        def ask(request: dict[str, Any]) -> dict[str, Any]:
+            try:
+                answer: Any = ray.get(ray.get_actor(name, DESK_SPACE).ask.remote(request), timeout=ANSWER_S)
+            except (ray.exceptions.RayError, ValueError) as error:  # ValueError: there is no such actor any more
+                raise OmniStreamError(f"the run on the cluster does not answer: {type(error).__name__}") from None
+            if answer is None:
+                raise OmniStreamError("the run on the cluster does not answer that")
+            return answer
+
+        return ask
+
+    return [asker(actor["name"]) for actor in named if actor["namespace"] == DESK_SPACE]
 
 
 def _restore_signals() -> None:

@@ -155,10 +155,21 @@ class Rerun:
         """Whether what it gave is played from the recording."""
         return bool(getattr(node, "external", False))
 
+    def variant_of(self, row: Fired) -> str:
+        """The one that the run's step was; recordings from before there were any have none, which is the first."""
+        known = self.info.variants
+        if row.variant and row.variant not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise RecordingError(
+                f"'{self.info.name}' was its variant '{row.variant}' in the run, and there is none such; {has}"
+            )
+        return row.variant or (known[0] if known else "")
+
     async def _step(self, row: Fired, firing: Firing) -> None:
         assert self.step is not None
         ctx, expected = self.ctx, deque(row.outs)
         ctx.now, ctx.cause, ctx.deadline = firing.t, firing.cause, firing.deadline
+        ctx.variant = self.variant_of(row)
         self.replay.keep_to(self.threads)
         started = perf_ns()
         try:

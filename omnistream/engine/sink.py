@@ -54,7 +54,11 @@ class SinkHost(Hosted):
         firing = cell.begin(t)
         self.firings += 1
         ctx.now, ctx.cause, ctx.deadline = t, firing.cause, firing.deadline
+        if self.tracer is not None:
+            self.tracer.begun(self.name, firing)
         fate = self._unfit(firing) if self.live else ""
+        if fate in ("late", "expired"):
+            self.meter.missed += 1
         failure = ""
         try:
             self._consume(firing, fate)
@@ -74,7 +78,7 @@ class SinkHost(Hosted):
             self._handed(firing)
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         self.close_firing("", failure)
         return True
 
@@ -84,6 +88,7 @@ class SinkHost(Hosted):
             return "stopped"
         now = self.worker.clock.now()
         if firing.droppable and now > firing.deadline:
+            self.worker.strain.lost(self.name, now)
             return "late"
         for port, items in firing.items:
             if getattr(items[0].message.payload, "valid_until_ns", INFINITY) < now:
@@ -100,13 +105,16 @@ class SinkHost(Hosted):
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.durations.append(perf_ns() - started)
+        self.timed(firing, started)
         self.close_firing("", failure)
         self.worker.wake(self)
 
     def close_firing(self, fate: str, failure: str) -> None:
         """The firing is over: it was unfit (`fate`), failed (`failure`) or is done."""
-        if not self.cell.end(fate or ("error" if failure else "consumed"), failure) and failure:
+        fate = fate or ("error" if failure else "consumed")
+        if self.tracer is not None:
+            self.tracer.ended(self.name, fate)
+        if not self.cell.end(fate, failure) and failure:
             self.report("error", failure)
 
     def _consume(self, firing: Firing, fate: str) -> None:
@@ -123,6 +131,8 @@ class SinkHost(Hosted):
             if firing.args[port.config.name] is None:
                 continue
             self.handed += len(items)
+            if self.live:
+                self.worker.strain.handed(self.name, now, firing.cause)
             for item in items if self.live else ():
                 message = item.message
                 payload = message.payload
@@ -132,7 +142,12 @@ class SinkHost(Hosted):
                 self.records.append((now, message.stamp_ns, message.cause_ns, newest, what, text))
 
     def stats(self) -> dict[str, Any]:
-        return super().stats() | {"out": self.handed, "digest": self.chain.hex(), "whole": self.whole}
+        return super().stats() | {
+            "out": self.handed,
+            "digest": self.chain.hex(),
+            "whole": self.whole,
+            "budget": self.worker.strain.stats(self.name),
+        }
 
 
 def inexact_of(graph: Graph, sink: NodeInfo) -> Inexact:

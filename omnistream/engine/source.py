@@ -36,6 +36,7 @@ class SourceHost:
         self.node = node
         self.ctx = ctx
         self.budget = budget_ns
+        self.tracer = worker.tracer
         self.remote = False  # whether anything goes to another worker
         self.live = not worker.options.fresh
         self.exact = False
@@ -79,19 +80,22 @@ class SourceHost:
             self.waiting_for = stamp
             await self.worker.lead(stamp)
             self.waiting_for = None
-        while not all(e.room for e in self.out.edges):
+        while not self.out.room():
             self.room_event.clear()
             since = self.worker.clock.now()
             await self.room_event.wait()
             self.held_ns += self.worker.clock.now() - since
-        stamp = max(stamp, self.out.bound)
+        if stamp < self.out.bound:
+            stamp = self.out.bound
+        bound = self._next_bound(emit, stamp)
         message = self._message(emit, stamp)
         message.packed = packed
         if self.worker.recorder is not None:
-            self.worker.recorder.message(message, self._next_bound(emit, stamp), emit.clock_source, coded=emit.coded)
+            self.worker.recorder.message(message, bound, emit.clock_source, coded=emit.coded)
         self._send(message, emit)
+        if self.tracer is not None:
+            self.tracer.emitted(self.name, message)
         self.emitted += 1
-        bound = self._next_bound(emit, stamp)
         if bound > self.out.bound:
             self.out.raise_bound(bound)
         if self.emitted % 64 == 0:
@@ -99,7 +103,8 @@ class SourceHost:
 
     def _stamp(self, emit: Emit[Any]) -> int:
         if emit.stamp_ns is None:
-            return max(self.worker.clock.now(), self.out.bound)
+            now = self.worker.clock.now()
+            return now if now > self.out.bound else self.out.bound
         stamp = emit.stamp_ns
         if self.live and self.node.is_device:
             now = self.worker.clock.now()

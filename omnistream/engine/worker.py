@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omnistream.clock import Clock
+from omnistream.clock import Clock, perf_ns
 from omnistream.engine.building import build
 from omnistream.engine.exchange import Exchange, Post
 from omnistream.engine.hosted import Hosted
@@ -18,18 +19,25 @@ from omnistream.engine.options import RunOptions
 from omnistream.engine.recorder import Recorder
 from omnistream.engine.sink import SinkHost
 from omnistream.engine.source import SourceHost
+from omnistream.engine.strain import Strain
 from omnistream.errors import DeviceError, OmniStreamError
 from omnistream.flow.cell import edge_passed
-from omnistream.flow.edge import Edge
+from omnistream.flow.edge import Account, Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
+from omnistream.flow.rank import FLOW, RANKS
 from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
+from omnistream.observe.tracer import Tracer
+from omnistream.observe.usage import process_usage
 
 __all__ = ["Worker"]
 
-_TURN = 256
+#: A turn of the nodes that are ready ends after so long, or so many looks: then it is time to hear what has come meanwhile.
+_TURN_NS, _TURN = 2_000_000, 256
+#: Of so many looks, one is at a node of the last rank that waits: nobody waits for ever.
+_SHARE = 8
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
 _LOOK_S, _SILENT_S = 0.25, 4.0
 _log = logging.getLogger("omnistream")
@@ -46,15 +54,20 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.exchange = Exchange(self, post)
         self.ledger = Ledger()
+        self.strain = Strain(self)
         self.nodes: dict[str, Hosted] = {}
         self.sources: dict[str, SourceHost] = {}
         self.objects: dict[str, Any] = {}
         self.edges: dict[str, Edge] = {}
         self.in_edges: dict[str, InEdge] = {}
         self.recorder: Recorder | None = None
+        share = options.trace_share
+        self.tracer = Tracer(share, clock.now, options.incarnation) if share and not options.fresh else None
         self.lead_limit = 0
         self._leading = asyncio.Event()
-        self._ready: deque[Hosted] = deque()
+        self.ready: tuple[deque[Hosted], ...] = tuple(deque() for _ in RANKS)
+        self._looks = 0
+        self.until = 0
         self._scheduled = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._told = 0
@@ -161,28 +174,63 @@ class Worker:
         if hosted.queued:
             return
         hosted.queued = True
-        self._ready.append(hosted)
+        self.ready[hosted.rank].append(hosted)
         if not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._turn)
 
-    def _turn(self) -> None:
+    def receive(self, peer: str, items: list[tuple[Any, ...]]) -> None:
+        """A batch from a living peer. Nodes of one input that it wakes are looked at before the event loop goes on; those that
+        join wait for what may be in other sockets, too, which is not to be forced."""
+        later, self._scheduled = self._scheduled, True
+        try:
+            self.exchange.receive(peer, items)
+            items.clear()  # or this call would keep what its firings are done with
+        finally:
+            if not later:
+                self._turn(joins=False)
+
+    def _turn(self, *, joins: bool = True) -> None:
+        """Look at what is ready: stops first, then commands, then the rest; of each in the order of its waking."""
         if not self.started:
             self._scheduled = False
-            for hosted in self._ready:
-                hosted.queued = False
-            self._ready.clear()
+            for ready in self.ready:
+                for hosted in ready:
+                    hosted.queued = False
+                ready.clear()
             return
-        ready = self._ready
+        self.until = perf_ns() + _TURN_NS
+        waiting: list[Hosted] = []
         for _ in range(_TURN):
-            if not ready:
+            hosted = self._next()
+            if hosted is None:
                 break
-            hosted = ready.popleft()
+            if not (joins or hosted.simple):
+                waiting.append(hosted)
+                continue
+            if hosted.rank == FLOW and self.exchange.pressing:
+                self.exchange.flush()
             hosted.queued = False
             hosted.advance()
-        self._scheduled = bool(ready)
-        if ready:
-            self.loop.call_soon(self._turn)
+            if perf_ns() > self.until:
+                break
+        for hosted in waiting:
+            self.ready[hosted.rank].append(hosted)
+        self._scheduled = any(self.ready)
+        if self._scheduled:
+            self.loop.call_soon(self._hear)
+
+    def _hear(self) -> None:
+        """The next turn comes behind what the sockets have brought during the last one."""
+        self.loop.call_soon(self._turn)
+
+    def _next(self) -> Hosted | None:
+        urgent, commands, flow = self.ready
+        self._looks += 1
+        if flow and not self._looks % _SHARE:
+            return flow.popleft()
+        ready = urgent or commands or flow
+        return ready.popleft() if ready else None
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)
@@ -201,6 +249,25 @@ class Worker:
 
     def passed(self, edge: Edge) -> int:
         return edge_passed(edge)
+
+    def vary(self, variants: Mapping[str, str]) -> None:
+        """From their next firing on, these nodes are so. Names of others, and in a fresh replay all, are passed over."""
+        for name, variant in variants.items():
+            hosted = self.nodes.get(name)
+            if hosted is not None and hosted.live and variant in hosted.variants:
+                hosted.vary(variant)
+
+    async def strained(self, often: bool) -> dict[str, list[tuple[int, float]]] | None:
+        """What `quality` is decided by, once there is need (engine/strain.py)."""
+        return await self.strain.report(often=often)
+
+    def stir(self) -> None:
+        """Who waits for `strained` is to ask again."""
+        self.strain.stir()
+
+    def costs(self) -> dict[str, tuple[str, int, float, float, float]]:
+        """What steps of the nodes cost that may be switched."""
+        return self.strain.costs()
 
     # -- peers and safety --------------------------------------------------------------------------
 
@@ -258,6 +325,8 @@ class Worker:
         else:
             age = now - message.cause_ns
             self.ledger.add(Row(now, where, reason, message.stream, message.seq, age, detail, count))
+            if self.tracer is not None:
+                self.tracer.ended_on(where, message, reason)
 
     @property
     def done(self) -> bool:
@@ -276,7 +345,7 @@ class Worker:
         return {
             "sent": self.exchange.sent,
             "received": self.exchange.received,
-            "busy": bool(self._ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
+            "busy": any(self.ready) or any(h.cell.firing is not None and not h.blocked for h in self.nodes.values()),
             "oldest": min([*firing, *content, *pending], default=INFINITY),
             "waiting": min([s.waiting_for for s in self.sources.values() if s.waiting_for is not None], default=INFINITY),
             "full": [(e.capacity, k) for k, e in self.edges.items() if e.pending and e.credits <= 0],
@@ -314,6 +383,10 @@ class Worker:
         self._looked_at.set()
         rows = self.ledger.since(self._told)
         self._told = self.ledger.total
+        held = {k: sum(not i.read for i in e.items) for k, e in self.in_edges.items()}
+        for hosted in self.nodes.values():  # what a firing that goes on has taken is still here
+            for edge in hosted.cell.firing.each if hosted.cell.firing is not None else ():
+                held[edge.key] += 1
         records: dict[str, list[Any]] = {}
         for sink in self._sinks():
             records[sink.name], sink.records = sink.records, []
@@ -321,20 +394,36 @@ class Worker:
             "worker": self.name,
             "incarnation": self.options.incarnation,
             "nodes": {n: h.stats() for n, h in self.nodes.items()} | {n: s.stats() for n, s in self.sources.items()},
-            "edges": {k: e.counts() for k, e in self.edges.items()},
-            "accounts": {k: e.account() for k, e in self.edges.items()},
+            "edges": {k: self._counts(e) for k, e in self.edges.items()},
+            "accounts": {k: self._account(e) for k, e in self.edges.items()},
             "received": {
-                k: {"received": e.received, "fates": dict(e.fates), "held": self._held(e)} for k, e in self.in_edges.items()
+                k: {"received": e.received, "fates": dict(e.fates), "held": held[k]} for k, e in self.in_edges.items()
             },
             "ledger": rows,
             "counts": dict(self.ledger.counts),
+            "where": dict(self.ledger.where),
+            "at_ns": perf_ns(),
+            "process": process_usage() | {"host": self.options.host},
+            "noted": self.tracer.take() if self.tracer is not None else [],
+            "spans_lost": self.tracer.lost if self.tracer is not None else 0,
             "records": records,
             "ended": [n for n, s in self.sources.items() if s.is_done],
             "done": self.done,
         }
 
-    def _held(self, edge: InEdge) -> int:
-        return sum(not i.read for i in edge.items)
+    def _account(self, edge: Edge) -> Account:
+        """What the next life of this worker is to know of an edge; where it ends here, too, both ends will be new."""
+        account, there = edge.account(), self.in_edges.get(edge.key)
+        return account if there is None else replace(account, reported=dict(there.fates))
+
+    def _counts(self, edge: Edge) -> dict[str, Any]:
+        """The account of an edge from here; where it ends here, too, its receiver has told nobody else."""
+        found: dict[str, Any] = edge.counts() | edge.load()
+        there = self.in_edges.get(edge.key)
+        if there is not None:
+            found["fates"] = {**Counter(found["fates"]) + Counter(there.fates)}
+            found["held"] -= sum(there.fates.values())
+        return found
 
 
 def _traced(error: Exception) -> str:

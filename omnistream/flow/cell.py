@@ -28,6 +28,13 @@ class OutPort:
         self.bound = 0
         self.edges: list[Edge] = []
 
+    def room(self) -> bool:
+        """Whether a message may be sent (rule 15)."""
+        for edge in self.edges:  # noqa: SIM110  a generator costs twice as much, on every message
+            if not edge.droppable and edge.pending:
+                return False
+        return True
+
     def raise_bound(self, bound: int) -> None:
         """No later message will be stamped below `bound`; receivers that wait for it are told."""
         if bound > self.bound:
@@ -52,12 +59,12 @@ class OutPort:
 class Firing:
     """What one firing read, and what its outputs inherit (rules 10 and 24).
 
-    `answer` is what the sender of its command is told, if not "done".
+    `answer` is what the sender of its command is told, if not "done"; `variant` how its step was to be done.
     """
 
     __slots__ = (
         "acks", "answer", "args", "cause", "deadline", "droppable", "each",
-        "items", "lineage", "number", "origin", "t", "token",
+        "items", "lineage", "number", "origin", "t", "token", "variant",
     )  # fmt: skip
 
     def __init__(self, t: int) -> None:
@@ -72,7 +79,7 @@ class Firing:
         self.origin: Origin | None = None
         self.number: dict[str, int] = {}
         self.droppable = False
-        self.answer = ""
+        self.answer = self.variant = ""
 
 
 class Cell:
@@ -106,7 +113,12 @@ class Cell:
         """The least stamp at which this node may still fire (rule 5)."""
         if self.firing is not None:
             return self.firing.t
-        return min(p.frontier() for p in self.triggers)
+        least = INFINITY
+        for port in self.triggers:
+            at = port.frontier()
+            if at < least:
+                least = at
+        return least
 
     def lagging(self, t: int) -> list[tuple[Port, list[InEdge]]]:
         """Which edges of which ports keep the firing at t from being settled (rule 7)."""
@@ -253,13 +265,12 @@ class Cell:
 
     # -- bounds ------------------------------------------------------------------------------------
 
-    def publish(self) -> None:
-        """Let every output's bound follow the frontier (rule 5)."""
-        if not self.outs:
-            return
+    def publish(self) -> int:
+        """Let every output's bound follow the frontier (rule 5), which is returned."""
         frontier = self.frontier()
         for out in self.outs.values():
             out.raise_bound(frontier)
+        return frontier
 
     def need(self, t: int) -> None:
         """Somebody downstream waits for a bound above t: pass it on to triggering inputs that are not there (rule 21)."""

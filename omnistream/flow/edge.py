@@ -302,6 +302,10 @@ class Edge:
         held = self.crossed - sum(self.reported.values())
         return {"sent": self.sent, "pending": len(self.pending), "held": held, "fates": {k: v for k, v in fates.items() if v}}
 
+    def load(self) -> dict[str, int]:
+        """The size of what is pending, and what may still cross."""
+        return {"bytes": sum(nbytes(m.payload) for m, _ in self.pending), "credits": self.credits}
+
 
 def _cut(fates: Counter[str], most: int) -> None:
     """Take back as many as there are above `most`."""

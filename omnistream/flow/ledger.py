@@ -32,15 +32,17 @@ class Row:
 
 
 class Ledger:
-    """Counts by reason, for ever; rows, the newest 20,000."""
+    """Counts by reason, and by (where, reason), for ever; rows, the newest 20,000."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.where: Counter[tuple[str, str]] = Counter()
         self.rows: deque[Row] = deque(maxlen=_ROWS)
         self.total = 0
 
     def add(self, row: Row) -> None:
         self.counts[row.reason] += row.count
+        self.where[row.where, row.reason] += row.count
         self.total += 1
         self.rows.append(row)
 

@@ -42,6 +42,7 @@ class Described:
     outputs: dict[str, str]
     options: tuple[OptionText, ...]
     inexact: dict[str, float]
+    variants: tuple[str, ...] = ()
 
 
 def describe(use: str) -> Described:
@@ -66,6 +67,7 @@ def describe(use: str) -> Described:
         outputs={n: names_of(t) for n, t in found.ports.outputs.items()},
         options=options,
         inexact=dict(found.inexact),
+        variants=found.variants,
     )
 
 

@@ -51,6 +51,7 @@ class NodeInfo:
     external: bool = False
     takes_tensors: bool = False
     inexact: Mapping[str, float] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
 
     def make(self) -> Any:
         """The node object: imports its module, calls its class with the options."""
@@ -66,7 +67,8 @@ class Graph:
 
     `workers` are those that the file describes. `sets` and `sources` are the words of the command line that were
     applied; `replaced` names the nodes that ``--source`` gave their input. `folder` is the one of the file.
-    `record` is what it says of recording, if anything.
+    `record` is what it says of recording, if anything, `metrics` the address to serve metrics at, `quality` whether nodes may
+    be switched between their variants.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Graph:
     replaced: tuple[str, ...] = ()
     folder: str = ""
     record: Keep | None = None
+    metrics: str = ""
+    quality: Literal["adaptive", "fixed"] = "adaptive"
 
 
 @dataclass(frozen=True, slots=True)

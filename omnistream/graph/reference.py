@@ -148,6 +148,8 @@ def _section(found: Described) -> list[str]:
     ports = [f"- in `{n}`: {t}" for n, t in found.inputs.items()] + [f"- out `{n}`: {t}" for n, t in found.outputs.items()]
     if found.inexact:
         ports.append(f"- inexact between machines: {', '.join(f'`{n}` ({t:g})' for n, t in found.inexact.items())}")
+    if found.variants:
+        ports.append(f"- variants, from the best to the cheapest: {', '.join(f'`{v}`' for v in found.variants)}")
     out += [*ports, ""]
     if found.options:
         out += ["| option | type | default | |", "| --- | --- | --- | --- |"]

@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 from omnistream.errors import GraphError
 from omnistream.graph.inexact import inexact_of
 from omnistream.graph.suggest import did_you_mean
+from omnistream.graph.variants import variants_of
 from omnistream.node import Node, Ports, Sink, Source, ports_of
 
 __all__ = ["GROUPS", "Found", "Role", "add_folder", "find", "installed"]
@@ -37,6 +38,7 @@ class Found:
     role: Role
     ports: Ports
     inexact: Mapping[str, float]
+    variants: tuple[str, ...] = ()
 
 
 def installed() -> dict[str, tuple[EntryPoint, ...]]:
@@ -91,7 +93,7 @@ def find(use: str, trusted: Collection[str] | None = None) -> Found:
         raise
     except Exception as error:  # a hint that Python itself cannot evaluate
         raise GraphError(f"the type hints of {cls.__name__} cannot be read: {_sentence(error)}") from error
-    return Found(use, target, cls, role, ports, inexact_of(cls, ports))
+    return Found(use, target, cls, role, ports, inexact_of(cls, ports), variants_of(cls) if role == "node" else ())
 
 
 def _is_installed(target: str) -> bool:

@@ -71,6 +71,7 @@ def resolve(
             external=bool(getattr(part.found.cls, "external", False)),
             takes_tensors=bool(getattr(part.found.cls, "takes_tensors", False)),
             inexact=part.found.inexact,
+            variants=part.found.variants,
             line=problems.lines.get(place, 0),
         )
     find_cycles(nodes, problems)
@@ -82,7 +83,7 @@ def resolve(
         for name, w in spec.workers.items()
     }  # fmt: skip
     record = _record(spec.record, parts, missing, problems) if spec.record is not None else None
-    return Graph(spec.graph, spec.budget, nodes, workers=workers, record=record)
+    return Graph(spec.graph, spec.budget, nodes, workers=workers, record=record, metrics=spec.metrics, quality=spec.quality)
 
 
 def _record(spec: RecordSpec, parts: Mapping[str, _Part], missing: frozenset[str], problems: Problems) -> Keep:

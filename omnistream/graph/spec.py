@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from omnistream.flow.config import Queue
 from omnistream.flow.policy import MAX_N, POLICIES, Policy
 from omnistream.graph.keep import BLACK_BOX_EVENTS
-from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_endpoint, parse_size
 from omnistream.message import INFINITY
 
 __all__ = [
@@ -117,6 +117,14 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value):
         raise ValueError(f"{value[:80]!r} is not an address; write a name or number without a port, such as '192.168.1.20'")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    try:
+        parse_endpoint(value)
+    except ValueError as error:
+        raise ValueError(f"{value[:80]!r} is not an address to serve at; {error}") from None
     return value
 
 
@@ -313,5 +321,9 @@ class GraphSpec(_Spec):
     """Workers that need more than the defaults; one that a node names in `on` need not be here."""
     nodes: Annotated[dict[Name, NodeSpec], Field(min_length=1)]
     """Every node, source and sink, by name."""
+    quality: Literal["adaptive", "fixed"] = "adaptive"
+    """`adaptive`: nodes that have variants take cheaper ones while the budget is in danger. `fixed`: they keep to the first."""
     record: Annotated[RecordSpec | None, BeforeValidator(_record, json_schema_input_type=str | RecordSpec)] = None
     """What of each run is recorded. `record: FILE.mcap` is short for `record: {path: FILE.mcap}`."""
+    metrics: Annotated[str, AfterValidator(_endpoint)] = ""
+    """Serve metrics of each run for Prometheus at this address, such as `127.0.0.1:9464`; as `omnistream run --metrics`."""

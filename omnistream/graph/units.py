@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: ``20ms``, ``1.5s``, ``inf``, ``64MiB``."""
+"""Durations, sizes, shares and addresses as people write them: ``20ms``, ``inf``, ``64MiB``, ``1%``, ``127.0.0.1:9464``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from decimal import Decimal
 
 from omnistream.message import INFINITY
 
-__all__ = ["DURATION_PATTERN", "SIZE_PATTERN", "parse_duration", "parse_size", "show_duration", "show_size"]
+__all__ = [
+    "DURATION_PATTERN",
+    "SIZE_PATTERN",
+    "parse_duration",
+    "parse_endpoint",
+    "parse_share",
+    "parse_size",
+    "show_duration",
+    "show_size",
+]
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -59,3 +68,19 @@ def show_size(size: int) -> str:
     """A size in its largest whole binary unit."""
     unit = next((u for u in ("GiB", "MiB", "KiB") if size and size % _BYTES[u] == 0), "B")
     return f"{size // _BYTES[unit]}{unit}"
+
+
+def parse_share(value: str) -> float:
+    """A share from 0 to 1, written in percent: ``1%``. ValueError says what to write instead."""
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%", value.strip())
+    if found is None or float(found[1]) > 100:
+        raise ValueError(f"{value[:40]!r} is no share; write one in percent, such as '1%' or '100%'")
+    return float(found[1]) / 100
+
+
+def parse_endpoint(value: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT`` (``[::1]:9464`` for IPv6). ValueError says what to write instead."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9][A-Za-z0-9.-]{0,252})):([0-9]{1,5})", value)
+    if found is None or int(found[3]) > 65535:
+        raise ValueError("write HOST:PORT, such as '127.0.0.1:9464'")
+    return found[1] or found[2], int(found[3])

@@ -20,9 +20,13 @@ from omnistream.link.packed import pack_fast, unpack_fast
 from omnistream.link.wire import loads
 from omnistream.message import Message
 
-__all__ = ["Header", "Place", "decode_batch", "encode_batch", "read_header", "read_items", "words_of"]
+__all__ = ["MOST_ENDED", "Header", "Place", "decode_batch", "encode_batch", "read_header", "read_items", "words_of"]
 
 Natural = Annotated[int, Meta(ge=0)]
+#: So many messages one item acknowledges at the most.
+MOST_ENDED = 1 << 16
+#: An origin has one level for each node that a command has come through.
+_DEEPEST = 400
 #: What a greeting says of each edge: next seq, received, uncredited, fates, bound, whether it was told the end.
 _Said = tuple[int, int, int, dict[str, int], int, bool]
 
@@ -38,7 +42,7 @@ class _Message(_Item, tag="m"):
     stream: str
     epoch: int
     seq: int
-    origin: Raw
+    origin: list[Any]
     stamp_ns: int
     cause_ns: int
     deadline_ns: int
@@ -76,8 +80,11 @@ class _Credit(_Item, tag="c"):
 
 
 class _Acknowledged(_Item, tag="a"):
+    """`count` messages from `first` on have ended so."""
+
     edge: int
-    seq: int
+    first: int
+    count: Annotated[int, Meta(ge=1, le=MOST_ENDED)]
     fate: str
 
 
@@ -126,6 +133,8 @@ class _Blind(_Word, tag="blind"):
 _Spot = tuple[Natural, Natural, Natural, Natural, int | None]
 #: Finds a place in shared memory for an array of a message, by the message's key, or None.
 Place = Callable[[np.ndarray, Any], "tuple[Any, ...] | None"]
+#: The bytes that a descriptor of a life of a peer names. Raises PayloadError.
+View = Callable[[tuple[str, int], Any], np.ndarray]
 
 
 class Header(Struct, array_like=True, forbid_unknown_fields=True):
@@ -205,15 +214,14 @@ def read_header(parts: Sequence[Any]) -> Header:
 
 
 def read_items(
-    header: Header, parts: Sequence[Any], view: Callable[[Any], np.ndarray] | None = None,
-    unread: Callable[[PayloadError], None] | None = None,
-) -> list[tuple[Any, ...]]:  # fmt: skip
+    header: Header, parts: Sequence[Any], view: View | None = None, unread: Callable[[str, PayloadError], None] | None = None
+) -> list[tuple[Any, ...]]:
     """The items of a batch; `view` gives the bytes that a descriptor names.
 
-    Raises PayloadError for what is malformed. Where it is only a message's payload, `unread` is told, and a "u" is in the
-    message's place.
+    Raises PayloadError for what is malformed. Where it is only a message's payload, `unread` is told by whom and why, and a
+    "u" is in the message's place.
     """
-    buffers = _buffers(header.places, parts, view)
+    buffers = _buffers(header, parts, view)
     items: list[tuple[Any, ...]] = []
     for item in header.items:
         if type(item) is _Message:
@@ -224,7 +232,7 @@ def read_items(
             except PayloadError as error:
                 if unread is None:
                     raise
-                unread(error)
+                unread(header.sender, error)
                 items.append(("u", item.edge, item.bound, item.wants_ack, item.seq))
                 continue
             items.append(("m", item.edge, item.bound, item.wants_ack, message))
@@ -252,23 +260,20 @@ def _values(data: Any) -> tuple[Any, ...]:
     return values
 
 
-def _origin(data: Any) -> tuple[Any, ...]:
+def _origin(found: list[Any], room: int = _DEEPEST) -> tuple[Any, ...]:
     """Nested tuples of text and whole numbers."""
-    origin = loads(bytes(data))
-    todo: list[Any] = [origin]
-    while todo:
-        found = todo.pop()
-        if not isinstance(found, tuple):
+    if not room:
+        raise PayloadError("an origin is nested too deep")
+    for i, part in enumerate(found):
+        if type(part) is list:
+            found[i] = _origin(part, room - 1)
+        elif type(part) is not str and type(part) is not int:
             raise PayloadError("an origin is made of text and whole numbers")
-        for part in found:
-            if isinstance(part, tuple):
-                todo.append(part)
-            elif not isinstance(part, (str, int)):
-                raise PayloadError("an origin is made of text and whole numbers")
-    return origin
+    return tuple(found)
 
 
-def _buffers(places: Sequence[Any] | None, parts: Sequence[Any], view: Callable[[Any], np.ndarray] | None) -> Sequence[Any]:
+def _buffers(header: Header, parts: Sequence[Any], view: View | None) -> Sequence[Any]:
+    places = header.places
     if places is None:
         return parts[1:]
     if places.count(None) != len(parts) - 1:
@@ -276,13 +281,14 @@ def _buffers(places: Sequence[Any] | None, parts: Sequence[Any], view: Callable[
     if view is None:
         raise PayloadError("a batch names slots where no memory is shared")
     inline = iter(parts[1:])
-    return [next(inline) if place is None else _seen(view, place) for place in places]
+    life = (header.sender, header.incarnation)
+    return [next(inline) if place is None else _seen(view, life, place) for place in places]
 
 
-def _seen(view: Callable[[Any], np.ndarray], place: Any) -> np.ndarray | PayloadError:
+def _seen(view: View, life: tuple[str, int], place: Any) -> np.ndarray | PayloadError:
     """What a descriptor names, or why it cannot be seen, which concerns its message alone."""
     try:
-        return view(place)
+        return view(life, place)
     except PayloadError as error:
         return error
 

@@ -1,18 +1,19 @@
 """Payloads between workers, by a compiled codec: three to eight times faster than the canonical form that files have.
 
-A payload is its fields by name in msgpack, each array by its place among the buffers that go beside it. What is packed is
-read again at once, since only what a receiver can read may leave: where that is not so, or changes a value, the canonical
-form of `wire.py` has the last word, and the names for what is wrong. What is read is checked as strictly as there.
+A payload is its fields by name in msgpack, each array by its place among the buffers that go beside it. Only what a receiver
+can read may leave. Plain numbers and text can be read; what has more in it is read again at once: where that fails, or
+changes a value, the canonical form of `wire.py` has the last word, and the names for what is wrong. What is read is checked
+as strictly as there.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
+import typing
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,13 +21,13 @@ import numpy as np
 from omnistream.errors import PayloadError
 from omnistream.link.wire import ARRAYS, MARK, is_plain, pack, unpack
 from omnistream.message import PAYLOADS, Event, Payload
-from omnistream.tensor import hollow
+from omnistream.tensor import has_tensor, hollow
 
 __all__ = ["LARGEST", "Packed", "checked", "pack_fast", "unpack_fast"]
 
 _DTYPES = {text: np.dtype(text) for dtypes, _ in ARRAYS.values() for text in dtypes.split()}
-
-
+#: A dimension is shorter than this.
+_LONGEST = 1 << 31
 #: As much of one payload as goes to another worker: what is larger is no message, but a mistake.
 LARGEST = 512 << 20
 
@@ -67,24 +68,25 @@ def _get(kind: type, place: Any) -> Any:
     dtype = _DTYPES.get(text) if isinstance(text, str) else None
     if dtype is None or not (type(index) is int and 0 <= index < len(buffers) and isinstance(shape, list)):
         raise PayloadError("an array has a place or dtype that it may not have")
-    if not all(type(n) is int and 0 <= n < 1 << 31 for n in shape):
-        raise PayloadError("an array has a shape that it may not have")
+    size = dtype.itemsize
+    for n in shape:
+        if type(n) is not int or not 0 <= n < _LONGEST:
+            raise PayloadError("an array has a shape that it may not have")
+        size *= n
     buffer: Any = buffers[index]
     if isinstance(buffer, np.ndarray) and buffer.dtype == dtype and buffer.shape == tuple(shape):  # it has not gone yet
         return buffer
-    flat = memoryview(cast("Any", buffer)).cast("B")
-    if math.prod(shape) * dtype.itemsize != flat.nbytes:
-        raise PayloadError(f"a {text} array of shape {tuple(shape)} is not {flat.nbytes} bytes")
-    array = np.frombuffer(flat, dtype).reshape(shape)
-    if not flat.readonly:
-        array.flags.writeable = False
+    if size != len(buffer):
+        raise PayloadError(f"a {text} array of shape {tuple(shape)} is not {len(buffer)} bytes")
+    array = np.frombuffer(buffer, dtype).reshape(shape)
+    array.flags.writeable = False
     return array
 
 
 class _Kind:
     """How one payload type is read, and which of its fields hold arrays."""
 
-    __slots__ = ("arrays", "decode", "name", "plain")
+    __slots__ = ("arrays", "decode", "name", "plain", "simple")
 
     def __init__(self, kind: type) -> None:
         self.name = kind.__name__
@@ -93,6 +95,26 @@ class _Kind:
         allowed = {n: ARRAYS[self.name, n] for n in names if (self.name, n) in ARRAYS}
         self.arrays = [(n, dtypes.split(), dims) for n, (dtypes, dims) in allowed.items()]
         self.plain: Callable[[Any], Any] = attrgetter(*[n for n in names if n not in allowed])
+        hints = typing.get_type_hints(kind)
+        rest = [(n, hints[n]) for n in names if n not in allowed]
+        #: The other fields, where all are plain numbers and text.
+        self.simple = rest if all(hint in (str, int, float, bool) for _, hint in rest) else None
+
+    def is_simple(self, payload: Any) -> bool:
+        """Whether it can be told without reading it again that a receiver reads the same."""
+        if self.simple is None:
+            return False
+        for name, hint in self.simple:
+            value = getattr(payload, name)
+            if type(value) is not hint or (hint is str and not value.isascii()):
+                return False
+        for name, dtypes, dims in self.arrays:
+            array = getattr(payload, name)
+            if type(array) is not np.ndarray or array.dtype.str not in dtypes or array.ndim not in dims:
+                return False
+            if max(array.shape) >= _LONGEST:
+                return False
+        return True
 
     def holds(self, payload: Any) -> bool:
         """Whether each array is of a dtype and of as many dimensions as its field may hold."""
@@ -130,7 +152,9 @@ def pack_fast(payload: Payload) -> Packed:
         packed = _tried(unpack(*_plain_forms(payload)), plain=True)
     if packed is None:
         raise PayloadError(f"{kind.__name__} cannot be sent as it is")
-    size = len(packed.body) + sum(a.nbytes for a in packed.arrays)
+    size = len(packed.body)
+    for array in packed.arrays:
+        size += array.nbytes
     if size > LARGEST:
         raise PayloadError(f"{kind.__name__} of {size >> 20} MiB cannot be sent to another worker; {LARGEST >> 20} at most")
     return packed
@@ -141,9 +165,8 @@ def checked(payload: Payload, *, sent: bool) -> Packed | None:
 
     Raises PayloadError for a tensor that no array can hold and, if it is sent, for all that could not be read there.
     """
-    shell = hollow(payload)
-    if shell is not payload:
-        pack_fast(shell)
+    if has_tensor(payload):
+        pack_fast(hollow(payload))
         return None
     return pack_fast(payload) if sent else None
 
@@ -161,6 +184,8 @@ def _tried(payload: Any, *, plain: bool = False) -> Packed | None:
     _beside.buffers = arrays
     try:
         body = _encode(payload)
+        if known.is_simple(payload):
+            return Packed(known.name, body, arrays)
         if _MARK in body and not plain:
             return None
         again = known.decode(body)
@@ -174,7 +199,7 @@ def _tried(payload: Any, *, plain: bool = False) -> Packed | None:
 
 
 def unpack_fast(name: Any, body: Any, buffers: Sequence[Any]) -> Payload:
-    """The payload that `pack_fast` gave; arrays are read-only views of `buffers`. Raises PayloadError for anything else."""
+    """The payload that `pack_fast` gave; arrays are read-only views of `buffers` of bytes. Raises PayloadError for all else."""
     known = _kind(name)
     _beside.buffers = buffers
     try:

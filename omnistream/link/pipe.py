@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["PipeHub", "PipePost"]
@@ -41,6 +41,10 @@ class PipePost:
 
     def send(self, peer: str, items: list[tuple[Any, ...]]) -> None:
         self._loop.call_soon(self._deliver, peer, self._peers[peer], items)
+
+    def send_all(self, batches: Mapping[str, list[tuple[Any, ...]]]) -> None:
+        for peer, items in batches.items():
+            self.send(peer, items)
 
     def _deliver(self, peer: str, incarnation: int, items: list[tuple[Any, ...]]) -> None:
         home = self._hub.homes.get(peer)

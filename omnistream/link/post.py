@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,7 +79,7 @@ class HostPost:
     def open(self, receive: Receive, garbage: Callable[[str], None], notice: Callable[[str], None] = lambda _: None) -> None:
         """Take batches from now on. `garbage` gets a sentence for each that is none; `notice` one if memory runs out."""
         self._receiver, self._garbage, self._notice = receive, garbage, notice
-        self._transport.listen(lambda parts: self._handle(parts, receive, garbage), garbage)
+        self._transport.listen(self._handle, garbage)
 
     def _torn(self, text: str) -> None:
         self._garbage(text)
@@ -94,7 +94,7 @@ class HostPost:
 
     # -- in ----------------------------------------------------------------------------------------
 
-    def _handle(self, parts: list[Any], receive: Receive, garbage: Callable[[str], None]) -> None:
+    def _handle(self, parts: list[Any]) -> None:
         try:
             header = read_header(parts)
             if header.receiver != self._incarnation:
@@ -102,26 +102,25 @@ class HostPost:
             sender, incarnation = header.sender, header.incarnation
             known = self._peers.get(sender)
             if known is not None and known[0] == incarnation and sender not in self._behind:
-                self._take(header, parts, receive)
+                self._take(header, parts)
             elif (known is None or known[0] <= incarnation) and len(self._early) < _EARLY:
                 self._early.append((sender, incarnation, parts))
         except PayloadError as error:
-            garbage(str(error))
+            self._garbage(str(error))
 
-    def _take(self, header: Header, parts: list[Any], receive: Receive) -> None:
+    def _take(self, header: Header, parts: list[Any]) -> None:
         """Read a batch of a peer that is known."""
-        for word in words_of(header):
-            self._listen_to(header.sender, header.incarnation, word)
-        views, life = self._views, (header.sender, header.incarnation)
-
-        def unread(error: PayloadError) -> None:
-            if isinstance(error, UnmappedError):
-                self._tell(header.sender, ("blind",))
-            self._garbage(f"a message of {header.sender} was not read: {error}")
-
-        items = read_items(header, parts, None if views is None else lambda place: views.view(life, place), unread)
+        if header.told:
+            for word in words_of(header):
+                self._listen_to(header.sender, header.incarnation, word)
+        items = read_items(header, parts, None if self._views is None else self._views.view, self._unread)
         if items or not header.told:
-            receive(header.sender, items)
+            self._receiver(header.sender, items)
+
+    def _unread(self, sender: str, error: PayloadError) -> None:
+        if isinstance(error, UnmappedError):
+            self._tell(sender, ("blind",))
+        self._garbage(f"a message of {sender} was not read: {error}")
 
     def _listen_to(self, peer: str, incarnation: int, word: tuple[Any, ...]) -> None:
         """What the peer's post has to say about memory."""
@@ -158,7 +157,7 @@ class HostPost:
         self._early = [e for e in self._early if e[:2] != (peer, incarnation)]
         self._behind.discard(peer)
         for parts in early:
-            self._handle(parts, self._receiver, self._garbage)
+            self._handle(parts)
 
     def disconnect(self, peer: str) -> None:
         """The peer is dead: what it had of this worker's slots is free, and nothing more is taken of it."""
@@ -178,11 +177,22 @@ class HostPost:
 
     def send(self, peer: str, items: Items) -> None:
         """Hand a batch over. A message that cannot be packed is left out, and said to be garbage; the others go."""
+        line, parts = self._packed(peer, items)
+        line.send(parts)
+
+    def send_all(self, batches: Mapping[str, Items]) -> None:
+        """One to each peer, all packed before the first goes: who is woken by his does not hold up the others."""
+        packed = [self._packed(peer, items) for peer, items in batches.items()]
+        for line, parts in packed:
+            line.send(parts)
+
+    def _packed(self, peer: str, items: Items) -> tuple[Line, list[Any]]:
         incarnation, line = self._peers[peer]
         told: Sequence[tuple[Any, ...]] = self._told.pop(peer, ())
         if self._views is not None and (words := self._views.take((peer, incarnation))):
             told = (*told, ("free", words))
-        line.send(encode_batch(self._name, self._incarnation, incarnation, items, self._sharing.get(peer), told, self._garbage))
+        place = self._sharing.get(peer)
+        return line, encode_batch(self._name, self._incarnation, incarnation, items, place, told, self._garbage)
 
     def _tell(self, peer: str, word: tuple[Any, ...]) -> None:
         """Say a word to a peer's post with the next batch, which goes soon even if the worker has nothing to send."""

@@ -117,23 +117,23 @@ class UnixLine:
     def send(self, parts: list[Any]) -> None:
         if self._socket is None:
             return
-        buffers = [memoryview(b) for b in frame(parts)]
+        buffers = frame(parts)
         if not self._waiting:
             if not self._write(buffers) or not buffers:
                 return
             self._loop.add_writer(self._socket, self._ready)
         self._waiting.extend(memoryview(bytes(b)) for b in buffers)  # what they lie in is not ours
 
-    def _write(self, buffers: list[memoryview]) -> bool:
+    def _write(self, buffers: list[Any]) -> bool:
         """Take from `buffers` what can be written now. False if the other end is gone."""
         assert self._socket is not None
         try:
             while buffers:
-                n = self._socket.sendmsg(buffers[:_VECTOR])
+                n = self._socket.sendmsg(buffers[:_VECTOR]) if len(buffers) > 1 else self._socket.send(buffers[0])
                 while buffers and n >= len(buffers[0]):
                     n -= len(buffers.pop(0))
                 if n:
-                    buffers[0] = buffers[0][n:]
+                    buffers[0] = memoryview(buffers[0])[n:]
         except BlockingIOError:
             pass
         except OSError:

@@ -102,7 +102,10 @@ class SlotViews:
             self._loop.call_soon_threadsafe(self._tell)
 
     def _wait(self) -> None:
-        self._loop.call_later(_PATIENCE_S, self._tell)
+        self._woken = False
+        if self._gone or self._words or self._changed:  # no batch has gone to the slot's owner since
+            self._woken = True
+            self._loop.call_later(_PATIENCE_S, self._tell)
 
     def _check_again(self, life: Life, word: Word, segment: Segment, length: int, checksum: int) -> None:
         if checksum_of(segment.piece(word[1], length)) != checksum or segment.seqs[word[1]] != word[2]:

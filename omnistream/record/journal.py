@@ -2,7 +2,7 @@
 
 A row is a msgpack list. ``reads`` is, for every port that gave something, [port, ended, [[edge, epoch, seq, stamp], ...]]:
 the port's place in the step, whether the input of a window had ended, and the messages by their place in ``from:``.
-``outs`` is [[output, seq, stamp], ...].
+``outs`` is [[output, seq, stamp], ...]. A row of a node that has variants ends with the one that it was.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Opened:
 class Fired:
     """A firing. `fate` is "consumed", why it was not stepped or failed, or empty where the run broke off in it.
 
-    `chain` is a sink's digest after it; `void` are the ports of a sink whose payload had expired.
+    `chain` is a sink's digest after it; `void` are the ports of a sink whose payload had expired. `variant` is "" where the
+    node had none.
     """
 
     node: str
@@ -48,6 +49,7 @@ class Fired:
     fate: str
     chain: str = ""
     void: Sequence[int] = field(default=())
+    variant: str = ""
 
 
 def reads_of(cell: Cell, firing: Firing) -> list[Any]:
@@ -70,8 +72,8 @@ def firings(rows: Iterable[bytes], incarnation: int) -> Iterator[Opened | Fired]
                     pass
                 case ("o", str() as node):
                     yield Opened(node, incarnation)
-                case ("f", str() as node, int() as t, tuple() as reads, tuple() as outs, str() as fate):
-                    fired = Fired(node, _time(t), _reads(reads), _outs(outs), fate)
+                case ("f", str() as node, int() as t, tuple() as reads, tuple() as outs, str() as fate, *variant):
+                    fired = Fired(node, _time(t), _reads(reads), _outs(outs), fate, variant=_variant(variant))
                     if fate:
                         yield fired
                     else:
@@ -110,6 +112,12 @@ def _time(value: int) -> int:
     if not -INFINITY < value < INFINITY:
         raise ValueError(f"{value} is no time")
     return value
+
+
+def _variant(rest: Sequence[Any]) -> str:
+    if len(rest) > 1 or not all(isinstance(word, str) for word in rest):
+        raise ValueError("a firing has one variant, or none")
+    return rest[0] if rest else ""
 
 
 def _outs(value: tuple[Any, ...]) -> list[Out]:

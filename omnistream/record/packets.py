@@ -143,10 +143,11 @@ class PacketReader:
             raise RecordingError(f"{where} is damaged: packets before it are missing")
         waiting, self._waiting = self._waiting, []
         self._pixels = self._pixels or Pixels()
+        frames: list[Any] = []
         with suppress(FFmpegError, ValueError, MemoryError):
-            frames = [self._decoder.decode(data) for data in waiting][-1]
-            image = self._pixels.of(frames[0], frame.look) if len(frames) == 1 else None
-            if image is not None and crc32(image.data) == frame.crc:
+            for data in waiting:
+                frames = self._decoder.decode(data)
+            if len(frames) == 1 and crc32((image := self._pixels.of(frames[0], frame.look)).data) == frame.crc:
                 return replace(record, payload=VideoFrame(image))
         raise RecordingError(
             f"{where} does not decode to the pixels that the nodes were given: the file is damaged, or this machine's PyAV "

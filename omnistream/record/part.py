@@ -138,7 +138,8 @@ class PartRecorder:
 
     def fired(self, cell: Cell, firing: Firing, outs: Sequence[Out], fate: str) -> None:
         """A firing, before its outputs leave. `fate` is empty while it goes on: `more` and `ended` follow."""
-        self._row("f", cell.name, firing.t, reads_of(cell, firing), outs, fate)
+        variant = (firing.variant,) if firing.variant else ()
+        self._row("f", cell.name, firing.t, reads_of(cell, firing), outs, fate, *variant)
 
     def more(self, node: str, outs: Sequence[Out]) -> None:
         self._row("g", node, outs)

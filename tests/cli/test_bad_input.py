@@ -239,7 +239,7 @@ def test_hands_are_sought_in_frames_of_changing_size(tmp_path: Path):
     pytest.importorskip("ai_edge_litert")
     from omnistream_models import is_cached
 
-    if not (is_cached("palm_detection") and is_cached("hand_landmark")):
+    if not (is_cached("palm_detection_lite") and is_cached("hand_landmark_lite")):
         pytest.skip("the models are not here yet")
     rng = np.random.default_rng(3)
     shapes = [(64, 48, 3), (1, 1, 3), (240, 320, 3), (2, 600, 3), (48, 64)]

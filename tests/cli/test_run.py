@@ -52,6 +52,21 @@ def test_the_summary_has_every_field(tmp_path: Path):
     assert len(summary["digest"]) == 32
 
 
+def test_a_variant_is_kept_or_refused_with_what_there_is(tmp_path: Path):
+    (tmp_path / "varied.py").write_text(
+        "from dataclasses import dataclass\n\n"
+        "from omnistream.message import Event\nfrom omnistream.node import Context, Node\n\n\n"
+        "@dataclass(kw_only=True)\nclass Varied(Node):\n    variants = ('full', 'small')\n\n"
+        "    async def open(self, ctx: Context) -> None:\n        self.ctx = ctx\n\n"
+        "    async def step(self, message: Event) -> Event | None:\n        return Event(self.ctx.variant)\n"
+    )
+    file = ticks(tmp_path, count=3, use="varied:Varied")
+    assert "small" in omnistream("run", file, "--engine", "local", "--variant", "same=small").out
+    assert "'same' has no variant 'tiny'; it has full, small" in refused(
+        "run", file, "--engine", "local", "--variant", "same=tiny"
+    )
+
+
 def test_a_line_of_the_summary_is_whole_where_no_terminal_is(tmp_path: Path):
     recording = tmp_path / "r.mcap"
     omnistream("run", ticks(tmp_path), "--engine", "local", "--record", recording)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from film import Film
@@ -24,6 +26,7 @@ from omnistream.record.packets import BETWEEN
 from omnistream.record.reader import Recording
 from omnistream.testing import context
 from omnistream_drivers import _pictures
+from omnistream_drivers._pictures import Pictures
 from omnistream_drivers.camera import Camera
 
 HERE = Path(__file__).parent
@@ -101,6 +104,23 @@ async def test_what_cannot_be_kept_says_why(
     emits = await gather(Camera(device=str(clip)), live)
     assert {None if e.coded is None else e.coded.why for e in emits} == {why}
     assert all(e.coded is None or e.coded.group is None for e in emits)
+
+
+def test_b_frames_that_come_later(clips: Path, ffmpeg: Any, tmp_path: Path) -> None:
+    film = Film("h264", 1, (160, 68))
+    plain, later = tmp_path / "plain.h264", tmp_path / "later.h264"
+    plain.write_bytes(b"".join(film.packet()[1] for _ in range(20)))
+    ffmpeg("-i", clips / "bikes.mp4", "-frames:v", "40", "-s", "160x68", "-c:v", "libx264", "-bf", "2", "-g", "20", later)
+    with av.open(str(plain)) as first, av.open(str(later)) as second:
+        pictures = Pictures(first.streams.video[0], 1, itertools.count())
+        found = [[p for packet in c.demux(video=0) for p in pictures.decode(packet)] for c in (first, second)]
+    assert {p.why for p in found[0]} == {""}
+    assert {p.why for p in found[1][3:]} == {"it sends B-frames"}
+    assert len(found[1]) > 30, "but for what the decoder holds back"
+    with av.open(str(later)) as whole:
+        shown = [f.to_ndarray() for f in whole.decode(video=0)]
+    places = [next(i for i, s in enumerate(shown) if np.array_equal(p.frame.to_ndarray(), s)) for p in found[1][-20:]]
+    assert places == sorted(set(places)), "in the order in which they are shown"
 
 
 async def test_hevc_and_a_stream_that_begins_between_key_frames(gather: Any, tmp_path: Path) -> None:

@@ -80,6 +80,18 @@ class Mixer(Node):
             yield Outputs(**{name: Event("m", {"v": f"{self.state}.{k}"})})
 
 
+@dataclass(kw_only=True)
+class Varied(Mixer):
+    """A mixer of which each variant gives something else, and leaves another state behind."""
+
+    variants = ("full", "small", "tiny")
+
+    async def step(self, **ports: Message[Event] | None) -> AsyncIterator[Outputs]:
+        self.state = digest(self.state, self.ctx.variant)
+        async for item in super().step(**ports):
+            yield item
+
+
 def _plain(value: Any) -> Any:
     if value is None:
         return None

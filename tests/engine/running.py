@@ -28,17 +28,20 @@ async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:
 async def run_live(
     plan: Plan, kills: Sequence[tuple[float, str]] = (), for_s: float | None = None, record_in: str = ""
 ) -> Outcome:
-    """A live run in which workers are dropped at the given seconds after the start; `record_in` is where to record it."""
+    """A live run in which workers are dropped at the given seconds after its start; `record_in` is where to record it."""
     clock = SystemClock()
     crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns, run_dir=record_in, record=bool(record_in)))
     conductor = Conductor(plan, crew, clock, fresh=False)
 
     async def killer() -> None:
+        while not conductor.outcome.started_ns:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
         start = asyncio.get_running_loop().time()
         for at, name in kills:
             await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
-            if name in crew.workers and conductor.outcome.started_ns:
-                await crew.kill(name)
+            while name not in crew.workers:  # it is being made again  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            await crew.kill(name)
 
     task = asyncio.create_task(killer())
     try:

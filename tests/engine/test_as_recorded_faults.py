@@ -99,7 +99,7 @@ async def test_what_could_not_leave_a_worker_is_refused_again(node: str, apart: 
 async def test_a_step_that_was_killed_on_its_way_to_an_error(tmp_path: Path) -> None:
     plan = plan_of("Breaks")
     path, outcome = await recorded(plan, tmp_path, [(0.03 + 0.011 * i, "n") for i in range(4)])
-    assert outcome.restarts["n"] >= 2, "a busy host makes it again more slowly than it is killed"
+    assert outcome.restarts["n"] >= 2
     again, cut = await replayed(plan, path)
     assert not cut
     assert again.digest == outcome.digest

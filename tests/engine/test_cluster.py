@@ -328,3 +328,59 @@ nodes:
     refused = cluster.inside("head", command, timeout=60, cwd=tmp_path)
     assert refused.returncode != 0
     assert "there are 12" in " ".join(refused.stderr.decode().split() + refused.stdout.decode().split())
+
+
+ASKED = """
+import json, sys
+from omnistream.cli.main import app
+for words in json.loads(sys.argv[1]):
+    try:
+        app([*words, "--address", sys.argv[2]])
+    except SystemExit as end:
+        print(f"-- {words[0]}: {end.code}", flush=True)
+"""
+
+
+def check_trace(events: list[dict[str, Any]], shown: int) -> None:
+    """Spans of two hosts whose monotonic clocks are far apart follow each other on one."""
+    begins = {e["id"]: e["ts"] for e in events if e["ph"] == "b"}
+    waits = [e["ts"] - begins[e["id"]] for e in events if e["ph"] == "e"]
+    assert len(waits) == shown > 0
+    assert all(0 <= us < 1e6 for us in waits)
+    steps = {e["args"]["cause_ns"]: e for e in events if e["ph"] == "X" and e["name"] == "show"}
+    sources = {e["args"]["cause_ns"]: e for e in events if e["ph"] == "X" and e["name"] == "beat"}
+    assert len(steps) == shown
+    for cause, step in steps.items():
+        assert -50_000 <= step["ts"] - sources[cause]["ts"] < 1e6
+
+
+def test_a_run_is_seen_and_ended_from_another_host(cluster: Cluster, tmp_path: Path) -> None:
+    """Where the run is not this host's, its desk on the cluster answers."""
+    graph, summary, trace = (tmp_path / name for name in ("g.yaml", "s.json", "t.json"))
+    graph.write_text(
+        """
+graph: far_away
+workers:
+  here: {labels: {site: head}}
+  there: {labels: {site: edge}, ports: 5620-5629}
+nodes:
+  beat: {use: tick, with: {rate_hz: 20}, on: here}
+  show: {use: console, inputs: {message: beat}, on: there}
+"""
+    )
+    command = [str(Path(sys.executable).with_name("omnistream")), "run", str(graph), "--address", cluster.address]
+    command += ["--summary", str(summary), "--trace", str(trace)]
+    run = cluster.start("head", command, stdout=subprocess.PIPE, text=True)
+    assert run.stdout.readline(), cluster.log()  # a tick was shown
+    words = [["ps"], ["top", "far_away", "--once"], ["ledger"], ["logs"], ["top", "other", "--once"], ["stop", "far_away"]]
+    asked = cluster.inside("edge", [sys.executable, "-c", ASKED, json.dumps(words), cluster.address], timeout=60, text=True)
+    said = asked.stdout + asked.stderr
+    ends = [line for line in asked.stdout.splitlines() if line.startswith("-- ")]
+    assert ends == ["-- ps: 0", "-- top: 0", "-- ledger: 0", "-- logs: 0", "-- top: 2", "-- stop: 0"], said
+    for found in ("far_away", "run on ray", "each with one fate", "in all: ", "tick", "no graph 'other'", "is ending"):
+        assert found in said, said
+    assert run.wait(30) == 0, cluster.log()
+    assert json.loads(summary.read_text())["stopped_by"] == "omnistream stop"
+    check_trace(json.loads(trace.read_text())["traceEvents"], json.loads(summary.read_text())["outputs"]["show"])
+    none = cluster.inside("edge", [sys.executable, "-c", ASKED, '[["stop"]]', cluster.address], timeout=60, text=True)
+    assert "no graph is running on the cluster" in none.stderr

@@ -47,7 +47,7 @@ class PostedCrew(LocalCrew):
         worker = super()._make(name, options)
         post = self.posts[name] = UnixPost(options.run_dir, name, options.incarnation)
         worker.exchange.post = post
-        post.open(worker.exchange.receive, lambda text: worker.report(name, "garbage", text))
+        post.open(worker.receive, lambda text: worker.report(name, "garbage", text))
         return worker
 
     def addresses(self) -> dict[str, tuple[int, str]]:
@@ -110,7 +110,7 @@ async def test_a_peer_that_speaks_of_edges_it_has_no_end_of_is_not_heard(run_dir
         message = Message("s.out", 0, 0, ("s.out", 0, 0), 1, 1, 1, {}, VideoFrame(np.zeros((2, 2), np.uint8)))
         items = [
             ("m", 99, 5, False, message), ("u", 99, 5, False, 0), ("b", 99, 5), ("n", known, 5), ("c", known, 1, {}),
-            ("a", known, 0, "done"), ("p", known, 0, 0), ("h", {known: (0, 0, 0, {}, 0, False)}),
+            ("a", known, 0, 1, "done"), ("p", known, 0, 0), ("h", {known: (0, 0, 0, {}, 0, False)}),
         ]  # fmt: skip
         exchange.receive("s", [*items, ("b", known, 7)])
         assert exchange.inbound[known].edge.bound == 7

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnistream.graph.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size, show_duration, show_size
+from omnistream.graph.units import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    parse_duration,
+    parse_endpoint,
+    parse_share,
+    parse_size,
+    show_duration,
+    show_size,
+)
 from omnistream.message import INFINITY
 
 
@@ -54,3 +63,24 @@ def test_sizes() -> None:
     assert parse_size("64MiB") == 64 << 20
     assert parse_size("1.5KB") == 1500
     assert parse_size(12) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:0", ("::1", 0)), ("robot-7.lan:80", ("robot-7.lan", 80))],
+)
+def test_an_address_is_a_host_and_a_port(text: str, found: tuple[str, int]) -> None:
+    assert parse_endpoint(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "9464", "host", "host:", ":80", "::1:80", "host:99999", "http://host:80", "a b:80"])
+def test_what_is_no_address_says_how_one_is_written(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        parse_endpoint(text)
+
+
+def test_a_share_is_written_in_percent() -> None:
+    assert [parse_share(s) for s in ("1%", "100 %", "0%", "12.5%")] == [0.01, 1, 0, 0.125]
+    for wrong in ("1", "0.01", "101%", "-1%", "many", ""):
+        with pytest.raises(ValueError, match="percent"):
+            parse_share(wrong)

@@ -25,6 +25,7 @@ def test_every_program_that_a_test_looks_for_is_in_a_package_that_is_installed_f
     holders = {
         "mosquitto_sub": "mosquitto-clients", "mosquitto_pub": "mosquitto-clients", "pactl": "pulseaudio-utils",
         "parec": "pulseaudio-utils", "aplay": "alsa-utils", "arecord": "alsa-utils", "ip": "iproute2",
+        "promtool": "prometheus",
     }  # fmt: skip
     always = {"make", "apt-get", "dpkg-deb", "git"}  # make has called us; the next two are Debian's own
     sought = {

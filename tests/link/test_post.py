@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from link_parts import messages, same, texts
 
 from omnistream.errors import LinkError, PayloadError
-from omnistream.link.batch import decode_batch, encode_batch
+from omnistream.link.batch import MOST_ENDED, decode_batch, encode_batch
 from omnistream.link.unix import UnixPost, frame
 from omnistream.message import Event, Features, Message
 
@@ -29,7 +29,7 @@ items = st.one_of(
     st.tuples(st.just("m"), numbers, numbers, st.booleans(), messages),
     st.tuples(st.sampled_from(["b", "n"]), numbers, numbers),
     st.tuples(st.just("c"), numbers, numbers, counts),
-    st.tuples(st.just("a"), numbers, numbers, texts),
+    st.tuples(st.just("a"), numbers, numbers, st.integers(1, MOST_ENDED), texts),
     st.tuples(st.just("p"), numbers, numbers, numbers),
     st.tuples(
         st.just("h"), st.dictionaries(numbers, st.tuples(numbers, numbers, numbers, counts, numbers, st.booleans()), max_size=3)
@@ -59,7 +59,7 @@ def valid_parts() -> list[bytes]:
     said = {4: (1, 2, 0, {"consumed": 1}, 77, True)}
     batch = [
         ("h", said), ("m", 1, 12, True, features(1)), ("b", 2, 40), ("m", 1, 13, False, text(2)), ("n", 3, 9),
-        ("c", 4, 2, {"read": 2}), ("a", 5, 6, "done"), ("p", 7, 8, 9), ("m", 6, 14, True, features(3)),
+        ("c", 4, 2, {"read": 2}), ("a", 5, 6, 2, "done"), ("p", 7, 8, 9), ("m", 6, 14, True, features(3)),
     ]  # fmt: skip
     return [bytes(p) for p in encode_batch("w", 1, 2, batch)]
 
@@ -126,7 +126,8 @@ def batch_of(*batch: Any) -> list[bytes]:
         batch_of(()), batch_of("m"), batch_of("b"), batch_of(5), batch_of(("z", 1, 2)), batch_of(("b", 1)),
         batch_of(("b", 1, 2, 3)),
         batch_of(("b", 1, "2")), batch_of(("n", None, 2)), batch_of(("c", 1, 2, [])), batch_of(("c", 1, 2, {"read": "2"})),
-        batch_of(("c", 1, 2, {5: 2})), batch_of(("a", 1, 2, 3)), batch_of(([], 1, 2)), batch_of(({}, 1, 2)),
+        batch_of(("c", 1, 2, {5: 2})), batch_of(("a", 1, 2, 1, 3)), batch_of(("a", 1, 2, 0, "done")),
+        batch_of(("a", 1, 2, MOST_ENDED + 1, "done")), batch_of(([], 1, 2)), batch_of(({}, 1, 2)),
         batch_of(("h", [])), batch_of(("h", {"4": (1, 2, 0, {}, 7, True)})), batch_of(("h", {4: 5})),
         batch_of(("h", {4: (1, 2, 0, {})})),
         batch_of(("h", {4: (1, 2, 0, {}, "7", True)})), batch_of(("h", {4: (1, 2, 0, {"read": None}, 7, True)})),
@@ -299,19 +300,19 @@ def batch(sender: str, incarnation: int, number: int) -> list[Any]:
 
 async def test_what_comes_right_after_the_introduction_does_not_overtake_the_greeting(make: Make) -> None:
     b = make("b")
-    b.post._handle(batch("a", 0, 1), b.receive, b.trash)
-    b.post._handle(batch("a", 0, 2), b.receive, b.trash)
+    b.post._handle(batch("a", 0, 1))
+    b.post._handle(batch("a", 0, 2))
     b.post.connect("a", 0, "ipc:///nowhere")
-    b.post._handle(batch("a", 0, 3), b.receive, b.trash)
+    b.post._handle(batch("a", 0, 3))
     await b.until(lambda: len(b.got) == 3)
-    b.post._handle(batch("a", 0, 4), b.receive, b.trash)
+    b.post._handle(batch("a", 0, 4))
     assert b.numbers() == [1, 2, 3, 4]
 
 
 async def test_of_what_came_early_only_the_life_that_is_introduced_is_heard(make: Make) -> None:
     b = make("b")
     for incarnation in (0, 1, 2, 1):
-        b.post._handle(batch("a", incarnation, incarnation), b.receive, b.trash)
+        b.post._handle(batch("a", incarnation, incarnation))
     b.post.connect("a", 1, "ipc:///nowhere")
     await asyncio.sleep(0.01)
     assert b.numbers() == [1, 1]
@@ -322,7 +323,7 @@ async def test_of_what_came_early_only_the_life_that_is_introduced_is_heard(make
 
 async def test_nothing_is_heard_of_a_peer_that_is_gone_before_its_greeting_is_read(make: Make) -> None:
     b = make("b")
-    b.post._handle(batch("a", 0, 1), b.receive, b.trash)
+    b.post._handle(batch("a", 0, 1))
     b.post.connect("a", 0, "ipc:///nowhere")
     b.post.disconnect("a")
     await asyncio.sleep(0.01)
@@ -332,7 +333,7 @@ async def test_nothing_is_heard_of_a_peer_that_is_gone_before_its_greeting_is_re
 async def test_a_flood_of_strangers_is_bounded(make: Make) -> None:
     b = make("b")
     for n in range(3000):
-        b.post._handle(batch(f"stranger{n}", 0, n), b.receive, b.trash)
+        b.post._handle(batch(f"stranger{n}", 0, n))
     assert len(b.post._early) <= 1000
 
 

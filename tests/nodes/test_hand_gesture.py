@@ -5,6 +5,7 @@ The figures (accuracy, ms a frame): .venv/bin/pytest tests/nodes/test_hand_gestu
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,13 +192,13 @@ async def test_smoothing_outvotes_a_single_frame(photos):
 
 async def test_the_palm_detector_runs_only_while_no_hand_is_known(photos):
     watcher = await eye()
-    detect, runs = watcher.node._palm, []
+    (detect, points), runs = watcher.node._models[""], []
 
     def counting(image):
         runs.append(1)
         return detect(image)
 
-    watcher.node._palm = counting
+    watcher.node._models[""] = (counting, points)
     film = photos["fingers-lq.gif"]
     for frame in film[:12]:
         await watcher.sees(frame)
@@ -298,9 +299,33 @@ def test_options_that_make_no_sense_are_refused(wrong):
         HandGesture(**wrong)
 
 
-async def test_figures(photos, cutouts, capsys):
+async def test_half_rate_looks_at_every_second_frame(photos):
+    film = photos["fingers-lq.gif"][14:22]
+    watcher = await eye()
+    watcher.ctx.variant = "half_rate"
+    seen = [(await watcher.sees(frame)) for frame in film]
+    assert [out is not None for out, _ in seen] == [False, True] * 4
+    assert {out.name for out, _ in seen if out} == {"thumbs_up"}
+
+
+async def test_variants_that_change_all_the_time_see_the_same(cutouts):
+    """What is known of a hand is good for every variant: it is followed through all switches, and stops once."""
+    choice, watcher = random.Random(1), await eye()
+    names, stops = [], 0
+    for _ in range(30):
+        watcher.ctx.variant = choice.choice(HandGesture.variants)
+        out, stop = await watcher.sees(turned(cutouts["main_droite_paume"], 1))
+        names += [out.name] if out else []
+        stops += stop is not None
+    assert set(names) == {"open_palm"}
+    assert stops == 1
+
+
+@pytest.mark.parametrize("variant", ["full", "small"])
+async def test_figures(photos, cutouts, capsys, variant):
     """Accuracy over all pictures and attitudes, each alone; cost of a frame that is followed, and of one with no hand."""
     watcher, right, wrong = await eye(smooth_frames=1), 0, []
+    watcher.node._models[""] = watcher.node._models["_lite" if variant == "small" else ""]
     for name, image, truth in shown(photos, cutouts):
         out = (await watcher.sees(image, after=2000 * MS)).out
         found = out and out.name
@@ -317,9 +342,9 @@ async def test_figures(photos, cutouts, capsys):
             spent.append((time.perf_counter() - began) * 1e3)
         costs[what] = f"{np.median(spent[5:]):.1f} ms (p95 {np.percentile(spent[5:], 95):.1f})"
     with capsys.disabled():
-        print(f"\nhand_gesture: {right} of {right + len(wrong)} pictures right; wrong: {wrong or 'none'}")
+        print(f"\nhand_gesture, {variant}: {right} of {right + len(wrong)} pictures right; wrong: {wrong or 'none'}")
         print("640x480, one thread: " + ", ".join(f"{what} {cost}" for what, cost in costs.items()))
-    assert right >= 0.95 * (right + len(wrong))
+    assert right >= (0.95 if variant == "full" else 0.88) * (right + len(wrong))
 
 
 def test_the_models_are_the_pinned_ones():

@@ -125,6 +125,31 @@ async def test_the_silence_waited_for_depends_on_the_words(text, least_ms, most_
     assert least_ms * MS <= waited <= most_ms * MS
 
 
+async def test_final_only_says_the_same_finals_and_no_partials(human, room, fed) -> None:
+    sound = room(human("goforward.raw"))
+    full = await (await fed(SpeechRecognizer())).hear(sound)
+    node = await fed(SpeechRecognizer())
+    node.ctx.variant = "final_only"
+    found = await node.hear(sound)
+    assert [(t.text, t.start_ns, t.end_ns, t.confidence) for t in _finals(found)] == [
+        (t.text, t.start_ns, t.end_ns, t.confidence) for t in _finals(full)
+    ]
+    assert len(found) == len(_finals(found)) < len(full)
+
+
+async def test_variants_that_change_all_the_time_say_the_same_finals(human, room, fed) -> None:
+    sound = room(human("goforward.raw"), human("goforward.raw"))
+    full = _finals(await (await fed(SpeechRecognizer())).hear(sound))
+    node, choice = await fed(SpeechRecognizer()), random.Random(2)
+    found = []
+    for part in np.array_split(sound, 60):
+        node.ctx.variant = choice.choice(SpeechRecognizer.variants)
+        found += await node.hear(part)
+    assert [(t.text, t.start_ns, t.end_ns) for t in _finals(found)] == [(t.text, t.start_ns, t.end_ns) for t in full]
+    revs = [(t.utterance, t.rev) for _, t in found]
+    assert revs == sorted(set(revs))
+
+
 async def test_what_goes_on_after_a_pause_is_one_command(say, room, fed) -> None:
     """ "take the cup", 0.2 s, "on the left"."""
     first, second = say("take the cup", "flite slt"), say("on the left", "flite slt")

@@ -70,7 +70,9 @@ def test_its_truth_is_what_is_heard() -> None:
         assert 200 * MS < t["end_ns"] - t["start_ns"] < 3 * SECOND
 
 
-@pytest.mark.skipif(not (is_cached("palm_detection") and is_cached("hand_landmark")), reason="model files have not been pulled")
+@pytest.mark.skipif(
+    not (is_cached("palm_detection_lite") and is_cached("hand_landmark_lite")), reason="model files have not been pulled"
+)
 async def test_its_truth_is_what_is_seen() -> None:
     from omnistream_nodes.hand_gesture import HandGesture
 

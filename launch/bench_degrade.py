@@ -1,0 +1,132 @@
+"""A graph with a burner on every core: how soon it takes cheaper variants, whether it keeps its budget, how soon it is back.
+
+python launch/bench_degrade.py [--minutes N] [--quick]
+
+Then the burners come and go for N minutes: how often are nodes switched?
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+GRAPH = """graph: degrade
+budget: 150ms
+nodes:
+  camera: {{use: "bench_nodes:Patterns", with: {{shape: [240, 320, 3], rate_hz: {rate}}}, on: camera}}
+  eyes:   {{use: "busy_nodes:Look", with: {{step_ms: {step}, small: 0.15}}, inputs: {{frame: camera}}, on: eyes}}
+  end:    {{use: "busy_nodes:Nowhere", inputs: {{item: eyes}}, on: mind}}
+"""
+
+
+class Burners:
+    """One on every core, now and then."""
+
+    def __init__(self) -> None:
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self.running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+
+    def stop(self) -> None:
+        for b in self.running:
+            b.kill()
+            b.wait()
+        self.running = []
+
+
+async def run(
+    rate: float, step: float, lead_s: float, burn_s: float, back_s: float, minutes: float
+) -> tuple[Any, list[tuple[str, int]]]:
+    """The outcome, and what happened when: burners that came and went."""
+    from omnistream.clock import SystemClock
+    from omnistream.engine.conductor import Conductor
+    from omnistream.engine.options import RunOptions
+    from omnistream.engine.ray import RayCrew
+    from omnistream.engine.rundir import RunDir
+    from omnistream.graph.load import parse_graph
+    from omnistream.graph.plan import make_plan
+
+    plan = make_plan(parse_graph(GRAPH.format(rate=rate, step=step), str(HERE / "degrade.yaml")), "planned")
+    clock, home, burners, marks = SystemClock(), RunDir(), Burners(), []
+    crew = RayCrew(plan, RunOptions(offset_ns=clock.offset_ns, run_dir=home.path))
+    conductor = Conductor(plan, crew, clock, fresh=False)
+
+    async def script() -> None:
+        while not conductor.outcome.started_ns:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(lead_s)
+        burners.start()
+        marks.append(("burn", clock.now()))
+        await asyncio.sleep(burn_s)
+        burners.stop()
+        marks.append(("rest", clock.now()))
+        await asyncio.sleep(back_s)
+        chance, until = random.Random(1), clock.now() + int(minutes * 60e9)
+        while clock.now() < until:
+            burners.start()
+            marks.append(("burn", clock.now()))
+            await asyncio.sleep(chance.uniform(3, 15))
+            burners.stop()
+            marks.append(("rest", clock.now()))
+            await asyncio.sleep(chance.uniform(3, 15))
+        conductor.stop("enough")
+
+    task = asyncio.create_task(script())
+    try:
+        outcome = await conductor.run(for_s=lead_s + burn_s + back_s + minutes * 60 + 120)
+        await task
+    finally:
+        burners.stop()
+        home.remove()
+    return outcome, marks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--rate", type=float, default=20)
+    parser.add_argument("--step-ms", type=float, default=30)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    minutes = 0.5 if options.quick else options.minutes
+    print(f"load at start: {os.getloadavg()[0]:.2f}; a burner on each of {os.cpu_count()} cores")
+    outcome, marks = asyncio.run(run(options.rate, options.step_ms, 5, 15, 8, minutes))
+    switches = [(r.at_ns, r.detail) for r in outcome.rows if r.reason == "variant"]
+    burn, rest = marks[0][1], marks[1][1]
+    for at, text in switches:
+        if at < marks[1][1] + 8e9:
+            print(f"  {(at - burn) / 1e9:+7.2f} s  {text}")
+    down = next((at for at, _ in switches if at >= burn), None)
+    back = [at for at, text in switches if at >= rest and text.endswith("there is room")]
+    records = outcome.records["end"]
+    ages = lambda a, b: sorted((r[0] - r[2]) / 1e6 for r in records if a <= r[0] < b)  # noqa: E731
+    for name, found in (
+        ("before", ages(0, burn)),
+        ("burning, from 1 s on", ages(burn + 1e9, rest)),
+        ("after", ages(rest, rest + 8e9)),
+    ):
+        if found:
+            p50, p95 = found[len(found) // 2], found[int(len(found) * 0.95)]
+            print(f"{name:22s} p50 {p50:6.1f} ms, p95 {p95:6.1f} (n={len(found)}), budget 150")
+    nan = float("nan")
+    print(f"down after {(down - burn) / 1e9 if down else nan:.2f} s; up after {(back[0] - rest) / 1e9 if back else nan:.2f} s")
+    later = [at for at, _ in switches if at >= rest + 8e9]
+    print(f"{len(marks) - 2} changes of load in {minutes:g} minutes: {len(later)} switches")
+    print(f"ledger: {dict(outcome.ledger)}")
+
+
+if __name__ == "__main__":
+    main()

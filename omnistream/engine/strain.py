@@ -1,0 +1,114 @@
+"""How near to its budget a worker's sinks hand over what they do, and what steps of its nodes cost: what quality is decided by.
+
+A worker in which all is well says nothing, and is asked nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from omnistream.clock import perf_ns
+from omnistream.flow.quality import LOST, STRAINED, Seen, seen_of
+
+if TYPE_CHECKING:
+    from omnistream.engine.worker import Worker
+
+__all__ = ["Strain"]
+
+_KEPT = 64
+#: What is near the budget is gathered for so long; while nodes are cheaper than they could be, all is told so often.
+_GATHER_S, _OFTEN_S, _SILENT_S = 0.1, 0.25, 4.0
+#: The newest steps of a node, by which its cost is told, and the time by which its rate is.
+_STEPS, _MARK_NS = 16, 500_000_000
+
+
+class Strain:
+    """One worker's. `shares` are (when, share of the budget) by place: a sink, or a node that has skipped."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._budget = worker.plan.graph.budget_ns
+        self._shares: dict[str, deque[tuple[int, float]]] = {}
+        self._strained = asyncio.Event()
+        self._began = perf_ns()
+        self._marks: dict[str, deque[tuple[int, int]]] = {}
+        self._asked = 0
+
+    def handed(self, sink: str, now: int, cause: int) -> None:
+        """A sink has handed over what comes of `cause`."""
+        share = (now - cause) / self._budget
+        self._of(sink).append((now, share))
+        if share > STRAINED:
+            self._strained.set()
+
+    def lost(self, place: str, now: int) -> None:
+        """Something was skipped, or not let out, because it was too late."""
+        self._of(place).append((now, LOST))
+        self._strained.set()
+
+    def _of(self, place: str) -> deque[tuple[int, float]]:
+        found = self._shares.get(place)
+        if found is None:
+            found = self._shares[place] = deque(maxlen=_KEPT)
+        return found
+
+    def seen(self, place: str) -> Seen:
+        return seen_of(self._shares.get(place, ()), self._worker.clock.now())
+
+    async def report(self, *, often: bool) -> dict[str, list[tuple[int, float]]] | None:
+        """The newest shares of every place, once one of them is in trouble; soon, if asked for `often`. None for no news.
+
+        A later call ends an earlier one.
+        """
+        self.stir()
+        asked = self._asked
+        await asyncio.sleep(0)
+        self._strained.clear()
+        if often:
+            await asyncio.sleep(_OFTEN_S)
+        elif not self._any():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._strained.wait(), _SILENT_S)
+            if self._strained.is_set() and asked == self._asked:
+                await asyncio.sleep(_GATHER_S)
+        if asked != self._asked or not (often or self._any()):
+            return None
+        return {place: list(found) for place, found in self._shares.items()}
+
+    def stir(self) -> None:
+        """Whoever waits for a report gets none, and may ask again."""
+        self._asked += 1
+        self._strained.set()
+
+    def _any(self) -> bool:
+        return any(self.seen(place).strained for place in self._shares)
+
+    def costs(self) -> dict[str, tuple[str, int, float, float, float]]:
+        """The fields of a `Cost` of every node here that may be switched."""
+        found: dict[str, tuple[str, int, float, float, float]] = {}
+        for name, hosted in self._worker.nodes.items():
+            if not hosted.variants or name in self._worker.options.variants:
+                continue
+            n = min(_STEPS, len(hosted.durations), max(0, hosted.firings - hosted.varied_at))
+            steps = sorted([*hosted.durations][-n:]) if n else [0]
+            p95 = steps[min(len(steps) - 1, int(len(steps) * 0.95))]
+            found[name] = (hosted.variant, n, self._rate_hz(name, hosted.firings), sum(steps) / len(steps), float(p95))
+        return found
+
+    def _rate_hz(self, node: str, firings: int) -> float:
+        """How often a node has fired, a second, since it was last asked for at least half a second ago."""
+        now = perf_ns()
+        marks = self._marks.setdefault(node, deque([(self._began, 0)]))
+        while len(marks) > 1 and now - marks[1][0] > _MARK_NS:
+            marks.popleft()
+        at, count = marks[0]
+        marks.append((now, firings))
+        return (firings - count) / max(now - at, 1) * 1e9
+
+    def stats(self, place: str) -> dict[str, Any]:
+        """For a snapshot: shares of the budget, and jitter, of the newest."""
+        seen = self.seen(place)
+        return {"p50": round(seen.p50, 3), "p95": round(seen.p95, 3), "jitter": round(seen.jitter, 3)} if seen.n else {}

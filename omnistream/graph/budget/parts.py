@@ -1,0 +1,459 @@
+"""Nodes, sources and edges of a simulated run: the flow's own state machines, with measured costs in place of steps.
+
+What `SimNode` and `SimSource` do, and when, is what `engine.hosted.Hosted` and `engine.source.SourceHost` do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omnistream.flow.cell import Cell, Firing, OutPort, edge_passed
+from omnistream.flow.edge import Edge
+from omnistream.flow.port import InEdge, Port
+from omnistream.flow.token import Ack
+from omnistream.graph.budget.cores import Events
+from omnistream.graph.budget.loop import Loop, Turns
+from omnistream.graph.budget.trace import Leg, Trace
+from omnistream.message import INFINITY, Message
+
+__all__ = ["Bag", "Costs", "DirectBack", "DirectLink", "FarBack", "FarLink", "Seen", "SimNode", "SimSource"]
+
+_BATCH = 32
+_OFTEN_NS = 500_000
+
+
+class Bag:
+    """What stands for a payload."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a simulation has seen, by the nodes on the way there. `ages` are of effects, from cause to the sink's hand; `fired`
+    and `late` count the firings of the way's last node, and those that were skipped or refused."""
+
+    from_ns: int = 0
+    ages: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
+    legs: dict[tuple[str, ...], list[Trace]] = field(default_factory=dict)
+    fired: dict[tuple[str, ...], int] = field(default_factory=dict)
+    late: dict[tuple[str, ...], int] = field(default_factory=dict)
+    lags: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    joined: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    firings: int = 0
+
+    def began(self, firing: Firing, way: tuple[str, ...]) -> None:
+        if firing.cause >= self.from_ns:
+            self.fired[way] = self.fired.get(way, 0) + 1
+
+    def delivered(self, now: int, firing: Firing, trace: Trace) -> None:
+        if firing.cause >= self.from_ns:
+            self.ages.setdefault(trace.way, []).append(now - firing.cause)
+            self.legs.setdefault(trace.way, []).append(trace)
+
+    def missed(self, firing: Firing, trace: Trace) -> None:
+        """Too late to be of use: skipped on the way, or refused by the sink."""
+        if firing.cause >= self.from_ns:
+            self.late[trace.way] = self.late.get(trace.way, 0) + 1
+
+
+@dataclass(slots=True)
+class Costs:
+    """What a node's firing takes: computing and resting in nanoseconds, how much of the computing with Python's
+    lock, and how often that is taken."""
+
+    kind: str
+    cpu: Callable[[], float]
+    rest: Callable[[], float]
+    gil: float
+    takes: float
+    engine_ns: float
+    typical_ns: float = 0.0
+
+
+class SimNode:
+    """A node or sink. See `Hosted`."""
+
+    def __init__(
+        self, name: str, turns: Turns, cell: Cell, costs: Costs, emits: Mapping[str, tuple[Callable[[], int], Any]], seen: Seen,
+        traces: Mapping[str, list[Trace]],
+    ) -> None:  # fmt: skip
+        self.name, self.turns, self.cell, self.costs, self.emits = name, turns, cell, costs, emits
+        self.loop = turns.loop
+        self.events: Events = self.loop.events
+        self.seen, self.traces = seen, traces
+        self.simple = cell.simple and not cell.ports[0].config.urgent
+        self.is_sink = not cell.outs
+        self.queued = False
+        self.fired = 0
+        self.busy_ns = 0.0
+        self.began = 0
+        self.stepping: Trace | None = None
+        self.timer_at = INFINITY
+        self.waited: tuple[int, int] = (-1, 0)
+        self.hops: dict[tuple[str, int], float] = {}
+
+    def wake(self) -> None:
+        if not self.queued:
+            self.queued = True
+            self.turns.wake(self._turn)
+
+    def _turn(self) -> Generator[float, None, None]:
+        self.queued = False
+        return self.advance()
+
+    def advance(self) -> Generator[float, None, None]:
+        cell = self.cell
+        for _ in range(_BATCH):
+            if cell.firing is not None or not cell.room():
+                break
+            t = cell.candidate()
+            if t >= INFINITY:
+                break
+            if not self.simple and (late := cell.lagging(t)) and not self._settle(t, late):
+                break
+            firing = self._begin(t)
+            now = self.events.now
+            if firing.droppable and now + self.costs.typical_ns > firing.deadline:
+                self.seen.missed(firing, self.stepping)  # type: ignore[arg-type]
+                cell.end("late" if self.is_sink else "skipped")
+                continue
+            if self.costs.kind != "inline":  # a task begins after the turn
+                self.loop.call_soon(self._in_thread if self.costs.kind == "thread" else self._as_task)
+                return
+            yield self.costs.engine_ns + self.costs.cpu()
+            self._end()
+        else:
+            self.wake()
+            return
+        if cell.firing is not None:
+            return
+        cell.publish()
+        for edge in cell.out_edges:
+            for t in edge.asks:
+                cell.need(t)
+        if cell.histories:
+            cell.trim()
+
+    def _as_task(self) -> Generator[float, None, None]:
+        yield self.costs.engine_ns + self.costs.cpu()
+        self.events.at(self.events.now + int(self.costs.rest()), self._back)
+
+    def _in_thread(self) -> Generator[float, None, None]:
+        yield self.costs.engine_ns
+        cpu = self.costs.cpu()
+        held = cpu * self.costs.gil
+        rest = int(self.costs.rest())
+        # Taken again after so short a while, it makes no difference any more.
+        times = max(1, min(int(self.costs.takes + 0.5), int(cpu / _OFTEN_NS)))
+        self.loop.in_thread(held, cpu - held, times, lambda: self.events.at(self.events.now + rest, self._back))
+
+    def _back(self) -> None:
+        self.loop.call_soon(self._end_later, woken=True)
+
+    def _end_later(self) -> None:
+        self._end()
+        self.wake()
+
+    def _settle(self, t: int, late: Any) -> bool:
+        cell = self.cell
+        cell.ask(late, t)
+        late = cell.lagging(t)
+        if not late:
+            return True
+        now = self.events.now
+        if self.waited[0] != t:
+            self.waited = (t, now)
+        hurried = bool(cell.urgent) and cell.hurried()
+        again = INFINITY
+        for port, edges in late:
+            when = now if hurried else cell.force_time(t, port)
+            if now >= when:
+                self._forced(port, edges, t)
+                port.force(t, edges)
+            elif when < again:
+                again = when
+        if not cell.lagging(t):
+            return True
+        if again < self.timer_at:
+            self.timer_at = again
+            self.events.at(again, lambda: self._timer(again))
+        return False
+
+    def _timer(self, when: int) -> None:
+        if self.timer_at == when:
+            self.timer_at = INFINITY
+            self.wake()
+
+    def _forced(self, port: Port, edges: list[InEdge], t: int) -> None:
+        """How far a port would have had to look back for nobody to wait: a `lag` that long needs no force."""
+        if t >= self.seen.from_ns:
+            lacks = max(t - e.clear for e in edges) + 1
+            self.seen.lags.setdefault((self.name, port.config.name), []).append(lacks)
+
+    def _begin(self, t: int) -> Firing:
+        cell = self.cell
+        firing = cell.begin(t)
+        self.fired += 1
+        self.seen.firings += 1
+        now = self.began = self.events.now
+        oldest: Message[Any] | None = None
+        fill = 0.0
+        for port, items in firing.items:
+            if port.triggers:
+                newest = items[0].message if len(items) == 1 else max(items, key=lambda i: i.stamp).message
+                if oldest is None or newest.cause_ns < oldest.cause_ns:
+                    oldest = newest
+                    fill = t - newest.stamp_ns if port.config.take == "window" else 0.0
+        assert oldest is not None
+        if t >= self.seen.from_ns:
+            for port in () if self.simple else cell.ports:
+                self.seen.joined.setdefault((self.name, port.config.name), [0])[0] += 1
+        before = self.traces[oldest.stream][oldest.seq]
+        hop = self.hops.pop((oldest.stream, oldest.seq), 0.0)
+        queue = max(0.0, now - before.emitted_ns - hop)
+        wait = now - self.waited[1] if self.waited[0] == t else 0.0
+        fill = min(fill, queue)
+        leg = Leg(self.name, hop, queue, max(0.0, min(wait, queue - fill)), fill)
+        self.stepping = Trace(leg, before, now)
+        self.seen.began(firing, self.stepping.way)
+        return firing
+
+    def _end(self) -> None:
+        cell, trace, now = self.cell, self.stepping, self.events.now
+        firing = cell.firing
+        assert trace is not None
+        assert firing is not None
+        took = now - self.began
+        self.busy_ns += took
+        trace.leg.step = took
+        trace.emitted_ns = now
+        if self.is_sink:
+            self.seen.delivered(now, firing, trace)
+        for out, (count, payload) in self.emits.items():
+            for _ in range(count()):
+                self.traces[cell.outs[out].stream].append(trace)
+                cell.emit(out, payload)
+        cell.end()
+
+    def need(self, edge: Edge, t: int) -> bool:
+        self.cell.publish()
+        if edge.need(t):
+            return True
+        self.cell.need(t)
+        return False
+
+    def passed(self) -> int:
+        return self.cell.passed()
+
+    def room_again(self) -> None:
+        self.wake()
+
+
+@dataclass(slots=True)
+class Rhythm:
+    """When a source's messages come, and what it promises between them."""
+
+    interval: Callable[[], float]
+    late: Callable[[], float]
+    cpu: Callable[[], float]
+    first_ns: int
+    stamped: bool
+    exact: bool
+    period_ns: int
+    delay_ns: int
+
+
+class SimSource:
+    """A source. See `SourceHost`."""
+
+    def __init__(
+        self, name: str, loop: Loop, out: OutPort, rhythm: Rhythm, payload: Any, budget_ns: int, engine_ns: float,
+        traces: Mapping[str, list[Trace]],
+    ) -> None:  # fmt: skip
+        self.name, self.loop, self.out, self.rhythm = name, loop, out, rhythm
+        self.events: Events = loop.events
+        self.payload, self.budget, self.engine_ns = payload, budget_ns, engine_ns
+        self.traces = traces[out.stream]
+        self.due = rhythm.first_ns
+        self.following = self.due + max(1, int(rhythm.interval()))
+        self.stamp = 0
+        self.blocked = False
+        self.timer_for = -1
+        self.sent = 0
+
+    def start(self) -> None:
+        self.events.at(self.due + int(self.rhythm.late()), self._arrived)
+
+    def _arrived(self) -> None:
+        self.loop.call_soon(self._take, woken=True)
+
+    def _take(self) -> Generator[float, None, None]:
+        self.stamp = self.due if self.rhythm.stamped else self.events.now
+        yield self.engine_ns + self.rhythm.cpu()
+        self._try()
+
+    def _try(self) -> None:
+        if not all(e.room for e in self.out.edges):
+            self.blocked = True
+            return
+        self.blocked = False
+        out, rhythm = self.out, self.rhythm
+        stamp = max(self.stamp, out.bound)
+        origin = (out.stream, 0, out.seq)
+        message = Message(out.stream, 0, out.seq, origin, stamp, stamp, stamp + self.budget, {out.stream: stamp}, self.payload)
+        leg = Leg(self.name, step=self.events.now - stamp)
+        self.traces.append(Trace(leg, None, self.events.now))
+        self.sent += 1
+        out.seq += 1
+        out.bound = stamp + 1
+        for edge in out.edges:
+            edge.stream_bound = out.bound
+            if edge.in_flight and not edge.admit(stamp, edge_passed(edge)):
+                edge.refuse(message, "admission")
+            else:
+                edge.offer(message, None)
+        self.due, self.following = self.following, self.following + max(1, int(rhythm.interval()))
+        bound = max(stamp + 1, self.due) if rhythm.exact else stamp + max(1, rhythm.period_ns * 4 // 5)
+        if bound > out.bound:
+            out.raise_bound(bound)
+        self.events.at(self.due + int(rhythm.late()), self._arrived)
+
+    def need(self, edge: Edge, t: int) -> bool:
+        if edge.need(t):
+            return True
+        if not self.rhythm.exact:
+            promise = self.events.now - self.rhythm.delay_ns
+            if promise > t:
+                self.out.raise_bound(promise)
+                return True
+            self._promise_at(t)
+        return False
+
+    def _promise_at(self, t: int) -> None:
+        if self.timer_for < self.events.now - self.rhythm.delay_ns or t < self.timer_for:
+            self.timer_for = t
+            self.events.at(t + 1 + self.rhythm.delay_ns, lambda: self._promise(t))
+
+    def _promise(self, t: int) -> None:
+        if self.timer_for != t:
+            return
+        self.timer_for = -1
+        self.loop.call_soon(self._promise_now)
+
+    def _promise_now(self) -> None:
+        promise = self.events.now - self.rhythm.delay_ns
+        self.out.raise_bound(promise)
+        waiting = [t for e in self.out.edges for t in e.asks if t >= promise]
+        if waiting:
+            self._promise_at(min(waiting))
+
+    def passed(self) -> int:
+        return INFINITY
+
+    def room_again(self) -> None:
+        if self.blocked:
+            self.loop.call_soon(self._tried)
+
+    def _tried(self) -> None:
+        if self.blocked:
+            self._try()
+
+
+class DirectLink:
+    """Within a worker: crossing is a call."""
+
+    def __init__(self, node: SimNode, port: Port, edge: InEdge) -> None:
+        self.node, self.port, self.edge = node, port, edge
+
+    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        del ack  # a simulation restarts nothing
+        self.port.receive(self.edge, message, bound, None, self.node.events.now)
+        self.node.wake()
+
+    def bound(self, bound: int) -> None:
+        self.edge.told(bound)
+        self.node.wake()
+
+
+class DirectBack:
+    def __init__(self, edge: Edge, owner: SimNode | SimSource) -> None:
+        self.edge, self.owner = edge, owner
+
+    def credit(self, n: int) -> None:
+        self.edge.credits += n
+        if self.edge.pending:
+            self.edge.flush()
+
+    def need(self, t: int) -> bool:
+        return self.owner.need(self.edge, t)
+
+
+class FarLink:
+    """To another worker: in order, each after what the way takes."""
+
+    def __init__(
+        self, node: SimNode, port: Port, edge: InEdge, sender: Loop, latency: Callable[[], float], cpu: Callable[[], float]
+    ) -> None:
+        self.node, self.port, self.edge = node, port, edge
+        self.sender, self.latency, self.cpu = sender, latency, cpu
+        self.last = 0
+        self.under_way: deque[int] = deque()
+
+    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
+        del ack
+        cost = self.cpu()
+        if cost >= 1.0:
+            self.sender.call_soon(lambda: _spend(cost))
+        self.under_way.append(message.stamp_ns)
+        sent = self.node.events.now
+
+        def come() -> Generator[float, None, None]:
+            yield cost
+            now = self.node.events.now
+            self.under_way.popleft()
+            self.node.hops[message.stream, message.seq] = now - sent
+            self.port.receive(self.edge, message, bound, None, now)
+            self.node.wake()
+
+        self._send(come)
+
+    def bound(self, bound: int) -> None:
+        def come() -> None:
+            self.edge.told(bound)
+            self.node.wake()
+
+        self._send(come)
+
+    def _send(self, come: Callable[[], Any]) -> None:
+        self.last = max(self.last, self.node.events.now + int(self.latency()))
+        self.node.events.at(self.last, lambda: self.node.loop.call_soon(come, woken=True))
+
+    def beyond(self) -> int:
+        return min(self.under_way[0] if self.under_way else INFINITY, self.node.passed())
+
+
+class FarBack:
+    """Against an edge, to its sender on another worker."""
+
+    def __init__(self, edge: Edge, owner: SimNode | SimSource, latency: Callable[[], float]) -> None:
+        self.edge, self.owner, self.latency = edge, owner, latency
+
+    def credit(self, n: int) -> None:
+        self._say(lambda: self.edge.credit(n))
+
+    def need(self, t: int) -> bool:
+        def ask() -> None:
+            self.owner.need(self.edge, t)
+
+        self._say(ask)
+        return False
+
+    def _say(self, what: Callable[[], None]) -> None:
+        events = self.owner.events
+        events.at(events.now + int(self.latency()), lambda: self.owner.loop.call_soon(what, woken=True))
+
+
+def _spend(cost: float) -> Generator[float, None, None]:
+    yield cost
