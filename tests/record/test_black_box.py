@@ -30,7 +30,7 @@ def test_the_last_while_is_kept_and_written_once(run_dir: Path, tmp_path: Path) 
     for i in range(200):  # ten seconds
         world.step()
         scribe.turn()
-        assert sum(p.stat().st_size for p in (run_dir / "box").iterdir()) < 300_000
+        assert sum(p.stat().st_size for p in (run_dir / "box").iterdir()) < 340_000
         if i in (99, 109, 199):
             written.append(scribe.write_box(["stop"]))
         elif i == 110:
