@@ -199,9 +199,9 @@ def recover(
         _mend(Path(file), Path(to) if to is not None else None)
         return
     from omnistream.engine.rundir import remove, unfinished
+    from omnistream.record.done import finished
     from omnistream.record.index import BROKEN
     from omnistream.record.join import recover as join
-    from omnistream.record.scribe import finished
 
     failed = 0
     with unfinished() as left:

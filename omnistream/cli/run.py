@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from omnistream.graph.graph import Graph
     from omnistream.graph.keep import Keep
     from omnistream.observe.outcome import Outcome
+    from omnistream.record.done import Made
     from omnistream.record.recorder import Recorder
-    from omnistream.record.scribe import Made
 
 __all__ = ["run"]
 
@@ -195,8 +195,8 @@ def _execute(
 
 def _finish(recorder: Recorder, outcome: Outcome, run_dir: str) -> tuple[Made | None, BaseException | None]:
     """What came of the recording, or why nothing did: the run is over, and its own account does not depend on that."""
+    from omnistream.record.done import finished
     from omnistream.record.ended import Ended
-    from omnistream.record.scribe import finished
 
     end_ns = outcome.started_ns + int(outcome.duration_s * 1e9)
     words = {"digest": outcome.digest or "", "sinks": json.dumps(outcome.sinks), "end_ns": str(end_ns)}

@@ -13,12 +13,13 @@ from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
 from omnistream.record.damage import Damage, find_damage
+from omnistream.record.done import Made, finished
 from omnistream.record.ended import Ended
 from omnistream.record.identity import run_of
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
-from omnistream.record.scribe import Made, Scribe, copied, finished
+from omnistream.record.scribe import Scribe, copied
 from omnistream.record.writer import JOURNAL, RUN, TRUTH
 
 __all__ = ["RUN", "About", "join_parts", "recover", "repair"]

@@ -5,16 +5,14 @@ It is a process of its own (record/recorder.py); whatever dies, another scribe g
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from errno import ENOSPC
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import msgpack
@@ -26,6 +24,7 @@ from omnistream.message import INFINITY
 from omnistream.record.about import About
 from omnistream.record.black_box import PIECE_NS, BoxError, Ring
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
+from omnistream.record.done import Done, Hole, Made, only_one
 from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.packets import Groups, PacketReader
 from omnistream.record.part import BOX, DONE
@@ -33,7 +32,7 @@ from omnistream.record.progress import Progress, read_progress
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
-__all__ = ["REPEATED", "RUN", "Hole", "Made", "Scribe", "copied", "finished", "make_room"]
+__all__ = ["REPEATED", "RUN", "Scribe", "copied", "make_room"]
 
 #: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
 REPEATED = "repeated/"
@@ -41,72 +40,6 @@ REPEATED = "repeated/"
 _STRIDE = 4 << 20
 _DAMAGED = "its spool was damaged"
 _NO_ROOM = "there was no room in the folder for temporary files (TMPDIR)"
-#: So many holes are told one by one; from then on, those of one stream are told as one.
-_MANY = 100
-#: Tenths of a second.
-_PATIENCE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """What was not kept of a stream, or of a worker's; the times are stamps."""
-
-    what: str
-    from_ns: int
-    to_ns: int
-    count: int
-    why: str
-
-
-@dataclass(slots=True)
-class Made:
-    """What has come of a recording."""
-
-    files: list[str]
-    messages: int
-    holes: list[Hole]
-    notes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Made:
-        """From its fields as JSON gives them."""
-        return cls(said["files"], said["messages"], [Hole(**h) for h in said["holes"]], said["notes"])
-
-
-@dataclass(slots=True)
-class _Done:
-    """How far it is: what the file has of the spools when it has `size` bytes."""
-
-    number: int = 1
-    size: int = 0
-    count: int = 0
-    repeated: int = 0
-    written: int = 0
-    boxed: int = 0
-    boxes: list[str] = field(default_factory=list)
-    start_ns: int = 0
-    began_ns: int = 0
-    now_ns: int = 0
-    last: dict[str, int] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
-    holes: list[Hole] = field(default_factory=list)
-    open: dict[str, Hole] = field(default_factory=dict)
-    #: What has come of it, when it is finished; then nobody is to go on with it.
-    made: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, said: Any) -> _Done:
-        holes = [Hole(*h) for h in said.pop("holes")]
-        opened = {k: Hole(*h) for k, h in said.pop("open").items()}
-        places = {k: (int(n), int(at)) for k, (n, at) in said.pop("places").items()}
-        return cls(**said, holes=holes, open=opened, places=places)
-
-    def as_json(self) -> str:
-        said = asdict(self)
-        said["holes"] = [list(h.values()) for h in said["holes"]]
-        said["open"] = {k: list(h.values()) for k, h in said["open"].items()}
-        return json.dumps(said)
 
 
 class Scribe:
@@ -120,13 +53,13 @@ class Scribe:
     def __init__(self, run_dir: str, about: About, *, remove: bool) -> None:
         self.about = about
         self._dir, self._remove = Path(run_dir), remove
-        self._done = _Done()
+        self._done = Done()
         self._writer: RecordingWriter | None = None
         self._rows: dict[str, list[bytes]] = {}
         self._taken = 0
         self._groups = Groups()
         self._head = 0  # so many bytes of the file are what its first frames depend on, and no reason to end it
-        self._lock = _only_one(self._dir) if remove else -1
+        self._lock = only_one(self._dir) if remove else -1
         self._ring = Ring(_memory(self._dir), about.keep) if about.keep.box_ns else None
         try:
             if remove and (self._dir / DONE).exists():
@@ -141,7 +74,7 @@ class Scribe:
     def _go_on(self) -> None:
         """Where the last scribe was. What it wrote since it last said so is cut off, and made again from the spools."""
         try:
-            self._done = _Done.of(json.loads(read_progress(self._dir / DONE)))
+            self._done = Done.of(json.loads(read_progress(self._dir / DONE)))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordingError(f"{self._dir / DONE} does not say how far the recording has come ({error})") from None
         done, path = self._done, self._path(self._done.number)
@@ -205,14 +138,14 @@ class Scribe:
         writer = self._begun(stamp)
         broken = done.open.get(f"worker {life.name}")
         if broken is not None and broken.why == _DAMAGED:
-            self._end_hole(broken.what, stamp, 0)
+            self._done.end_hole(broken.what, stamp, 0)
         record = self._decoded(stream, stamp, data) if writer.encodes(kind) else None
         if record is not None and isinstance(record.payload, CodedFrame) and not self._groups.take(stream, record):
             why = "packets of its video were lost, up to the next key frame"
             done.open.setdefault(stream, Hole(stream, stamp, stamp, 1, why))
             return
         for what in [w for w in done.open if w == stream or _is_of_earlier(w, life)]:  # the worker died in it
-            self._end_hole(what, stamp, 0)
+            self._done.end_hole(what, stamp, 0)
         if stamp > done.last.get(stream, -1):
             about = {TAP: life.worker} if tap else {}
             if record is not None:
@@ -256,27 +189,19 @@ class Scribe:
                     why = f"the recorder was behind from message {seq} of life {epoch} on"
                     self._done.open[stream] = Hole(stream, stamp, stamp, 1, why)
                 case ("k", str() as stream, int(), int(), int() as stamp, int() as count):
-                    self._end_hole(stream, stamp, count)
+                    self._done.end_hole(stream, stamp, count)
                 case ("x", int() as stamp):
                     before = self._done.seen.get(f"{life.worker}.{life.incarnation - 1}", self._done.start_ns)
                     hole = Hole(f"worker {life.name}", stamp or before, stamp or before, 0, _NO_ROOM)
                     self._done.open.setdefault(hole.what, hole)
                 case ("y", int() as stamp, int() as count):
-                    self._end_hole(f"worker {life.name}", stamp, count)
+                    self._done.end_hole(f"worker {life.name}", stamp, count)
                 case _:
                     pass
         elif kind != b"\xa1c":
             self._rows.setdefault(life.name, []).append(row)
             if kind in (b"\xa1f", b"\xa1s"):
                 self._done.seen[life.name] = _time_of(row) or self._done.seen.get(life.name, self._done.start_ns)
-
-    def _end_hole(self, stream: str, to_ns: int, count: int) -> None:
-        begun = self._done.open.pop(stream, Hole(stream, to_ns, to_ns, 0, "the recorder was behind"))
-        hole, holes = Hole(stream, begun.from_ns, to_ns, count, begun.why), self._done.holes
-        if len(holes) >= _MANY and (same := [n for n, h in enumerate(holes) if h.what == stream]):
-            last = holes.pop(same[-1])
-            hole = replace(last, to_ns=to_ns, count=last.count + count, why=f"{begun.why}, time and again")
-        holes.append(hole)
 
     def _begun(self, start_ns: int) -> RecordingWriter:
         """The file, which is made when it is known when the run began."""
@@ -500,25 +425,13 @@ def _memory(run_dir: Path) -> Path:
     return (link.resolve() if link.exists() else run_dir) / BOX
 
 
-def _only_one(run_dir: Path) -> int:
-    """A lock that one scribe holds; the system lets go of it, however that dies. It is waited for a while."""
-    lock = os.open(run_dir, os.O_RDONLY | os.O_CLOEXEC)
-    for _ in range(_PATIENCE):
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        Event().wait(0.1)
-    os.close(lock)
-    raise RecordingError(f"the recorder of {run_dir} is still at work; try again in a moment")
-
-
 def copied(run_dir: Path, about: About, to: Path) -> About:
     """What there is of the file by now in another place, where a scribe goes on with it. What is not there any more, or is
     another run's, is a hole. Raises RecordingError."""
     moved = replace(about, path=str(to))
-    lock = _only_one(run_dir)
+    lock = only_one(run_dir)
     try:
-        done = _Done.of(json.loads(read_progress(run_dir / DONE)))
+        done = Done.of(json.loads(read_progress(run_dir / DONE)))
         for number in range(1, done.number + 1):
             old, new = about.numbered(number), moved.numbered(number)
             if run_of(old) == about.run and (number < done.number or old.stat().st_size >= done.size):
@@ -537,11 +450,3 @@ def copied(run_dir: Path, about: About, to: Path) -> About:
     finally:
         os.close(lock)
     return moved
-
-
-def finished(run_dir: Path) -> Made | None:
-    """What has come of a run's recording, where that is finished and nothing is to be done any more."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        made = json.loads(read_progress(run_dir / DONE)).get("made")
-        return Made.of(made) if made else None
-    return None

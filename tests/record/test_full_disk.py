@@ -10,10 +10,11 @@ from recorder_world import T0, World, about, contents, fill
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS
+from omnistream.record.done import Hole, Made
 from omnistream.record.evidence import RunEvidence
 from omnistream.record.progress import Progress, read_progress, reserve
 from omnistream.record.reader import Recording
-from omnistream.record.scribe import Hole, Made, Scribe
+from omnistream.record.scribe import Scribe
 
 
 def missing(world: World, made: Made, stream: str) -> list[int]:
@@ -106,7 +107,7 @@ def test_many_holes_are_told_as_one_from_some_number_on(run_dir: Path, tmp_path:
     scribe = Scribe(str(run_dir), about(tmp_path / "a.mcap"), remove=False)
     for i in range(300):
         scribe._done.open["s"] = Hole("s", 10 * i, 10 * i, 1, "why")
-        scribe._end_hole("s", 10 * i + 5, 2)
+        scribe._done.end_hole("s", 10 * i + 5, 2)
     holes = scribe._done.holes
     scribe.close()
     assert len(holes) == 100
