@@ -33,6 +33,7 @@ from omnistream.cli.files import check_output, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 from omnistream.cli.watching import MetricsOption, OtlpOption, TraceOption, TraceSampleOption, Watching
+from omnistream.clock import unix_ns, utc_name
 from omnistream.errors import GraphError, OmniStreamError
 from omnistream.graph.external import external_notices
 
@@ -120,7 +121,8 @@ def _keep(graph: Graph, record: str | None) -> Keep | None:
         keep = dataclasses.replace(keep, path=record)
     if not keep.path:
         return None
-    keep = dataclasses.replace(keep, path=str(Path(keep.path).expanduser()))
+    path = keep.path.replace("{time}", utc_name(unix_ns()))  # a file of its own for each run
+    keep = dataclasses.replace(keep, path=str(Path(path).expanduser()))
     check_output("--record" if record is not None else "record.path", keep.path)
     return keep
 

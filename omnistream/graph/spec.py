@@ -301,8 +301,8 @@ class RecordSpec(_Spec):
     """What of each run is recorded. `omnistream run --record FILE` names another file."""
 
     path: Annotated[str, AfterValidator(_mcap)] = ""
-    """The file, `.mcap`. Without it only runs with `--record FILE` are recorded. One that is there is overwritten only by a run
-    with `--overwrite`."""
+    """The file, `.mcap`; `{time}` in its name is when the run began, as 20261122-231502 in UTC. Without it only runs with
+    `--record FILE` are recorded. One that is there is overwritten only by a run with `--overwrite`."""
     streams: Annotated[list[str], Field(min_length=1)] | None = None
     """`node` or `node.port`, those of nodes among them. Default: all that comes from outside, as a replay of the run needs."""
     video: Literal["exact", "compact"] = "exact"

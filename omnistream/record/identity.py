@@ -69,7 +69,8 @@ class Claim:
             if there and not about.overwrite:
                 other = "" if named == "--record" else " with --record FILE.mcap"
                 raise RecordingError(
-                    f"{where}: {there[0].name} is there already; add --overwrite to replace it, or name another file{other}"
+                    f"{where}: {there[0].name} is there already; add --overwrite to replace it, or name another file{other} ("
+                    "{time} in a name is when the run began)"
                 )
         except BaseException:
             self.release()

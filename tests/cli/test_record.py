@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -146,6 +147,13 @@ def test_a_recording_is_overwritten_only_by_whom_it_is_said_and_by_one_at_a_time
     assert run_of(recording)
     with Recording(recording) as again:
         assert not again.notice
+
+
+def test_a_time_in_the_name_gives_each_run_a_file_of_its_own(tmp_path: Path):
+    file = graph(tmp_path, TICKS + f"record: {tmp_path}/r-{{time}}.mcap\n")
+    assert omnistream("run", file, "--engine", "local", "--for", "100ms").code == 0
+    (made,) = tmp_path.glob("*.mcap")
+    assert re.fullmatch(r"r-\d{8}-\d{6}\.mcap", made.name)
 
 
 def test_a_second_interrupt_leaves_a_file_that_is_finished(tmp_path: Path, own_temp: Path):
