@@ -271,6 +271,8 @@ class RayCrew:
         raise OmniStreamError(f"worker {name} died: {self._deaths[name].result()}")
 
     async def call(self, worker: str, method: str, *args: Any) -> Any:
+        if self._ending:  # Ray would start anew for a call that comes behind its end
+            raise OmniStreamError(f"worker {worker} has ended")
         timeout = ANSWER_S if method in POLLED else None
         try:
             return await self._guard(worker, self.actors[worker].call.remote(method, *args), timeout)

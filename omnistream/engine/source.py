@@ -92,9 +92,9 @@ class SourceHost:
         message.packed = packed
         if self.worker.recorder is not None:
             self.worker.recorder.message(message, bound, emit.clock_source, coded=emit.coded)
-        self._send(message, emit)
         if self.tracer is not None:
             self.tracer.emitted(self.name, message)
+        self._send(message, emit)
         self.emitted += 1
         if bound > self.out.bound:
             self.out.raise_bound(bound)

@@ -84,6 +84,7 @@ async def test_a_cut_or_damaged_journal_gives_a_beginning_or_a_refusal(seed: int
         victim, data = r.choice([(p, d) for p, d in parts.items() if d])
         at = r.randrange(len(data))
         victim.write_bytes(data[:at] if case % 2 else data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        (tmp_path / "cut.mcap").unlink(missing_ok=True)
         keep(plan, str(tmp_path), tmp_path / "cut.mcap", outcome)
         try:
             again, cut = await replayed(plan, tmp_path / "cut.mcap")

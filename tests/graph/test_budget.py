@@ -44,8 +44,11 @@ def test_the_same_is_predicted_each_time() -> None:
 @given(st.floats(1, 20), st.floats(0.1, 10), st.sampled_from(["newest", "{drop_oldest: 4}"]))
 @settings(max_examples=15, deadline=None)
 def test_a_dearer_step_is_never_faster(ms: float, more: float, queue: str) -> None:
-    cheap, dear = (p99(one_thread(m, 12, queue).predict(600)) for m in (ms, ms + more))
-    assert dear >= cheap - 0.5  # where it overloads, which of two messages is dropped is chance
+    """But for what the beat of steps and frames does where it overloads: a message may wait up to a step less then."""
+    cheap, dear = (one_thread(m, 12, queue).predict(600).paths[0] for m in (ms, ms + more))
+    assert dear.p50 >= cheap.p50 - (0.5 if ms + more < 12 else ms)
+    assert dear.p99 >= cheap.p99 - (0.5 if ms + more < 12 else ms)
+    assert dear.limit <= cheap.limit * 1.01
 
 
 @given(st.floats(11, 40))
