@@ -123,6 +123,12 @@ def test_another_hosts_profile_is_a_notice_and_refuses_nothing(measured: Path, t
     ended = omnistream("check", file)
     assert ended.code == 0
     assert "PDP-11" in ended.out
+
+
+def test_a_profile_leaves_those_of_other_hosts_as_they_are(measured: Path, tmp_path: Path) -> None:
+    file = with_budget(measured, tmp_path, "20ms")
+    found, key = entry(file)
+    write_profile(file.with_suffix(".profile.json"), found.with_host("PDP-11; 1 cores", found.hosts[key]))
     again = omnistream("profile", file, "--for", "0.5s")
     assert again.code == 0
     hosts = read_profile(file.with_suffix(".profile.json"))
