@@ -44,7 +44,7 @@ async def recorded(plan: Plan, kills: list[tuple[float, str]], tmp_path: Path) -
     return tmp_path / "run.mcap", outcome.digest
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 async def test_a_run_with_drops_and_forced_bounds_can_be_had_again(seed: int, tmp_path: Path) -> None:
     plan = layouts(watched_graph(seed, "again"), seed)["some"]
     path, digest = await recorded(plan, [], tmp_path)
@@ -55,7 +55,7 @@ async def test_a_run_with_drops_and_forced_bounds_can_be_had_again(seed: int, tm
     assert again.digest == digest
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 async def test_a_run_with_killed_workers_can_be_had_again(seed: int, tmp_path: Path) -> None:
     """Any worker, sources and sinks among them, at any moment."""
     plan = layouts(watched_graph(seed, "killed"), seed)["some"]
@@ -80,7 +80,9 @@ async def test_a_cut_or_damaged_journal_gives_a_beginning_or_a_refusal(seed: int
     r = random.Random(seed)
     parts = {p: p.read_bytes() for p in tmp_path.glob("*.part")}
     endings = 0
-    for case in range(12):
+    for case in range(100):
+        if case >= 12 and endings:
+            break
         victim, data = r.choice([(p, d) for p, d in parts.items() if d])
         at = r.randrange(len(data))
         victim.write_bytes(data[:at] if case % 2 else data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
