@@ -192,9 +192,7 @@ class Hosted:
             self.put(result, "consumed")
         except Exception as error:
             failure = self.failed(error)
-        took = self.timed(firing, started)
-        if firing.droppable:
-            self.typical.took(took)
+        self.timed(firing, started)
         self.end(failure)
         return True
 
@@ -207,12 +205,12 @@ class Hosted:
             raise
         except Exception as error:
             failure = self.failed(error)
-        self.typical.took(self.timed(firing, started))
+        self.timed(firing, started)
         self.end(failure)
         self.worker.wake(self)
 
-    def timed(self, firing: Firing, started: int) -> int:
-        """How long a step took that began at `started` and has just ended."""
+    def timed(self, firing: Firing, started: int) -> None:
+        """A step that began at `started` has just ended."""
         self.fired_at = perf_ns()
         took = self.fired_at - started
         self.durations.append(took)
@@ -223,7 +221,6 @@ class Hosted:
         meter.ages.append(started - firing.cause)
         if len(meter.steps) >= FULL:
             meter.fold(self._behind())
-        return took
 
     def _behind(self) -> int:
         """What the clock of durations lacks to run time."""

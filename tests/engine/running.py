@@ -25,6 +25,18 @@ async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:
     return await asyncio.wait_for(Conductor(plan, crew, clock, fresh=True, start_ns=start_ns).run(), 30)
 
 
+async def kill_at(conductor: Conductor, crew: LocalCrew, kills: Sequence[tuple[float, str]]) -> None:
+    """Drop workers at these seconds after the run's start, or when they live again."""
+    while not conductor.outcome.started_ns:  # noqa: ASYNC110
+        await asyncio.sleep(0.002)
+    start = asyncio.get_running_loop().time()
+    for at, name in kills:
+        await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
+        while name not in crew.workers:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await crew.kill(name)
+
+
 async def run_live(
     plan: Plan, kills: Sequence[tuple[float, str]] = (), for_s: float | None = None, record_in: str = ""
 ) -> Outcome:
@@ -32,18 +44,7 @@ async def run_live(
     clock = SystemClock()
     crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns, run_dir=record_in, record=bool(record_in)))
     conductor = Conductor(plan, crew, clock, fresh=False)
-
-    async def killer() -> None:
-        while not conductor.outcome.started_ns:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-        start = asyncio.get_running_loop().time()
-        for at, name in kills:
-            await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
-            while name not in crew.workers:  # it is being made again  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-            await crew.kill(name)
-
-    task = asyncio.create_task(killer())
+    task = asyncio.create_task(kill_at(conductor, crew, kills))
     try:
         return await asyncio.wait_for(conductor.run(for_s=for_s), 60)
     finally:

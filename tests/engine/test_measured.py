@@ -14,7 +14,7 @@ import pytest
 from law_graphs import layouts, random_graph
 from law_nodes import LOGS
 from prometheus_client.parser import text_string_to_metric_families as parsed
-from running import check_accounts
+from running import check_accounts, kill_at
 from test_live_laws import relay_chain
 
 from omnistream.clock import SystemClock
@@ -57,15 +57,7 @@ async def watched(plan: Plan, kills: list[tuple[float, str]]) -> tuple[Outcome, 
     crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns))
     seen: list[Figures] = []
     conductor = Conductor(plan, crew, clock, fresh=False, watch=lambda run: seen.append(figures(run)[0]))
-
-    async def killer() -> None:
-        start = asyncio.get_running_loop().time()
-        for at, name in kills:
-            await asyncio.sleep(max(0.0, start + at - asyncio.get_running_loop().time()))
-            if name in crew.workers and conductor.outcome.started_ns:
-                await crew.kill(name)
-
-    task = asyncio.create_task(killer())
+    task = asyncio.create_task(kill_at(conductor, crew, kills))
     try:
         return await asyncio.wait_for(conductor.run(), 60), conductor, seen
     finally:

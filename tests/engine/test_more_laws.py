@@ -19,6 +19,7 @@ from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.flow.config import PortConfig, Queue
+from omnistream.flow.typical import Typical
 from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
 from omnistream.message import INFINITY, MS, Event
 from omnistream.node import Context, Emit, Node, Source
@@ -289,3 +290,21 @@ async def test_a_node_that_hangs_is_not_asked_more_and_more(each: bool) -> None:
     LOGS.pop(("hangs", "collected"))
     assert len(asked) == 2
     assert max(asked) <= 300
+
+
+async def test_the_estimate_by_which_firings_are_skipped_is_told_of_each_step_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 22, in whatever way a step is run; of those that may not be skipped it is not told."""
+    told: list[int] = []
+    took = Typical.took
+    monkeypatch.setattr(Typical, "took", lambda self, ns: (told.append(ns), took(self, ns)))
+    queue, port = Queue("drop_oldest", 8), "message"
+    direct = NodeInfo(
+        "direct", "", "omnistream_nodes.passthrough:PassThrough", "node", {}, (_in(port, "waits.out", queue),), ("out",)
+    )
+    waits = _relay("waits", "s.out", 1, queue)
+    sure = _relay("sure", "direct.out", 1, Queue("block", 8))
+    nodes = {"s": _source("s", 5, 10), "waits": waits, "direct": direct, "sure": sure, "k": _collect("sure.out", "told")}
+    outcome = await run_live(_plan(nodes))
+    LOGS.pop(("told", "collected"))
+    skipped = outcome.ledger.get("skipped", 0)
+    assert len(told) == outcome.nodes["waits"]["firings"] + outcome.nodes["direct"]["firings"] - skipped > 0
