@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from omnistream.engine.exchange import Inbound, Outbound, RemoteLink
+from omnistream.engine.ends import Inbound, Outbound, RemoteLink
 from omnistream.engine.hosted import Hosted
 from omnistream.engine.neighbour import Adapt, LocalBack, LocalLink
 from omnistream.engine.options import RunOptions

@@ -305,11 +305,7 @@ class Hosted:
 
     def need(self, edge: Edge, t: int) -> bool:
         """A receiver of `edge` waits for a bound above t."""
-        self.cell.publish()
-        if edge.need(t):
-            return True
-        self.cell.need(t)
-        return False
+        return self.cell.asked(edge, t)
 
     def passed(self) -> int:
         return self.cell.passed()

@@ -272,6 +272,14 @@ class Cell:
             out.raise_bound(frontier)
         return frontier
 
+    def asked(self, edge: Edge, t: int) -> bool:
+        """A receiver of `edge` waits for a bound above t: whether it was told one at once."""
+        self.publish()
+        if edge.need(t):
+            return True
+        self.need(t)
+        return False
+
     def need(self, t: int) -> None:
         """Somebody downstream waits for a bound above t: pass it on to triggering inputs that are not there (rule 21)."""
         for port in self.triggers:

@@ -1,11 +1,10 @@
-"""Nodes, sources and edges of a simulated run: the flow's own state machines, with measured costs in place of steps.
+"""Nodes and sources of a simulated run: the flow's own state machines, with measured costs in place of steps.
 
 What `SimNode` and `SimSource` do, and when, is what `engine.hosted.Hosted` and `engine.source.SourceHost` do.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 from omnistream.flow.cell import Cell, Firing, OutPort, edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
-from omnistream.flow.token import Ack
 from omnistream.graph.budget.cores import Events
 from omnistream.graph.budget.loop import Loop, Turns
 from omnistream.graph.budget.trace import Leg, Trace
 from omnistream.message import INFINITY, Message
 
-__all__ = ["Bag", "Costs", "DirectBack", "DirectLink", "FarBack", "FarLink", "Seen", "SimNode", "SimSource"]
+__all__ = ["Bag", "Costs", "Rhythm", "Seen", "SimNode", "SimSource"]
 
 _BATCH = 32
 _OFTEN_NS = 500_000
@@ -238,11 +236,7 @@ class SimNode:
         cell.end()
 
     def need(self, edge: Edge, t: int) -> bool:
-        self.cell.publish()
-        if edge.need(t):
-            return True
-        self.cell.need(t)
-        return False
+        return self.cell.asked(edge, t)
 
     def passed(self) -> int:
         return self.cell.passed()
@@ -359,101 +353,3 @@ class SimSource:
     def _tried(self) -> None:
         if self.blocked:
             self._try()
-
-
-class DirectLink:
-    """Within a worker: crossing is a call."""
-
-    def __init__(self, node: SimNode, port: Port, edge: InEdge) -> None:
-        self.node, self.port, self.edge = node, port, edge
-
-    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
-        del ack  # a simulation restarts nothing
-        self.port.receive(self.edge, message, bound, None, self.node.events.now)
-        self.node.wake()
-
-    def bound(self, bound: int) -> None:
-        self.edge.told(bound)
-        self.node.wake()
-
-
-class DirectBack:
-    def __init__(self, edge: Edge, owner: SimNode | SimSource) -> None:
-        self.edge, self.owner = edge, owner
-
-    def credit(self, n: int) -> None:
-        self.edge.credits += n
-        if self.edge.pending:
-            self.edge.flush()
-
-    def need(self, t: int) -> bool:
-        return self.owner.need(self.edge, t)
-
-
-class FarLink:
-    """To another worker: in order, each after what the way takes."""
-
-    def __init__(
-        self, node: SimNode, port: Port, edge: InEdge, sender: Loop, latency: Callable[[], float], cpu: Callable[[], float]
-    ) -> None:
-        self.node, self.port, self.edge = node, port, edge
-        self.sender, self.latency, self.cpu = sender, latency, cpu
-        self.last = 0
-        self.under_way: deque[int] = deque()
-
-    def message(self, message: Message[Any], bound: int, ack: Ack | None) -> None:
-        del ack
-        cost = self.cpu()
-        if cost >= 1.0:
-            self.sender.call_soon(lambda: _spend(cost))
-        self.under_way.append(message.stamp_ns)
-        sent = self.node.events.now
-
-        def come() -> Generator[float, None, None]:
-            yield cost
-            now = self.node.events.now
-            self.under_way.popleft()
-            self.node.hops[message.stream, message.seq] = now - sent
-            self.port.receive(self.edge, message, bound, None, now)
-            self.node.wake()
-
-        self._send(come)
-
-    def bound(self, bound: int) -> None:
-        def come() -> None:
-            self.edge.told(bound)
-            self.node.wake()
-
-        self._send(come)
-
-    def _send(self, come: Callable[[], Any]) -> None:
-        self.last = max(self.last, self.node.events.now + int(self.latency()))
-        self.node.events.at(self.last, lambda: self.node.loop.call_soon(come, woken=True))
-
-    def beyond(self) -> int:
-        return min(self.under_way[0] if self.under_way else INFINITY, self.node.passed())
-
-
-class FarBack:
-    """Against an edge, to its sender on another worker."""
-
-    def __init__(self, edge: Edge, owner: SimNode | SimSource, latency: Callable[[], float]) -> None:
-        self.edge, self.owner, self.latency = edge, owner, latency
-
-    def credit(self, n: int) -> None:
-        self._say(lambda: self.edge.credit(n))
-
-    def need(self, t: int) -> bool:
-        def ask() -> None:
-            self.owner.need(self.edge, t)
-
-        self._say(ask)
-        return False
-
-    def _say(self, what: Callable[[], None]) -> None:
-        events = self.owner.events
-        events.at(events.now + int(self.latency()), lambda: self.owner.loop.call_soon(what, woken=True))
-
-
-def _spend(cost: float) -> Generator[float, None, None]:
-    yield cost

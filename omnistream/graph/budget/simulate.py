@@ -14,19 +14,9 @@ from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
 from omnistream.graph.budget.cores import Cores, Events
 from omnistream.graph.budget.draws import Draws
+from omnistream.graph.budget.links import DirectBack, DirectLink, FarBack, FarLink
 from omnistream.graph.budget.loop import Loop, Turns
-from omnistream.graph.budget.parts import (
-    Bag,
-    Costs,
-    DirectBack,
-    DirectLink,
-    FarBack,
-    FarLink,
-    Rhythm,
-    Seen,
-    SimNode,
-    SimSource,
-)
+from omnistream.graph.budget.parts import Bag, Costs, Rhythm, Seen, SimNode, SimSource
 from omnistream.graph.budget.profile import (
     HopProfile,
     HostProfile,
