@@ -113,7 +113,6 @@ async def graph(seed: int, engine: str, seconds: float, known: HostProfile, keep
     measured = await measure(plan_of(text, "one"), seconds, known=known)
     plan = plan_of(text, "planned")
     setup = Setup(plan, measured.host, engine=engine, declared=declared_of(plan.graph))  # type: ignore[arg-type]
-    predict(setup)
     gc.collect()
     before = await disturbance(0.2)
     second = await run(text, engine, seconds)

@@ -11,10 +11,11 @@ import argparse
 import asyncio
 import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from processes import load
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -31,22 +32,6 @@ nodes:
 """
 
 
-class Burners:
-    """One on every core, now and then."""
-
-    def __init__(self) -> None:
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        self.running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
-
-    def stop(self) -> None:
-        for b in self.running:
-            b.kill()
-            b.wait()
-        self.running = []
-
-
 async def run(
     rate: float, step: float, lead_s: float, burn_s: float, back_s: float, minutes: float
 ) -> tuple[Any, list[tuple[str, int]]]:
@@ -60,27 +45,25 @@ async def run(
     from omnistream.graph.plan import make_plan
 
     plan = make_plan(parse_graph(GRAPH.format(rate=rate, step=step), str(HERE / "degrade.yaml")), "planned")
-    clock, home, burners, marks = SystemClock(), RunDir(), Burners(), []
+    clock, home, marks = SystemClock(), RunDir(), []
     crew = RayCrew(plan, RunOptions(offset_ns=clock.offset_ns, run_dir=home.path))
     conductor = Conductor(plan, crew, clock, fresh=False)
+
+    async def burn(seconds: float) -> None:
+        with load(os.cpu_count() or 1):
+            marks.append(("burn", clock.now()))
+            await asyncio.sleep(seconds)
+        marks.append(("rest", clock.now()))
 
     async def script() -> None:
         while not conductor.outcome.started_ns:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await asyncio.sleep(lead_s)
-        burners.start()
-        marks.append(("burn", clock.now()))
-        await asyncio.sleep(burn_s)
-        burners.stop()
-        marks.append(("rest", clock.now()))
+        await burn(burn_s)
         await asyncio.sleep(back_s)
         chance, until = random.Random(1), clock.now() + int(minutes * 60e9)
         while clock.now() < until:
-            burners.start()
-            marks.append(("burn", clock.now()))
-            await asyncio.sleep(chance.uniform(3, 15))
-            burners.stop()
-            marks.append(("rest", clock.now()))
+            await burn(chance.uniform(3, 15))
             await asyncio.sleep(chance.uniform(3, 15))
         conductor.stop("enough")
 
@@ -89,7 +72,6 @@ async def run(
         outcome = await conductor.run(for_s=lead_s + burn_s + back_s + minutes * 60 + 120)
         await task
     finally:
-        burners.stop()
         home.remove()
     return outcome, marks
 

@@ -219,7 +219,7 @@ def part(name: str, count: int) -> dict[str, Any]:
         try:
             if name == "floor":
                 return asyncio.run(floor_send(home.memory or home.path, count))
-            return posts("unix" if name == "posts" else "tcp", home.path, count)
+            return posts("process" if name == "posts" else "host", home.path, count)
         finally:
             home.remove()
     with tempfile.TemporaryDirectory() as folder:

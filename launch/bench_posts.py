@@ -21,9 +21,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 import numpy as np  # noqa: E402
 from bench_parts import SIZES, answer, array_of, at_50_hz, now, payload_of, quantiles, receiver  # noqa: E402
 
-from omnistream.link.post import HostPost  # noqa: E402
-from omnistream.link.tcp import LinkKeys, TcpTransport  # noqa: E402
-from omnistream.link.unix import UnixPost  # noqa: E402
+from omnistream.engine import hops  # noqa: E402
 from omnistream.message import Message, Text, VideoFrame  # noqa: E402
 
 __all__ = ["posts"]
@@ -33,29 +31,24 @@ def message_of(seq: int, payload: Any) -> Message[Any]:
     return Message("a.out", 0, seq, ("a.out", 0, seq), now(), 5, 205, {"a.out": 5}, payload)
 
 
-def make_post(way: str, folder: str, name: str) -> HostPost:
-    """A post as workers have it, on one host, or as between hosts: TCP under CURVE, and no memory is shared."""
-    if way == "unix":
-        return UnixPost(folder, name, 0)
-    keys = LinkKeys(*(bytes.fromhex(line) for line in Path(folder, "keys").read_text().split()))
-    post = HostPost(str(Path(folder, "apart")), name, 0, TcpTransport(keys, "127.0.0.1"))
+def make_post(way: hops.Way, folder: str, name: str) -> Any:
+    """A post, and its address in a file for the other."""
+    post = hops.make_post(way, folder, name)
     Path(folder, f"{name}.address").write_text(post.address)
     return post
 
 
-def address_of(way: str, folder: str, name: str) -> str:
-    return f"unix://{folder}/{name}.0.sock" if way == "unix" else Path(folder, f"{name}.address").read_text()
+def address_of(folder: str, name: str) -> str:
+    return Path(folder, f"{name}.address").read_text()
 
 
-def posts(way: str, folder: str, count: int) -> dict[str, Any]:
+def posts(way: hops.Way, folder: str, count: int) -> dict[str, Any]:
     """One way p50 and p99 of each size, and what two posts carry when they are full."""
-    keys = LinkKeys.make()
-    pairs = (keys.server_public, keys.server_secret, keys.client_public, keys.client_secret)
-    Path(folder, "keys").write_text("\n".join(k.hex() for k in pairs))
+    hops.make_keys(folder)
     return asyncio.run(send(way, folder, count))
 
 
-async def send(way: str, folder: str, count: int) -> dict[str, Any]:
+async def send(way: hops.Way, folder: str, count: int) -> dict[str, Any]:
     credit = 0
     news = asyncio.Event()
 
@@ -67,7 +60,7 @@ async def send(way: str, folder: str, count: int) -> dict[str, Any]:
     post = make_post(way, folder, "a")
     post.open(receive, print)
     process = receiver(__file__, way, folder)
-    post.connect("b", 0, address_of(way, folder, "b"))
+    post.connect("b", 0, address_of(folder, "b"))
     await asyncio.sleep(0.3)
     found: dict[str, Any] = {}
     for name in SIZES:
@@ -99,11 +92,11 @@ async def send(way: str, folder: str, count: int) -> dict[str, Any]:
     text = Text("go forward ten meters, then turn to the left, then wave your hand")
     found["64 B messages/s"] = await full(64_000, 64, 1024, lambda i: message_of(i, text))
     array = array_of("1920x1080x3")
-    if way == "unix":
+    if way == "process":
         frames = [message_of(n, VideoFrame(array_of("1920x1080x3"))) for n in range(4)]
         found["1080p descriptors/s"] = await full(6_000, 1, 16, lambda i: _again(frames[i % 4], i))
     found["1080p written GB/s"] = await full(300, 1, 4, lambda i: message_of(i, VideoFrame(array))) * array.nbytes / 1e9
-    if way == "unix":
+    if way == "process":
         target = np.zeros_like(array)
         began = time.perf_counter()
         for _ in range(200):
@@ -121,7 +114,7 @@ def _again(message: Message[Any], seq: int) -> Message[Any]:
     return message
 
 
-async def receive(way: str, folder: str) -> None:
+async def receive(way: hops.Way, folder: str) -> None:
     took: list[float] = []
     seqs: list[int] = []
 
@@ -146,10 +139,10 @@ async def receive(way: str, folder: str) -> None:
 
     post = make_post(way, folder, "b")
     post.open(take, print)
-    post.connect("a", 0, address_of(way, folder, "a"))
+    post.connect("a", 0, address_of(folder, "a"))
     print("ready", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(receive(*sys.argv[1:3]))
+    asyncio.run(receive(sys.argv[1], sys.argv[2]))  # type: ignore[arg-type]

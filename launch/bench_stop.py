@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from processes import free_port, load
+
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
@@ -112,7 +114,6 @@ async def run(seconds: float, burners: int, engine: str, every_s: float, harsh: 
     options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path)
     crew: Any = RayCrew(plan, options) if engine == "ray" else LocalCrew(plan, clock, options)
     conductor = Conductor(plan, crew, clock, fresh=False)
-    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(burners)]  # noqa: ASYNC220
     command = [
         sys.executable,
         __file__,
@@ -136,22 +137,12 @@ async def run(seconds: float, burners: int, engine: str, every_s: float, harsh: 
 
     task = asyncio.create_task(ask())
     try:
-        outcome = await conductor.run(for_s=seconds + 60)
-        await task
+        with load(burners):
+            outcome = await conductor.run(for_s=seconds + 60)
+            await task
     finally:
-        for b in burning:
-            b.kill()
-            b.wait()
         home.remove()
     return answer, outcome
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ SHAPES = ("chain", "diamond", "fanin", "join", "window", "crowded")
 
 
 class _Writer:
-    def __init__(self, rng: random.Random, load: float) -> None:
-        self.rng, self.load = rng, load
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
         self.lines: list[str] = []
         self.count = 0
 
@@ -48,7 +48,7 @@ def graph_of(seed: int) -> tuple[str, str]:
     crowded = shape == "crowded"
     rate = rng.choice([20.0, 30.0, 50.0])
     load = rng.uniform(1.1, 1.6) if crowded else rng.uniform(0.1, 0.7)  # of one core
-    w = _Writer(rng, load)
+    w = _Writer(rng)
     block = not crowded and rng.random() < 0.4
     workers = rng.choice([1, 1, 2, 3])
     where = [f"w{i % workers}" for i in range(8)]

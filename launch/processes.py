@@ -9,12 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-__all__ = ["end", "free_port", "spawn"]
+__all__ = ["end", "free_port", "load", "spawn"]
 
 _PR_SET_PDEATHSIG = 1
+_BURN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
 def spawn(args: Sequence[str], *, cwd: str | None = None, **options: Any) -> subprocess.Popen[Any]:
@@ -38,6 +39,18 @@ def end(process: subprocess.Popen[Any], timeout_s: float = 3.0) -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+@contextlib.contextmanager
+def load(burners: int) -> Generator[None]:
+    """So many processes that do nothing but work, until the block or this process ends."""
+    started = [subprocess.Popen([sys.executable, "-c", _BURN, str(os.getpid())]) for _ in range(burners)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def free_port() -> int:

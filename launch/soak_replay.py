@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator
 from pathlib import Path
+
+from processes import load
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,19 +28,6 @@ RECORDING = ROOT / "graphs" / "recordings" / "voice_robot.mcap"
 GRAPH = ROOT / "graphs" / "voice_robot.yaml"
 #: One fresh replay in so many is on Ray, which takes seconds to start; a live run is made anew for so many replays of it.
 RAY_EVERY, RUN_EVERY = 10, 10
-BURN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
-
-
-@contextlib.contextmanager
-def load(burners: int) -> Generator[None]:
-    """So many processes that do nothing but work."""
-    started = [subprocess.Popen([sys.executable, "-c", BURN, str(os.getpid())]) for _ in range(burners)]
-    try:
-        yield
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 async def fresh(engine: str, layout: str, part_ns: int | None) -> tuple[str, int, int]:

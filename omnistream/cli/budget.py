@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from omnistream.cli.conduct import Engine
-from omnistream.errors import BudgetError
+from omnistream.errors import BudgetError, GraphError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,13 +47,15 @@ class Forecast:
 def forecast(
     plan: Plan, graph: str, engine: Engine, profile: str | None = None, variants: Mapping[str, str] | None = None
 ) -> Forecast:
-    """What this host's profile says of a plan. Raises GraphError where the profile cannot be read."""
+    """What this host's profile says of a plan. Raises GraphError where the profile cannot be read or, if named, found."""
     from omnistream.graph.budget.advice import advise
     from omnistream.graph.budget.predict import Setup, declared_of, predict
     from omnistream.graph.budget.profile import profile_path, read_profile
 
     file = str(profile or profile_path(graph))
     found = read_profile(file)
+    if found is None and profile:
+        raise GraphError(f"--profile {profile}: there is no such file")
     if found is None or not found.hosts:
         return Forecast(None, f"no profile, so no latency is predicted; `omnistream profile {graph}` measures it here", file)
     host = mine(found)

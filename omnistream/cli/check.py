@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omnistream.graph.graph import Graph, Plan
     from omnistream.graph.host import Host
 
-__all__ = ["GraphArgument", "SetOption", "SourceOption", "check", "edge_words"]
+__all__ = ["GraphArgument", "SetOption", "SourceOption", "VariantOption", "check", "edge_words"]
 
 GraphArgument = Annotated[str, typer.Argument(metavar="GRAPH", help="A graph file, such as graphs/voice_robot.yaml.")]
 SetOption = Annotated[
@@ -33,6 +33,9 @@ SourceOption = Annotated[
         "--source", metavar="NODE=WHAT", help="Give a source a recording (FILE, or FILE#STREAM), a device, a file or a URL."
     ),
 ]
+VariantOption = Annotated[
+    list[str] | None, typer.Option("--variant", metavar="NODE=NAME", help="Keep a node at one of its variants.")
+]
 
 
 @sentences
@@ -42,6 +45,7 @@ def check(
     sources: SourceOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say whether it is sound.")] = False,
     engine: EngineOption = Engine.ray,
+    variants: VariantOption = None,
     profile: ProfileOption = None,
     accept_late: AcceptLateOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is predicted as JSON, and nothing else.")] = False,
@@ -54,12 +58,14 @@ def check(
     from omnistream.graph.host import Host
     from omnistream.graph.load import load_graph
     from omnistream.graph.plan import label_notices, make_plan
+    from omnistream.graph.variants import pinned
 
     found = find_streams(load_graph(graph, sets or (), sources or ()))
+    kept = pinned(found, variants or ())
     host = Host.here()
     plan = make_plan(found, layout_of(engine, None).value, host)
     console = screen()
-    said = forecast(plan, graph, engine, profile)
+    said = forecast(plan, graph, engine, profile, kept)
     if as_json:
         _print_json(graph, said)
         if said.prediction is not None:
@@ -81,7 +87,7 @@ def check(
 def _print_json(graph: str, said: Forecast) -> None:
     found = said.prediction
     values = {"graph": graph, "profile": said.file if found is not None else None, "why": said.why}
-    typer.echo(json.dumps(values | (found.as_dict() if found is not None else {}), indent=2))
+    typer.echo(json.dumps(values | (found.as_dict() if found is not None else {}), indent=2, allow_nan=False))
 
 
 def _show(console: Console, graph: Graph, plan: Plan, host: Host) -> None:

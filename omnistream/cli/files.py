@@ -14,7 +14,17 @@ from omnistream.graph.played import split_part
 if TYPE_CHECKING:
     from omnistream.graph.graph import Graph
 
-__all__ = ["check_output", "find_streams"]
+__all__ = ["check_output", "duration", "find_streams"]
+
+
+def duration(option: str, text: str | None) -> int | None:
+    """Nanoseconds of a time such as 30s; None for none. Raises GraphError."""
+    from omnistream.graph.units import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise GraphError(f"{option} {text}: {error}") from None
 
 
 def check_output(option: str, path: str) -> None:

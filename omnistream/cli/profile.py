@@ -11,11 +11,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from omnistream.cli.budget import mine
 from omnistream.cli.check import GraphArgument, SetOption, SourceOption
-from omnistream.cli.files import check_output, find_streams
+from omnistream.cli.files import check_output, duration, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
-from omnistream.errors import GraphError
 
 if TYPE_CHECKING:
     from omnistream.graph.budget.profile import HostProfile
@@ -44,17 +44,13 @@ def profile(
     Robots are not opened. The file keeps what other hosts have measured.
     """
     from omnistream.engine.profiling import measure
-    from omnistream.graph.budget.profile import Profile, host_key, profile_path, read_profile, versions_here, write_profile
-    from omnistream.graph.host import Host
+    from omnistream.graph.budget.profile import Profile, host_key, profile_path, read_profile, write_profile
     from omnistream.graph.load import load_graph
     from omnistream.graph.plan import make_plan
-    from omnistream.graph.units import parse_duration
 
     found = find_streams(load_graph(graph, sets or (), sources or ()))
-    try:
-        for_s = None if for_ is None else parse_duration(for_) / 1e9
-    except ValueError as error:
-        raise GraphError(f"--for {for_}: {error}") from None
+    for_ns = duration("--for", for_)
+    for_s = None if for_ns is None else for_ns / 1e9
     file = out or str(profile_path(graph))
     check_output("--out" if out else "the profile", file)
     known = read_profile(file) or Profile(graph=found.name)
@@ -63,9 +59,9 @@ def profile(
     console = screen()
     console.print(f"profile of {found.name}: a run of {f'{for_s:g} s' if for_s else 'its recordings'}, then each node alone")
     plan = make_plan(found, "one")
-    mine = known.hosts.get(host_key(Host.here().cpus, versions_here()))
+    before = mine(known)
     with contextlib.redirect_stdout(io.StringIO()):  # what its sinks print is no part of this
-        measured = asyncio.run(measure(plan, for_s, found.replaced, None if again else mine))
+        measured = asyncio.run(measure(plan, for_s, found.replaced, None if again else before))
     key = host_key(measured.host.cores, measured.host.versions)
     write_profile(file, known.with_host(key, measured.host))
     console.print(_table(measured.host))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from omnistream.cli.files import duration
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError, RecordingError
-from omnistream.graph.units import parse_duration
 
 if TYPE_CHECKING:
     from omnistream.record.playable import Playable
@@ -94,8 +94,8 @@ def cut(
     with Recording(file) as recording:
         if recording.notice:
             typer.echo(recording.notice, err=True)
-        end = None if to is None else _time("--to", to)
-        count = cut_file(recording, out, 0 if from_ is None else _time("--from", from_), end, only or ())
+        end = duration("--to", to)
+        count = cut_file(recording, out, duration("--from", from_) or 0, end, only or ())
     typer.echo(f"{count} messages in {out}")
 
 
@@ -174,13 +174,6 @@ def _exported(form: Form, opened: list[Playable], out: str, only: tuple[str, ...
         raise
 
 
-def _time(option: str, text: str) -> int:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise GraphError(f"{option} {text}: {error}") from None
-
-
 @sentences
 def recover(
     file: Annotated[
@@ -199,7 +192,6 @@ def recover(
         _mend(Path(file), Path(to) if to is not None else None)
         return
     from omnistream.engine.rundir import remove, unfinished
-    from omnistream.record.done import finished
     from omnistream.record.index import BROKEN
     from omnistream.record.join import recover as join
 
@@ -209,16 +201,20 @@ def recover(
             typer.echo("no run has left a recording unfinished")
         for number, path in enumerate(left, 1):
             try:
-                made, count = join(path, to and str(_beside(Path(to), number)))
+                made = join(path, to and str(_beside(Path(to), number)))
             except (RecordingError, *BROKEN) as error:
                 said = str(error) if isinstance(error, RecordingError) else f"{path}: {type(error).__name__}: {error}"
                 typer.echo(said if str(path) in said else f"{path}: {said}", err=True)
                 failed += 1
                 continue
-            whole = finished(path)
             remove(path)
-            typer.echo(f"recorded {count} messages in {made}" if made else f"{path}: there was nothing to write a black box of")
-            for hole in whole.holes if whole is not None else ():
+            if made.files:
+                typer.echo(f"recorded {made.messages} messages in {made.files[0]}")
+            else:
+                typer.echo(f"{path}: there was nothing to write a black box of")
+            for note in made.notes:
+                typer.echo(note, err=True)
+            for hole in made.holes:
                 typer.echo(f"not recorded: {(hole.to_ns - hole.from_ns) / 1e9:.3f} s of {hole.what}: {hole.why}", err=True)
     if failed:
         if to is None:
@@ -237,7 +233,8 @@ def _mend(file: Path, to: Path | None) -> None:
     from omnistream.record.damage import find_damage
     from omnistream.record.join import repair
 
-    if find_damage(file) is None:
+    damage = find_damage(file)
+    if damage is None:
         typer.echo(f"{file} is whole: there is nothing to mend")
         return
     to = to or file.with_name(f"{file.stem}.recovered{file.suffix}")
@@ -245,7 +242,7 @@ def _mend(file: Path, to: Path | None) -> None:
         raise RecordingError(f"{to} is there already; name another file with --to")
     try:
         shutil.copyfile(file, to)
-        count, damage = repair(to)
+        count = repair(to, damage)
     except OSError as error:
         with suppress(OSError):
             to.unlink(missing_ok=True)
@@ -253,6 +250,5 @@ def _mend(file: Path, to: Path | None) -> None:
     except RecordingError as error:
         remove(to)
         raise RecordingError(str(error).replace(str(to), str(file))) from None
-    if damage is not None:
-        typer.echo(damage.told(str(file)), err=True)
+    typer.echo(damage.told(str(file)), err=True)
     typer.echo(f"recovered {count} messages in {to}")

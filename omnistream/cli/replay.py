@@ -8,7 +8,7 @@ import typer
 
 from omnistream.cli.check import GraphArgument, SetOption
 from omnistream.cli.conduct import Engine, EngineOption, LayoutOption, SummaryOption, check_summary
-from omnistream.cli.files import check_output
+from omnistream.cli.files import check_output, duration
 from omnistream.cli.sentence import sentences
 from omnistream.errors import GraphError
 
@@ -77,7 +77,7 @@ def replay(
     check_summary(summary)
     if write_golden is not None:
         check_output("--write-golden", write_golden)
-    times = [_time(option, text) for option, text in (("--from", from_), ("--to", to))]
+    times = [duration(option, text) for option, text in (("--from", from_), ("--to", to))]
     replay_all(
         Ask(
             recording=recording, graph=graph, sets=sets or (), engine=engine, layout=layout, summary=summary,
@@ -85,12 +85,3 @@ def replay(
             nodes=nodes or (), expect=expect, golden=golden, write_golden=write_golden,
         )
     )  # fmt: skip
-
-
-def _time(option: str, text: str | None) -> int | None:
-    from omnistream.graph.units import parse_duration
-
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise GraphError(f"{option} {text}: {error}") from None

@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from omnistream.cli.budget import AcceptLateOption, forecast, refuse
-from omnistream.cli.check import GraphArgument, SetOption, SourceOption
+from omnistream.cli.check import GraphArgument, SetOption, SourceOption, VariantOption
 from omnistream.cli.conduct import (
     Engine,
     EngineOption,
@@ -29,12 +29,12 @@ from omnistream.cli.conduct import (
     layout_of,
     undo_on_signals,
 )
-from omnistream.cli.files import check_output, find_streams
+from omnistream.cli.files import check_output, duration, find_streams
 from omnistream.cli.screen import screen
 from omnistream.cli.sentence import sentences
 from omnistream.cli.watching import MetricsOption, OtlpOption, TraceOption, TraceSampleOption, Watching
 from omnistream.clock import unix_ns, utc_name
-from omnistream.errors import GraphError, OmniStreamError
+from omnistream.errors import OmniStreamError
 from omnistream.graph.external import external_notices
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def run(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Record in place of a recording that is there.")] = False,
     summary: SummaryOption = None,
-    variants: Annotated[
-        list[str] | None, typer.Option("--variant", metavar="NODE=NAME", help="Keep a node at one of its variants.")
-    ] = None,
+    variants: VariantOption = None,
     arm: Annotated[bool, typer.Option("--arm", help="Let sinks move real robots.")] = False,
     layout: LayoutOption = None,
     address: Annotated[
@@ -83,17 +81,14 @@ def run(
     held, nothing is started.
     """
     from omnistream.graph.load import load_graph
-    from omnistream.graph.units import parse_duration
     from omnistream.graph.variants import pinned
 
     found = load_graph(graph, sets or (), sources or ())
     variants_kept = pinned(found, variants or ())
     keep = _keep(found, record)
     found = find_streams(found, keep and keep.path)
-    try:
-        for_s = None if for_ is None else parse_duration(for_) / 1e9
-    except ValueError as error:
-        raise GraphError(f"--for {for_}: {error}") from None
+    for_ns = duration("--for", for_)
+    for_s = None if for_ns is None else for_ns / 1e9
     named = "record.path" if record is None else "--record"
     if not accept_late and address is None:  # a cluster's hosts are others than this one
         _hold_budget(found, graph, engine, layout, variants_kept)
@@ -149,13 +144,7 @@ def _execute(
         console.print(f"[yellow]notice:[/] {escape(notice)}", highlight=False, soft_wrap=True)
     clock = SystemClock()
     undo_on_signals()
-    claim = about = recorder = made = None
-    if keep is not None:
-        from omnistream.record.about import About
-        from omnistream.record.identity import Claim
-
-        about = dataclasses.replace(About.of(graph, keep.path, 0, plan.threads(), keep, _versions()), overwrite=overwrite)
-        claim = Claim(about, named)
+    claim = recorder = made = None
     home = RunDir()
     failed: BaseException | None = None
     try:
@@ -164,10 +153,14 @@ def _execute(
             record_streams=keep.streams if keep else (), record_queue=keep.queue if keep else 0, variants=dict(variants),
             record_packets=keep is not None and keep.video == "exact", trace_share=watching.share,
         )  # fmt: skip
-        if about is not None and claim is not None:
+        if keep is not None:
+            from omnistream.record.about import About
+            from omnistream.record.identity import Claim
             from omnistream.record.recorder import Recorder
 
-            about = dataclasses.replace(about, seed=options.seed)
+            about = About.of(graph, keep.path, options.seed, plan.threads(), keep, _versions())
+            about = dataclasses.replace(about, overwrite=overwrite)
+            claim = Claim(about, named)
             recorder = Recorder(home.path, about, (*claim.fds, *home.locks))
         crew = crew_of(plan, engine, options, address)
         try:

@@ -179,6 +179,7 @@ class Exchange:
             if entry.peer == peer:
                 entry.edge.receiver_lost()
                 entry.beyond = INFINITY
+                entry.said = None  # it was of the life that is over
 
     # -- in ----------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from omnistream.graph.plan import make_plan
 from omnistream.message import Event, Features, Message, Text
 from omnistream.node import Sink
 
-__all__ = ["Engine", "Taken", "disturbance", "measure_engine"]
+__all__ = ["Engine", "Taken", "Way", "disturbance", "make_keys", "make_post", "measure_engine"]
 
 Way = Literal["process", "host"]
 _SIZES = (0, 64 << 10, 1 << 20, 6 << 20)
@@ -85,7 +85,7 @@ async def _latency_us(length: int, layout: Literal["one", "each"]) -> list[float
 # -- between processes -----------------------------------------------------------------------------
 
 
-def _post(way: Way, folder: str, name: str) -> Any:
+def make_post(way: Way, folder: str, name: str) -> Any:
     """A post as workers have it on one host; or, for the way to another one, TCP under CURVE, though to this host itself."""
     from omnistream.link.post import HostPost
     from omnistream.link.tcp import LinkKeys, TcpTransport
@@ -97,14 +97,19 @@ def _post(way: Way, folder: str, name: str) -> Any:
     return HostPost(str(Path(folder, "apart")), name, 0, TcpTransport(keys, "127.0.0.1"))
 
 
+def make_keys(folder: str) -> None:
+    """What two posts between hosts need."""
+    from omnistream.link.tcp import LinkKeys
+
+    keys = LinkKeys.make()
+    pairs = (keys.server_public, keys.server_secret, keys.client_public, keys.client_secret)
+    Path(folder, "keys").write_text("\n".join(k.hex() for k in pairs))
+
+
 async def _ways(way: Way, folder: str) -> list[HopProfile]:
     if way == "host":
-        from omnistream.link.tcp import LinkKeys
-
-        keys = LinkKeys.make()
-        pairs = (keys.server_public, keys.server_secret, keys.client_public, keys.client_secret)
-        Path(folder, "keys").write_text("\n".join(k.hex() for k in pairs))  # noqa: ASYNC240  a directory in memory
-    post = _post(way, folder, f"{way}-a")
+        make_keys(folder)  # in memory
+    post = make_post(way, folder, f"{way}-a")
     post.open(lambda *_: None, lambda _: None)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "omnistream.engine.hops", way, folder, post.address,
@@ -159,7 +164,7 @@ async def _answer(way: Way, folder: str, address: str) -> None:
         if n:
             post.send(f"{way}-a", [("c", 1, n, {})])
 
-    post = _post(way, folder, f"{way}-b")
+    post = make_post(way, folder, f"{way}-b")
     post.open(take, lambda _: None)
     post.connect(f"{way}-a", 0, address)
     _say(post.address)

@@ -280,12 +280,13 @@ class Hosted:
             self._journal(outs, fate)
         for (out, payload, start), crossing in zip(outs, packed, strict=True):
             self.emitted += 1
-            message = self.cell.emit(out, payload, start)
+            message = self.cell.message(out, payload, start)
             message.packed = crossing
-            if self.tracer is not None:
-                self.tracer.gave(self.name, message)
             if out in self.kept and self.worker.recorder is not None:
                 self.worker.recorder.message(message, None, "host", tap=not self.external)
+            if self.tracer is not None:
+                self.tracer.gave(self.name, message)
+            self.cell.send(out, message)
 
     def _journal(self, outs: Sequence[tuple[str, Any, int | None]], fate: str) -> None:
         """Say what is about to leave, before it does (rule 28)."""

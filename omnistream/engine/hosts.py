@@ -12,7 +12,7 @@ from typing import Any
 from omnistream.clock import Clock, OffsetEstimate
 from omnistream.engine.keeper import HostKeeper
 from omnistream.errors import OmniStreamError
-from omnistream.record.spool import all_is_here, put_at, waiting
+from omnistream.record.spool import HOLE, all_is_here, put_at, waiting
 
 __all__ = ["Host", "Hosts"]
 
@@ -162,6 +162,8 @@ class Hosts:
             for name, at, data in pieces:
                 if at < 0:  # it is gone there
                     host.home.pop(name, None)
+                    if name.endswith(HOLE):  # there is room again
+                        (home / Path(name).name).unlink(missing_ok=True)
                 else:
                     put_at(home / Path(name).name, at, data)
                     host.home[name] = at + len(data)
@@ -194,7 +196,7 @@ class Hosts:
 
 def _leave_holes(home: Path, host: Host) -> None:
     for name, incarnation in host.lives:
-        (home / f"{name}.{incarnation}.hole").touch()
+        (home / f"{name}.{incarnation}{HOLE}").touch()
 
 
 async def _answer(reference: Awaitable[Any], timeout_s: float) -> Any:

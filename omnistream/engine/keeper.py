@@ -13,11 +13,11 @@ from pathlib import Path
 from omnistream.clock import Slew, monotonic_ns
 from omnistream.engine.host_clock import CLOCK_NAME, SlewFile
 from omnistream.engine.rundir import RunDir
-from omnistream.record.spool import SUFFIX
+from omnistream.record.spool import HOLE, SUFFIX
 
 __all__ = ["HostKeeper"]
 
-_RECORDED = (SUFFIX, ".hole")
+_RECORDED = (SUFFIX, HOLE)
 
 
 class HostKeeper:

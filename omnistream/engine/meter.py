@@ -46,14 +46,10 @@ class Meter:
     emitted: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
     chunks: dict[str, Counter[tuple[int, int]]] = field(default_factory=dict)
-    fill: dict[str, deque[int]] = field(default_factory=dict)
     spans: list[tuple[int, int]] = field(default_factory=list)
     _bytes_kept: int = 0
 
     def begin(self, args: dict[str, Any]) -> None:
-        for name, value in args.items():
-            if isinstance(value, Window) and value.messages:
-                self.fill.setdefault(name, deque(maxlen=_SAMPLES)).append(value.end_ns - value.messages[-1].stamp_ns)
         if self.keeps and len(self.given) < _KEPT and self._bytes_kept < _KEPT_BYTES:
             self._bytes_kept += sum(_size(v) for v in args.values())
             self.given.append(Given(self.ctx.now, self.ctx.cause, self.ctx.deadline, dict(args)))

@@ -22,13 +22,11 @@ from omnistream.engine.local import LocalCrew
 from omnistream.engine.meter import Given, Meter, MeteredStep, NoStep, SourceMeter, metered_source
 from omnistream.engine.options import RunOptions
 from omnistream.engine.runqueue import others_of, waited_ns
-from omnistream.engine.worker import Worker
+from omnistream.engine.worker import TURN_NS, Worker
 from omnistream.errors import OmniStreamError
-from omnistream.flow.ledger import NOT_LOST
 from omnistream.graph.budget.profile import (
     HostProfile,
     NodeProfile,
-    PathProfile,
     SourceProfile,
     Spread,
     StepProfile,
@@ -40,7 +38,6 @@ from omnistream.graph.budget.profile import (
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.host import Host
 from omnistream.node import Context, ports_of
-from omnistream.observe.outcome import Outcome
 
 __all__ = ["Measured", "measure"]
 
@@ -50,8 +47,6 @@ _SOURCE_S = 1.5
 #: A step as short as this ends before anybody could want Python's lock for long.
 _SHORT_NS = 2_000_000
 _GIL_STEPS = 6
-#: A worker's turn ends after so long (engine/worker.py).
-_TURN_US = 2000.0
 
 
 @dataclass(slots=True)
@@ -59,7 +54,6 @@ class Measured:
     """The host's part of a profile, and what to tell about it."""
 
     host: HostProfile
-    outcome: Outcome
     notices: list[str] = field(default_factory=list)
 
 
@@ -151,7 +145,7 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
     others: list[float] = []
     busy, own = _busy_s(), cpu_ns()
     began = perf_ns()
-    outcome = await conductor.run(until, for_s)
+    await conductor.run(until, for_s)
     seconds = max(0.001, (perf_ns() - began) / 1e9)
     load = max(0.0, (_busy_s() - busy - (cpu_ns() - own) / 1e9) / seconds)
     after = await disturbance(0.3)
@@ -168,23 +162,9 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
         cpu=cpu_model(), cores=Host.here().cpus, versions=versions_here(), measured_unix_s=unix_ns() // 10**9,
         seconds=round(seconds, 2), load=round(load, 2), wake=Spread.of([*before[0], *after[0]]),
         others=Spread.of(1e3 * np.asarray([*before[1], *after[1], *others])), switch_us=sys.getswitchinterval() * 1e6,
-        turn_us=_TURN_US, firing_us=engine.firing_us,
-        hops=list(engine.hops), nodes=nodes,
-        sinks=_sinks(outcome),
+        turn_us=TURN_NS / 1e3, firing_us=engine.firing_us, hops=list(engine.hops), nodes=nodes,
     )  # fmt: skip
-    return Measured(host, outcome, notices)
-
-
-def _sinks(outcome: Outcome) -> list[PathProfile]:
-    found: list[PathProfile] = []
-    for name, records in outcome.records.items():
-        lost = 0
-        for key, edge in outcome.edges.items():
-            if key.split("->")[1].split(".")[0] == name:
-                lost += sum(n for fate, n in edge["fates"].items() if fate not in NOT_LOST)
-        age = Spread.of([r[0] - r[2] for r in records])
-        found.append(PathProfile(sink=name, age=age, late=min(1.0, lost / max(1, lost + len(records)))))
-    return found
+    return Measured(host, notices)
 
 
 # -- nodes -------------------------------------------------------------------------------------------
@@ -216,7 +196,6 @@ async def _node(
     return NodeProfile(
         role=info.role, use=info.use, options=options_key(info), kind=crew.kinds[info.name], firings=firings,  # type: ignore[arg-type]
         together=Spread.of(meter.wall), cpu=Spread.of(meter.cpu), alone=alone, outputs=outputs,
-        fill={port: Spread.of(values) for port, values in meter.fill.items()},
     )  # fmt: skip
 
 

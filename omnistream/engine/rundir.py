@@ -4,20 +4,19 @@ however it ends."""
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Collection, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
 from omnistream.link.segment import LINK_NAME
+from omnistream.record.done import finished
 from omnistream.record.part import ABOUT, BOX, DONE, ENDED
-from omnistream.record.progress import read_progress
-from omnistream.record.spool import SUFFIX, read_frames
+from omnistream.record.spool import HOLE, SUFFIX, read_frames
 
 __all__ = ["RunDir", "homes", "remove", "sweep", "unfinished"]
 
@@ -33,7 +32,7 @@ _LONGEST = 14
 #: In the directory of shared memory: the run's other one.
 _HOME = "home"
 #: What a recording is made of.
-_KEPT = (SUFFIX, ".hole")
+_KEPT = (SUFFIX, HOLE)
 
 
 class RunDir:
@@ -197,7 +196,7 @@ def remove(path: Path) -> None:
 
 def _holds_recording(path: Path) -> bool:
     """Whether any message has been recorded there."""
-    if not (path / ABOUT).exists() or _is_finished(path):
+    if not (path / ABOUT).exists() or finished(path) is not None:
         return False
     if (path / DONE).exists():
         return True
@@ -205,13 +204,6 @@ def _holds_recording(path: Path) -> bool:
         with part.open("rb") as file:
             if next(read_frames(file, b"M"), None) is not None:
                 return True
-    return False
-
-
-def _is_finished(path: Path) -> bool:
-    """Whether its recording has come to be a file."""
-    with suppress(OSError, ValueError, AttributeError):
-        return bool(json.loads(read_progress(path / DONE)).get("made"))
     return False
 
 

@@ -142,12 +142,7 @@ class SinkHost(Hosted):
                 self.records.append((now, message.stamp_ns, message.cause_ns, newest, what, text))
 
     def stats(self) -> dict[str, Any]:
-        return super().stats() | {
-            "out": self.handed,
-            "digest": self.chain.hex(),
-            "whole": self.whole,
-            "budget": self.worker.strain.stats(self.name),
-        }
+        return super().stats() | {"out": self.handed, "digest": self.chain.hex(), "whole": self.whole}
 
 
 def inexact_of(graph: Graph, sink: NodeInfo) -> Inexact:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omnistream.clock import perf_ns
 from omnistream.flow.quality import LOST, STRAINED, Seen, seen_of
@@ -107,8 +107,3 @@ class Strain:
         at, count = marks[0]
         marks.append((now, firings))
         return (firings - count) / max(now - at, 1) * 1e9
-
-    def stats(self, place: str) -> dict[str, Any]:
-        """For a snapshot: shares of the budget, and jitter, of the newest."""
-        seen = self.seen(place)
-        return {"p50": round(seen.p50, 3), "p95": round(seen.p95, 3), "jitter": round(seen.jitter, 3)} if seen.n else {}

@@ -32,11 +32,11 @@ from omnistream.message import INFINITY, Message
 from omnistream.observe.tracer import Tracer
 from omnistream.observe.usage import process_usage
 
-__all__ = ["Worker"]
+__all__ = ["TURN_NS", "Worker"]
 
 #: A turn of the nodes that are ready ends after so long, or so many looks: then it is time to hear what has come meanwhile.
-_TURN_NS, _TURN = 2_000_000, 256
-#: Of so many looks, one is at a node of the last rank that waits: nobody waits for ever.
+TURN_NS, _TURN = 2_000_000, 256
+#: Of so many looks, one is at a node of the last ranks that waits, of each in turn: nobody waits for ever.
 _SHARE = 8
 #: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
 _LOOK_S, _SILENT_S = 0.25, 4.0
@@ -199,7 +199,7 @@ class Worker:
                     hosted.queued = False
                 ready.clear()
             return
-        self.until = perf_ns() + _TURN_NS
+        self.until = perf_ns() + TURN_NS
         waiting: list[Hosted] = []
         for _ in range(_TURN):
             hosted = self._next()
@@ -227,8 +227,10 @@ class Worker:
     def _next(self) -> Hosted | None:
         urgent, commands, flow = self.ready
         self._looks += 1
-        if flow and not self._looks % _SHARE:
-            return flow.popleft()
+        if not self._looks % _SHARE:
+            last = (flow or commands) if self._looks % (2 * _SHARE) else (commands or flow)
+            if last:
+                return last.popleft()
         ready = urgent or commands or flow
         return ready.popleft() if ready else None
 

@@ -96,8 +96,6 @@ class Cell:
         self.simple = len(ports) == 1 and ports[0].config.take == "each" and len(ports[0].edges) == 1
         self.out_edges: list[Edge] = []
         self.firing: Firing | None = None
-        self.needed = -1
-        self.forced = 0
 
     # -- settling ----------------------------------------------------------------------------------
 
@@ -213,8 +211,8 @@ class Cell:
             firing.token = Token([item.ack])
         return firing
 
-    def emit(self, out: str, payload: Any, start_ns: int | None = None) -> Message[Any]:
-        """One output of the current firing, stamped and named (rules 9 and 24), on all its edges."""
+    def message(self, out: str, payload: Any, start_ns: int | None = None) -> Message[Any]:
+        """The next message of an output, of the current firing, stamped and named (rules 9 and 24)."""
         firing = self.firing
         assert firing is not None
         port = self.outs[out]
@@ -225,10 +223,19 @@ class Cell:
             k = firing.number.get(out, 0)
             firing.number[out] = k + 1
             origin = (port.stream, *firing.origin, k)
-        message = Message(
+        return Message(
             port.stream, port.epoch, port.seq, origin, stamp, firing.cause, firing.deadline, firing.lineage, payload, start_ns
         )
-        port.send(message, firing.token)
+
+    def send(self, out: str, message: Message[Any]) -> None:
+        """Put it on all edges of the output."""
+        assert self.firing is not None
+        self.outs[out].send(message, self.firing.token)
+
+    def emit(self, out: str, payload: Any, start_ns: int | None = None) -> Message[Any]:
+        """Both together."""
+        message = self.message(out, payload, start_ns)
+        self.send(out, message)
         return message
 
     def end(self, fate: str = "consumed", detail: str = "") -> int:

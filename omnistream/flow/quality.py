@@ -39,11 +39,6 @@ class Seen:
     p95: float
 
     @property
-    def jitter(self) -> float:
-        """How far the late ones are behind the others."""
-        return self.p95 - self.p50
-
-    @property
     def strained(self) -> bool:
         return self.n >= _FEW and self.p95 > STRAINED
 
@@ -104,7 +99,6 @@ class Ladder:
         self.variants, self.upstream, self.budget_ns = variants, upstream, budget_ns
         self.level = dict.fromkeys(variants, 0)
         self.moved_ns = 0
-        self.switches = 0
         self._moves: list[_Move] = []
         self._calm_ns: int | None = None
         self._went_up: tuple[tuple[str, int], float] | None = None  # node and level, and how busy it was expected to be
@@ -209,5 +203,4 @@ class Ladder:
         before = self.variant(node)
         self.level[node] += by
         self.moved_ns = now_ns
-        self.switches += 1
         return Switch(node, before, self.variant(node), why)

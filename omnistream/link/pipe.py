@@ -35,10 +35,6 @@ class PipePost:
     def disconnect(self, peer: str) -> None:
         self._peers.pop(peer, None)
 
-    def accepts(self, peer: str, incarnation: int) -> bool:
-        """Whether a batch of this life of a peer is wanted here."""
-        return self._peers.get(peer) == incarnation
-
     def send(self, peer: str, items: list[tuple[Any, ...]]) -> None:
         self._loop.call_soon(self._deliver, peer, self._peers[peer], items)
 

@@ -10,6 +10,7 @@ import logging
 import urllib.request
 from collections import deque
 from hashlib import blake2b
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,14 +61,17 @@ class OtlpExport:
         if self._spans and (self._sending is None or self._sending.done()):
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
-    async def _send(self) -> None:
+    async def _send(self, *, last: bool = False) -> None:
         while self._spans:
             spans = [self._spans.popleft() for _ in range(min(_AT_ONCE, len(self._spans)))]
             try:
                 await asyncio.to_thread(self._post, self.request(spans))
                 self.sent += len(spans)
-            except (OSError, ValueError) as error:  # URLError is an OSError
+            except (OSError, ValueError, HTTPException) as error:  # URLError is an OSError
                 self.lost += len(spans)
+                if last:  # nobody waits for it again and again
+                    self.lost += len(self._spans)
+                    self._spans.clear()
                 if not self._said:
                     self._said = True
                     _log.warning("the collector at %s does not take spans (%s); the run goes on without", self.url, error)
@@ -76,8 +80,7 @@ class OtlpExport:
         """The rest, for as long as a collector may take."""
         if self._sending is not None:
             await asyncio.gather(self._sending, return_exceptions=True)
-        if self._spans:
-            await self._send()
+        await self._send(last=True)
 
     def _post(self, body: bytes) -> None:
         headers = {"Content-Type": "application/x-protobuf"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,7 @@ from omnistream.observe.spans import Span
 
 __all__ = ["MOST_BYTES", "TraceFile"]
 
+_log = logging.getLogger("omnistream")
 #: A file ends here; what comes later is counted.
 MOST_BYTES = 256 << 20
 
@@ -95,12 +97,26 @@ class TraceFile:
             self.left_out += 1
             return
         self._left -= len(text) + 2
-        self._file.write(text if not self.written else f",\n{text}")
-        self.written += 1
+        try:
+            self._file.write(text if not self.written else f",\n{text}")
+        except OSError as error:
+            self._broke_off(error)
+        else:
+            self.written += 1
+
+    def _broke_off(self, error: OSError) -> None:
+        """Its disk is full, or gone: the run goes on without."""
+        _log.error("the trace ends here: %s", error.strerror)
+        self._left = 0
+        self.left_out += 1
 
     def close(self) -> None:
-        self._file.write("\n]}\n")
-        self._file.close()
+        try:
+            self._file.write("\n]}\n")
+            self._file.close()
+        except OSError as error:
+            if self._left:
+                self._broke_off(error)
 
 
 def _open(path: str) -> IO[str]:

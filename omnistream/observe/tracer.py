@@ -111,7 +111,8 @@ class Tracer:
         firing, begun, outs = going
         reads = tuple(
             (i.edge.key, _key(i.message), i.message.cause_ns)
-            for _, items in sorted(firing.items, key=lambda read: not read[0].triggers)
+            for port, items in sorted(firing.items, key=lambda read: not read[0].triggers)
+            if port.triggers or fate == "consumed"  # else nothing has become of what was only looked at
             for i in items[-_READS:]
             if i.message.cause_ns == firing.cause or self._wanted(i.message.cause_ns)
         )

@@ -18,7 +18,7 @@ from omnistream.graph.keep import Keep
 from omnistream.message import SECOND
 from omnistream.record.packets import BETWEEN, PACKETS, Groups, decode
 from omnistream.record.reader import Recording
-from omnistream.record.writer import HEAD, RUN, RecordingWriter
+from omnistream.record.writer import HEAD, RUN, RecordingWriter, is_of_stream
 
 __all__ = ["BoxError", "Ring"]
 
@@ -130,6 +130,6 @@ def _merged(files: Sequence[Recording], target: Path, words: Mapping[str, str], 
                     groups.take(channel.topic, packet)
                 writer.copy(file.schema_of(channel), channel, record)
                 held += BETWEEN not in channel.metadata
-                count += channel.topic in file.streams() and BETWEEN not in channel.metadata
+                count += is_of_stream(channel)
             stepped()
     return count if held else None

@@ -28,7 +28,7 @@ from omnistream.record.key_frames import begun_anew
 from omnistream.record.packets import BETWEEN, PACKETS, Groups, decode, messages
 from omnistream.record.reader import Recording
 from omnistream.record.scribe import REPEATED
-from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, RUN, TRUTH
+from omnistream.record.writer import CHUNK_BYTES, HEAD, JOURNAL, RUN, TRUTH, is_of_stream
 
 __all__ = ["CUT", "cut", "remove"]
 
@@ -109,7 +109,7 @@ def _write(target: Any, file: Recording, start: int, end: int, topics: frozenset
                 channel.topic, channel.message_encoding, ids.get(schema_key, 0), dict(channel.metadata)
             )
         writer.add_message(ids[key], message.log_time, message.data, message.publish_time, message.sequence)
-        count += channel.topic != TRUTH and not channel.topic.startswith(JOURNAL) and BETWEEN not in channel.metadata
+        count += is_of_stream(channel)
     if not count:
         since = ((start - file.start_ns) / SECOND, (min(end, file.end_ns) - file.start_ns) / SECOND)
         raise RecordingError(f"{file.path} has no message from {since[0]:g} s to {since[1]:g} s; look at it with record info")

@@ -109,7 +109,7 @@ def only_one(run_dir: Path) -> int:
 
 def finished(run_dir: Path) -> Made | None:
     """What has come of a run's recording, where that is finished and nothing is to be done any more."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         made = json.loads(read_progress(run_dir / DONE)).get("made")
         return Made.of(made) if made else None
     return None

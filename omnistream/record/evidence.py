@@ -87,10 +87,9 @@ class RunEvidence:
                 span = f"{(hole['from_ns'] - start) / SECOND:.3f} s to {(hole['to_ns'] - start) / SECOND:.3f} s of the run"
                 count = f" ({hole['count']} messages)" if hole.get("count") else ""
                 raise RecordingError(f"{path} has a hole: {hole['what']} from {span}{count}, for {hole['why']}; {instead}")
-
         gap = self._gap
         if gap is not None and (until_ns is None or gap.from_ns <= until_ns):
-            since = (gap.from_ns - int(run.get("start_ns", 0))) / SECOND
+            since = (gap.from_ns - start) / SECOND
             raise RecordingError(
                 f"{path}: {gap.why}: what was read from {since:.3f} s of the run on is not here; put it there, ask for "
                 f"what comes before (--to), or {instead}"

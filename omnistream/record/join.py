@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcap.records import Channel
-
 from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
@@ -17,12 +15,11 @@ from omnistream.record.done import Made, finished
 from omnistream.record.ended import Ended
 from omnistream.record.identity import run_of
 from omnistream.record.mcap_file import McapFile
-from omnistream.record.packets import BETWEEN
 from omnistream.record.part import DONE
 from omnistream.record.scribe import Scribe, copied
-from omnistream.record.writer import JOURNAL, RUN, TRUTH
+from omnistream.record.writer import is_of_stream
 
-__all__ = ["RUN", "About", "join_parts", "recover", "repair"]
+__all__ = ["join_parts", "recover", "repair"]
 
 
 def join_parts(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], run: Mapping[str, Any] | None = None) -> Made:
@@ -40,9 +37,8 @@ def join_parts(run_dir: str, about: About, start_ns: int, rows: Sequence[Row], r
         raise
 
 
-def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
-    """Finish the file of a run that could not: its path, and the number of messages. Of a black box, write what led to the
-    end; the path is empty where there was nothing.
+def recover(run_dir: Path, to: str | None = None) -> Made:
+    """Finish the file of a run that could not. Of a black box, write what led to the end: the last of the files, if any.
 
     Raises RecordingError where there is nothing to make it of, or another file is in its place.
     """
@@ -63,7 +59,7 @@ def recover(run_dir: Path, to: str | None = None) -> tuple[str, int]:
             made = scribe.finish(ended.start_ns, ended.rows, ended.run)
         finally:
             scribe.close()
-    return (made.files[-1 if about.keep.box_ns else 0] if made.files else ""), made.messages
+    return made
 
 
 def _check_free(about: About) -> None:
@@ -72,12 +68,13 @@ def _check_free(about: About) -> None:
             raise RecordingError(f"{path} is there already; move it, or name another file with --to")
 
 
-def repair(path: Path) -> tuple[int, Damage | None]:
+def repair(path: Path, damage: Damage | None = None) -> int:
     """Give a file that broke off, or is damaged, its index again, after the last message before the damage; their number.
+    `damage` is what `find_damage` says of it, where that has been asked.
 
     What comes behind is cut off. Raises RecordingError where nothing is whole, and the file is as it was.
     """
-    damage = find_damage(path)
+    damage = damage or find_damage(path)
     if damage is not None and not damage.messages:
         raise RecordingError(f"{path} holds no message that can be read: it {damage.why} at byte {damage.at} of {damage.size}")
     try:
@@ -85,9 +82,4 @@ def repair(path: Path) -> tuple[int, Damage | None]:
         file.finish()
     except OSError as error:
         raise RecordingError(f"{path} cannot be repaired ({error.strerror})") from None
-    return sum(n for c, n in file.counts.items() if _counts(file.channels[c])), damage
-
-
-def _counts(channel: Channel) -> bool:
-    """Whether a channel's records are messages of a stream."""
-    return BETWEEN not in channel.metadata and channel.topic != TRUTH and not channel.topic.startswith(JOURNAL)
+    return sum(n for c, n in file.counts.items() if is_of_stream(file.channels[c]))

@@ -24,7 +24,7 @@ from omnistream.flow.cell import Cell, Firing
 from omnistream.message import Message, VideoFrame
 from omnistream.record.codec import CodedFrame, RecordedMessage, record_buffers
 from omnistream.record.journal import Out, chains_of, reads_of
-from omnistream.record.spool import SEGMENT_BYTES, Spool, apart, read_frames, segments
+from omnistream.record.spool import HOLE, SEGMENT_BYTES, Spool, apart, read_frames, segments
 
 __all__ = ["ABOUT", "BOX", "DONE", "ENDED", "PartRecorder"]
 
@@ -329,7 +329,7 @@ class PartRecorder:
             os.close(fd)
 
     def _hole(self) -> Path:
-        return Path(self._dir, f"{self._worker}.{self._incarnation}.hole")
+        return Path(self._dir, f"{self._worker}.{self._incarnation}{HOLE}")
 
     def close(self) -> None:
         """Nothing is kept from now on. Idempotent."""

@@ -62,7 +62,7 @@ class Recorder:
         self._hold, self._patience_s = tuple(hold), patience_s
         self._said: queue.Queue[Mapping[str, Any]] = queue.Queue()
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._asked: list[str] = []
+        self._asked: dict[str, int] = {}  # for what, and since when
         self._gone = ""
         self._ending = self._hangs = False
         self._lock, self._asking = threading.Lock(), threading.Lock()
@@ -115,7 +115,7 @@ class Recorder:
             return False
         _log.warning("the recorder ended (%s) and is started again; nothing is lost by that", code)
         if self._asked:
-            self.tell({"happened": self._asked})
+            self.tell({"happened": list(self._asked)})
         return True
 
     def _hear(self, said: Mapping[str, Any]) -> None:
@@ -123,7 +123,7 @@ class Recorder:
             _log.warning("%s", said["log"])
             with self._asking:
                 answered = said.get("box", ())
-                self._asked = [why for why in self._asked if why not in answered]
+                self._asked = {why: at for why, at in self._asked.items() if why not in answered}
         elif "at" not in said or self._ending:
             self._said.put(said)
 
@@ -145,24 +145,27 @@ class Recorder:
 
     def happened(self, why: Sequence[str]) -> None:
         """Something that a black box is written for. What becomes of it is said in the log."""
+        at = monotonic_ns()
         with self._asking:
-            self._asked = [*self._asked, *(w for w in why if w not in self._asked)]
+            new = [w for w in why if w not in self._asked]
+            self._asked |= dict.fromkeys(new, at)
         if self._gone:
             self._refuse()
             return
         self.tell({"happened": list(why)})
-        late = threading.Timer(self.about.keep.after_ns / 1e9 + self._patience_s, self._is_late, [list(why)])
-        late.daemon = True
-        late.start()
+        if new:
+            late = threading.Timer(self.about.keep.after_ns / 1e9 + self._patience_s, self._is_late, [new, at])
+            late.daemon = True
+            late.start()
 
     def _refuse(self) -> None:
         with self._asking:
-            asked, self._asked = self._asked, []
+            asked, self._asked = list(self._asked), {}
         if asked:
             _log.warning("the black box was not written (%s): %s", ", ".join(asked), self._gone)
 
-    def _is_late(self, why: Sequence[str]) -> None:
-        if waiting := [w for w in why if w in self._asked]:
+    def _is_late(self, why: Sequence[str], at: int) -> None:
+        if waiting := [w for w in why if self._asked.get(w) == at]:
             _log.warning("the black box is not written yet (%s): the recorder does not answer", ", ".join(waiting))
 
     def finish(self, start_ns: int, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> Made:
@@ -209,7 +212,7 @@ class Recorder:
         with self._lock:
             self._ending = True
         with self._asking:
-            self._asked = []  # whoever has not been answered by now is told with the end
+            self._asked = {}  # whoever has not been answered by now is told with the end
         self._lines.put(None)
         try:
             self._process.wait(0 if self._hangs else 10)

@@ -29,10 +29,11 @@ from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.packets import Groups, PacketReader
 from omnistream.record.part import BOX, DONE
 from omnistream.record.progress import Progress, read_progress
+from omnistream.record.spool import HOLE
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
-__all__ = ["REPEATED", "RUN", "Scribe", "copied", "make_room"]
+__all__ = ["REPEATED", "Scribe", "copied", "make_room"]
 
 #: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
 REPEATED = "repeated/"
@@ -142,10 +143,11 @@ class Scribe:
         record = self._decoded(stream, stamp, data) if writer.encodes(kind) else None
         if record is not None and isinstance(record.payload, CodedFrame) and not self._groups.take(stream, record):
             why = "packets of its video were lost, up to the next key frame"
-            done.open.setdefault(stream, Hole(stream, stamp, stamp, 1, why))
+            hole = done.open.get(stream) or Hole(stream, stamp, stamp, 0, why)
+            done.open[stream] = replace(hole, count=hole.count + 1)
             return
         for what in [w for w in done.open if w == stream or _is_of_earlier(w, life)]:  # the worker died in it
-            self._done.end_hole(what, stamp, 0)
+            done.end_hole(what, stamp, done.open[what].count)
         if stamp > done.last.get(stream, -1):
             about = {TAP: life.worker} if tap else {}
             if record is not None:
@@ -187,7 +189,7 @@ class Scribe:
                     self._begun(start)
                 case ("h", str() as stream, int() as epoch, int() as seq, int() as stamp):
                     why = f"the recorder was behind from message {seq} of life {epoch} on"
-                    self._done.open[stream] = Hole(stream, stamp, stamp, 1, why)
+                    self._done.open[stream] = Hole(stream, stamp, stamp, 0, why)
                 case ("k", str() as stream, int(), int(), int() as stamp, int() as count):
                     self._done.end_hole(stream, stamp, count)
                 case ("x", int() as stamp):
@@ -341,7 +343,7 @@ class Scribe:
         self._settle()
         done = self._done
         end_ns = max(done.now_ns, int((run or {}).get("end_ns", 0)))
-        holes = [*done.holes, *(Hole(h.what, h.from_ns, end_ns, 0, h.why) for h in done.open.values()), *self._broken(end_ns)]
+        holes = [*done.holes, *(replace(h, to_ns=end_ns) for h in done.open.values()), *self._broken(end_ns)]
         lost = [Row(h.to_ns, h.what, "not_recorded", count=h.count, detail=f"{h.why}, from {h.from_ns} ns on") for h in holes]
         writer = self._writer or writer
         writer.attach("ledger.json", json.dumps([*rows, *(r.as_dict() for r in lost)]).encode(), "application/json")
@@ -378,7 +380,7 @@ class Scribe:
 
     def _broken(self, end_ns: int) -> list[Hole]:
         """Lives of which a part is missing: their disk was full, or their host was lost."""
-        found = sorted(p.name.removesuffix(".hole") for p in self._dir.glob("*.hole"))
+        found = sorted(p.name.removesuffix(HOLE) for p in self._dir.glob(f"*{HOLE}"))
         why = "its disk was full, or its host was lost"
         return [Hole(f"worker {name}", self._done.seen.get(name, self._done.start_ns), end_ns, 0, why) for name in found]
 
@@ -391,10 +393,6 @@ class Scribe:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-    @property
-    def messages(self) -> int:
-        return self._done.count
 
 
 def _time_of(row: bytes) -> int:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 __all__ = [
+    "HOLE",
     "SUFFIX",
     "Spool",
     "all_is_here",
@@ -36,6 +37,8 @@ _MAX_FRAME = 1 << 30
 SUFFIX = ".part"
 #: "WORKER.INCARNATION.apart" says that a life's spool is on another host, and not all of it is here yet.
 APART = ".apart"
+#: "WORKER.INCARNATION.hole" says that a part of a life is missing.
+HOLE = ".hole"
 #: A segment ends when it has so many bytes.
 SEGMENT_BYTES = 4 << 20
 

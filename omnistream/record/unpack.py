@@ -42,8 +42,8 @@ def unpacked(chunk: Chunk) -> bytes:
         data = chunk.data
     else:
         raise McapError(f"a chunk packed by '{chunk.compression[:20]}', which is not known")
-    if chunk.compression and len(data) != chunk.uncompressed_size:
-        raise ValueError("a chunk that breaks off")
+    if len(data) != chunk.uncompressed_size:
+        raise ValueError("a chunk of another size than it says")
     if chunk.uncompressed_crc and crc32(data) != chunk.uncompressed_crc:
         raise ValueError("its checksum is another")
     return data

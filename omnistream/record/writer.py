@@ -23,7 +23,7 @@ from omnistream.record.h264 import H264Encoder
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.schemas import schema_of
 
-__all__ = ["HEAD", "JOURNAL", "KEPT", "RUN", "TAP", "TRUTH", "Audio", "RecordingWriter", "Video"]
+__all__ = ["HEAD", "JOURNAL", "KEPT", "RUN", "TAP", "TRUTH", "Audio", "RecordingWriter", "Video", "is_of_stream"]
 
 #: Topic of what really happened: JSON maps with ``start_ns`` and ``end_ns``.
 TRUTH = "truth"
@@ -36,6 +36,12 @@ HEAD = "omnistream"
 #: A chunk closes at this size or, seen in stamps, at this age: a crash loses what its last chunk held.
 CHUNK_BYTES = 64 << 10
 CHUNK_NS = 250 * MS
+
+
+def is_of_stream(channel: Channel) -> bool:
+    """Whether what a channel holds are messages of a stream."""
+    return packets.BETWEEN not in channel.metadata and channel.topic != TRUTH and not channel.topic.startswith(JOURNAL)
+
 
 Video = Literal["lossless", "exact", "foxglove"]
 Audio = Literal["lossless", "foxglove"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from commands import graph, omnistream, refused
 
-from omnistream.graph.budget.profile import Profile, Spread, read_profile, write_profile
+from omnistream.graph.budget.profile import NodeProfile, Profile, Spread, read_profile, write_profile
 
 GRAPH = """graph: slow
 budget: {budget}
@@ -22,7 +22,7 @@ nodes:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph of a step that sleeps 30 ms, and its profile; hops are known, so that they are not measured."""
+    """A graph of a step that sleeps 30 ms, and its profile."""
     folder = tmp_path_factory.mktemp("profiled")
     file = graph(folder, GRAPH.format(budget="10s"))
     ended = omnistream("profile", file, "--for", "1.2s")
@@ -39,10 +39,18 @@ def with_budget(measured: Path, folder: Path, budget: str) -> Path:
     host, none = found.hosts[key], Spread.flat(0.0)
     beat = host.nodes["beat"]
     assert beat.source is not None
-    quiet = beat.model_copy(update={"source": beat.source.model_copy(update={"late": none})})
-    still = host.model_copy(update={"wake": none, "others": none, "nodes": host.nodes | {"beat": quiet}})
+    nodes = {name: steady(node) for name, node in host.nodes.items()}
+    nodes["beat"] = beat.model_copy(update={"source": beat.source.model_copy(update={"late": none})})
+    still = host.model_copy(update={"wake": none, "others": none, "nodes": nodes})
     write_profile(file.with_suffix(".profile.json"), found.with_host(key, still))
     return file
+
+
+def steady(node: NodeProfile) -> NodeProfile:
+    """Each of its steps takes what half of them took."""
+    flat = lambda spread: Spread.flat(spread.at(0.5))  # noqa: E731
+    alone = {v: s.model_copy(update={k: flat(getattr(s, k)) for k in ("cpu", "rest", "wall")}) for v, s in node.alone.items()}
+    return node.model_copy(update={"alone": alone, "cpu": flat(node.cpu), "together": flat(node.together)})
 
 
 def entry(file: Path) -> tuple[Profile, str]:
@@ -64,7 +72,6 @@ def test_what_was_measured_is_in_the_file(measured: Path) -> None:
     assert beat.exact
     assert beat.interval.at(0.5) == pytest.approx(50_000)
     assert {(h.kind, h.bytes) for h in host.hops} >= {("worker", 0), ("process", 0), ("process", 1 << 20), ("host", 1 << 20)}
-    assert host.sinks[0].sink == "show"
 
 
 def test_a_budget_that_holds_is_ok_with_a_table(measured: Path, tmp_path: Path) -> None:
@@ -86,10 +93,16 @@ def test_a_budget_that_cannot_hold_is_refused_with_3_unless_accepted(measured: P
     assert omnistream("check", file, "--accept-late").code == 0
 
 
+def test_check_predicts_with_the_variant_that_is_named(measured: Path, tmp_path: Path) -> None:
+    file = with_budget(measured, tmp_path, "20ms")
+    assert omnistream("check", file, "--variant", "work=short").code == 0
+    assert "'work' has no variant 'tiny'" in refused("check", file, "--variant", "work=tiny")
+
+
 def test_json_is_for_tools_and_has_the_same_exit_codes(measured: Path, tmp_path: Path) -> None:
     for budget, code in (("10s", 0), ("20ms", 3)):
         ended = omnistream("check", with_budget(measured, tmp_path, budget), "--json")
-        found: dict[str, Any] = json.loads(ended.out)
+        found: dict[str, Any] = json.loads(ended.out, parse_constant=pytest.fail)
         assert ended.code == code
         assert found["fits"] is (code == 0)
         assert bool(found["advice"]) is (code == 3)
@@ -114,6 +127,11 @@ def test_without_a_profile_one_line_says_how_to_get_one(tmp_path: Path) -> None:
     assert "`omnistream profile" in line
     found = json.loads(omnistream("check", tmp_path / "graph.yaml", "--json").out)
     assert found["profile"] is None
+
+
+def test_a_profile_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    file = graph(tmp_path, GRAPH.format(budget="20ms"))
+    assert "typo.json: there is no such file" in refused("check", file, "--profile", tmp_path / "typo.json")
 
 
 def test_another_hosts_profile_is_a_notice_and_refuses_nothing(measured: Path, tmp_path: Path) -> None:
@@ -143,8 +161,7 @@ def test_a_damaged_profile_is_told_by_check_and_run(tmp_path: Path) -> None:
     assert "hosts.x" in refused("run", file, "--engine", "local")
 
 
-def test_a_source_that_is_slower_now_is_taken_as_it_is(measured: Path, tmp_path: Path) -> None:
-    """Other options of a node than were measured are told."""
+def test_other_options_than_were_measured_are_told(measured: Path, tmp_path: Path) -> None:
     file = with_budget(measured, tmp_path, "10s")
     ended = omnistream("check", file, "--set", "nodes.work.with.ms=31")
     assert "measured with other options than now: work" in ended.out

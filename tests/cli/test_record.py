@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import graph, omnistream, start
+from disk import disk
 from mcap.reader import make_reader
 
 from omnistream.record.codec import encode_record
@@ -98,18 +99,12 @@ def test_a_run_that_failed_or_could_not_begin(tmp_path: Path, own_temp: Path, ca
     assert not list(own_temp.glob("omnistream-*"))
 
     file = graph(tmp_path, TICKS)
-    small = own_temp / "disk"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(small)], capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with disk(own_temp / "disk", "16k") as small:
         full = omnistream("run", file, "--engine", "local", "--for", "2s", "--record", small / "r.mcap")
         assert full.code == 2
         assert "No space left" in full.err
         assert "record recover" in caplog.text
         assert omnistream("record", "recover", "--to", recording).code == 0
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
     assert omnistream("replay", recording, file, "--as-recorded").summary["outputs"]["shown"] > 300
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from commands import TICKS, graph, omnistream
+from disk import disk
 
 from omnistream.record.reader import Recording
 from omnistream.record.writer import RecordingWriter
@@ -20,12 +20,8 @@ def beat(folder: Path, words: str = "count: 400") -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
-    there = tmp_path / "disk"
-    there.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(there)], capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield there
-    subprocess.run(["umount", "-l", str(there)], check=True)
+    with disk(tmp_path / "disk", "16k") as there:
+        yield there
 
 
 def test_a_recording_that_fails_takes_no_summary_with_it_and_is_made_whole_later(

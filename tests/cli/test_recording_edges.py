@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from commands import TICKS, graph, omnistream, refused, ticks
 from crafted import crafted
+from disk import disk
 from test_replay import recorded
 
 from omnistream.record import RecordingWriter
@@ -96,20 +97,8 @@ def test_a_firing_bears_its_number_wherever_it_begins_to_be_shown(folder: Path) 
 def test_where_nothing_can_be_made_nothing_can_be_removed(place: str, folder: Path, tmp_path: Path) -> None:
     """Below a file, and on a disk that is read only."""
     film = recorded(tmp_path / "film.mcap", stream="words.out")
-    read_only = tmp_path / "ro"
-    read_only.mkdir()
-    mounted = (
-        place != "ro"
-        or not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "none", str(read_only)], capture_output=True
-        ).returncode
-    )
-    target = (folder / "live.mcap") if place != "ro" else read_only
-    try:
-        if mounted:
-            assert "cannot be written" in refused("record", "cut", film, target / "cut.mcap")
-            shipped = Path(__file__).parents[2] / "graphs" / "recordings" / "voice_robot.mcap"
-            assert "cannot be written" in refused("record", "export", shipped, target / "sound.wav")
-            assert "cannot be written" in refused("record", "export", shipped, target / "film.vtt", "--only", "truth")
-    finally:
-        subprocess.run(["umount", str(read_only)], capture_output=True, check=False)
+    with disk(tmp_path / "ro", "64k", "ro") if place == "ro" else contextlib.nullcontext(folder / "live.mcap") as target:
+        assert "cannot be written" in refused("record", "cut", film, target / "cut.mcap")
+        shipped = Path(__file__).parents[2] / "graphs" / "recordings" / "voice_robot.mcap"
+        assert "cannot be written" in refused("record", "export", shipped, target / "sound.wav")
+        assert "cannot be written" in refused("record", "export", shipped, target / "film.vtt", "--only", "truth")

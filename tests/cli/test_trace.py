@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +72,30 @@ def test_a_collector_that_is_away_is_said_once_and_costs_nothing(tmp_path: Path,
     assert ended.summary["outputs"]["show"] > 0
     assert "v1/traces: 0, " in ended.out
     assert sum("does not take spans" in r.message for r in caplog.records) == 1
+
+
+def test_what_is_no_collector_and_a_disk_that_is_full_cost_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "t.json").symlink_to("/dev/full")
+    with socket.create_server(("127.0.0.1", 0)) as server:  # as one that speaks HTTP/2 and gRPC only
+
+        def garbage() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    with caller:
+                        caller.recv(1 << 16)
+                        caller.sendall(b"\0\0\x12\4\0\0\0\0\0" + bytes(18))
+
+        threading.Thread(target=garbage, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        words = ["--trace", tmp_path / "t.json", "--otlp", url, "--trace-sample", "100%"]
+        ended = omnistream("run", ticks(tmp_path, count=400, rate=400), "--engine", "local", *words)
+        server.shutdown(socket.SHUT_RDWR)
+    assert ended.code == 0
+    assert ended.summary["outputs"]["show"] > 0
+    assert "v1/traces: 0, " in ended.out
+    assert sum("does not take spans" in r.message for r in caplog.records) == 1
+    assert sum("the trace ends here: No space left" in r.message for r in caplog.records) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
 from omnistream.graph.graph import Plan
 from omnistream.observe.outcome import Outcome
+from omnistream.record.about import About
 from omnistream.record.evidence import RunEvidence
-from omnistream.record.join import About, join_parts
+from omnistream.record.join import join_parts
 from omnistream.record.reader import Recording
 
 

@@ -13,7 +13,7 @@ import pytest
 from omnistream.clock import SystemClock
 from omnistream.engine.hosts import Host, Hosts
 from omnistream.engine.keeper import HostKeeper
-from omnistream.record.spool import Spool, leave_apart, segments
+from omnistream.record.spool import HOLE, Spool, leave_apart, segments
 from omnistream.record.tail import Tail
 
 
@@ -91,6 +91,18 @@ async def test_all_of_it_comes_in_its_order_however_often_an_answer_is_lost(
     await until(lambda: not host.over)
     await hosts.bring_home()
     assert not frames(tail, last=True)
+    await hosts.end()
+
+
+async def test_a_hole_that_is_closed_there_is_closed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omnistream.engine.hosts._BRING_S", 0.005)
+    far = Far(random.Random(1))
+    hosts, _ = await meet(tmp_path, far)
+    hole = Path(await far.keeper.run_dir(), f"w.0{HOLE}")
+    hole.touch()
+    await until((tmp_path / hole.name).exists)
+    hole.unlink()
+    await until(lambda: not (tmp_path / hole.name).exists())
     await hosts.end()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from omnistream.engine.worker import Worker
 from omnistream.flow.config import PortConfig, Queue
 from omnistream.flow.rank import COMMAND, FLOW, RANKS, URGENT
 from omnistream.graph.graph import Graph, Input, NodeInfo, Plan, WorkerPlan
-from omnistream.message import MS, Event
+from omnistream.message import MS, Event, Message
 from omnistream.node import Node
 
 
@@ -113,11 +114,85 @@ async def test_nodes_run_by_rank_and_the_last_of_them_gets_a_share(ready: list[i
         worker.wake(worker.nodes[next(names[rank])])
     order = [h.rank for h in iter(worker._next, None)]
     assert order == sorted(ready)
-    looks, urgent, flow = 0, worker.nodes["u"], worker.nodes["f"]
-    worker.ready[FLOW].append(flow)
-    while True:  # a node that always has something urgent to do
-        worker.ready[URGENT].append(urgent)
-        looks += 1
-        if worker._next() is flow:
-            break
-    assert looks <= 8
+    waiting = {worker.nodes["f"], worker.nodes["c"]}
+    for node in waiting:
+        worker.ready[node.rank].append(node)
+    for _ in range(16):  # beside a node that always has something urgent to do
+        worker.ready[URGENT].append(worker.nodes["u"])
+        waiting.discard(worker._next())
+    assert not waiting
+
+
+async def test_the_first_message_of_a_turn_goes_at_once_and_the_others_with_the_batch() -> None:
+    post = Posted()
+    exchange = Worker(_plan(each=True), "f", SystemClock(), RunOptions(), post).exchange
+    exchange.connect("p", 0, "")
+    post.batches.clear()
+
+    def sent() -> list[list[int]]:
+        return [[i[2] for i in items] for _, items in post.batches]
+
+    exchange.put("p", ("b", 0, 0), COMMAND)
+    exchange.send("p", ("m", 0, 1))
+    exchange.send("p", ("m", 0, 2))
+    assert sent() == [[0, 1]], "with what had gathered before it"
+    exchange.flush()
+    assert sent() == [[0, 1], [2]]
+    for n in range(3, 12):
+        exchange.send("p", ("m", 0, n))
+    exchange.flush()
+    assert sent()[2:] == [[3], list(range(4, 12))]
+    exchange.send("p", ("m", 0, 12))
+    assert len(post.batches) == 4, "while there are many, none goes alone"
+    exchange.flush()
+    exchange.send("p", ("m", 0, 13))
+    assert sent()[4:] == [[12], [13]]
+
+
+async def test_what_a_dead_life_of_a_receiver_had_said_is_not_gone_by() -> None:
+    """A sender that was made again has heard one receiver, which dies while the other is waited for."""
+    post = Posted()
+    plan = _plan(each=True)
+    worker = Worker(plan, "f", SystemClock(), RunOptions(incarnation=1, accounts={}), post)
+    worker.build()
+    numbers = {entry.peer: number for number, entry in worker.exchange.outbound.items()}
+    assert numbers.keys() == {"c", "u", "g"}
+    for peer in ("s", *numbers):
+        worker.exchange.connect(peer, 0, "")
+
+    def greets(peer: str, received: int) -> None:
+        said = {numbers[peer]: (received, received, 0, {"consumed": received}, 0, False)} if peer in numbers else {}
+        worker.exchange.receive(peer, [("h", said)])
+
+    greets("s", 0)
+    greets("c", 7)
+    worker.exchange.lost("c")
+    worker.exchange.connect("c", 1, "")
+    greets("c", 0)
+    greets("u", 9)
+    greets("g", 9)
+    for peer, number in numbers.items():
+        counts = worker.exchange.outbound[number].edge.counts()
+        assert counts["sent"] == counts["pending"] + counts["held"] + sum(counts["fates"].values()) == 9, (peer, counts)
+        assert worker.exchange.outbound[number].edge.credits == worker.exchange.outbound[number].edge.capacity
+
+
+async def test_what_leaves_a_worker_at_once_is_packed_before() -> None:
+    class Looks(Posted):
+        def send(self, peer: str, items: list[tuple[Any, ...]]) -> None:
+            packed.extend((peer, item[4].packed is not None) for item in items if item[0] == "m")
+
+    packed: list[tuple[str, bool]] = []
+    worker = Worker(_plan(each=True), "c", SystemClock(), RunOptions(), Looks())
+    worker.build()
+    (come,), (go,) = worker.exchange.inbound, worker.exchange.outbound
+    for peer, said in (("f", {}), ("kc", {go: (0, 0, 0, {}, 0, False)})):
+        worker.exchange.connect(peer, 0, "")
+        worker.exchange.receive(peer, [("h", said)])
+    await worker.start(0)
+    await asyncio.sleep(0)
+    now = worker.clock.now()
+    message = Message("f.out", 0, 0, ("s.out", 0, 0), now, now, now + 10_000 * MS, {"s.out": now}, Event("law", {"v": "s.0"}))
+    worker.receive("f", [("m", come, now + 1, False, message)])
+    assert packed == [("kc", True)], "though the turn has not ended"
+    assert LOGS.pop(("overtaking", "steps")) == ["c0"]

@@ -14,7 +14,8 @@ from running import replayed
 from omnistream.message import SECOND
 
 sys.path.append(str(Path(__file__).parents[2] / "launch"))
-from soak_replay import fresh, load
+from processes import load
+from soak_replay import fresh
 
 
 @pytest.mark.slow

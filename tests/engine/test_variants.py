@@ -14,7 +14,7 @@ import msgpack
 import pytest
 from law_graphs import layouts, random_graph
 from law_nodes import Varied
-from running import check_accounts, keep, replayed, run_fresh
+from running import check_accounts, keep, kill_at, replayed, run_fresh
 
 from omnistream.clock import SystemClock
 from omnistream.engine.conductor import Conductor
@@ -95,17 +95,11 @@ async def test_a_run_through_switches_can_be_had_again_through_kills_too(
     crew = LocalCrew(plan, clock, RunOptions(offset_ns=clock.offset_ns, run_dir=str(tmp_path), record=True))
     conductor = Conductor(plan, crew, clock, fresh=False)
     r = random.Random(seed)
-
-    async def kill() -> None:
-        for _ in range(2 * (seed % 2)):
-            await asyncio.sleep(r.uniform(0.02, 0.06))
-            name = r.choice(plan.workers).name
-            if name in crew.workers and conductor.outcome.started_ns:
-                await crew.kill(name)
-
-    killer = asyncio.create_task(kill())
+    kills = [(r.uniform(0.02, 0.06) * n, r.choice(plan.workers).name) for n in range(1, 1 + 2 * (seed % 2))]
+    killer = asyncio.create_task(kill_at(conductor, crew, kills))
     outcome = await asyncio.wait_for(conductor.run(), 60)
     killer.cancel()
+    assert bool(outcome.restarts) == bool(kills)
     check_accounts(outcome)
     keep(plan, str(tmp_path), tmp_path / "run.mcap", outcome)
     assert len(variants_in(tmp_path / "run.mcap") & set(Varied.variants)) > 1

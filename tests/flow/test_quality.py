@@ -143,4 +143,3 @@ def test_the_newest_second_is_seen_or_the_newest_few() -> None:
     assert seen_of(seldom, now, now - SECOND).n == 1
     assert seen_of(seldom, now + 20 * SECOND) == Seen(0, 0.0, 0.0)
     assert not Seen(2, 1.5, 1.5).strained
-    assert Seen(3, 0.5, 0.9).jitter == pytest.approx(0.4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from budget_parts import FIRING_US, Case, chain, end, node, one_thread, source, step
@@ -179,6 +180,20 @@ def test_what_is_skipped_for_being_late_is_no_success() -> None:
     assert any(p.late > 0.9 for p in found.paths)
 
 
+def test_figures_for_tools_have_no_infinity() -> None:
+    """What never comes through in time has no age, and what is never busy no limit."""
+    found = chain([25, 10], every_ms=100, queue="newest", budget="30ms").predict(600).as_dict()
+    text = json.dumps(found, allow_nan=False)
+    assert found["paths"][0]["p99_ms"] is None, text
+
+
+def test_what_cannot_be_in_time_is_not_charged() -> None:
+    """Of steps in place, too: by what one typically takes it is skipped."""
+    busy = chain([25, 10], every_ms=100, queue="newest", budget="30ms").setup().simulate(600).busy
+    assert busy["n0"] == pytest.approx(0.25, rel=0.05)
+    assert busy["n1"] == 0
+
+
 def test_a_source_that_brought_nothing_and_nodes_unknown_are_told() -> None:
     case = chain([1, 1])
     case.nodes["s"] = NodeProfile(role="source", use="", source=source(1).source.model_copy(update={"interval": Spread()}))  # type: ignore[union-attr]
@@ -207,15 +222,14 @@ def test_advice_names_the_node_and_a_change_that_fits() -> None:
 
 
 def test_advice_lowers_a_rate_where_that_helps() -> None:
-    case = one_thread(35, 40, "{drop_oldest: 8}")
+    case = one_thread(35, 30, "newest")
     case.nodes["n"] = node(step(35, spread=0.6), thread=True)
-    case.nodes["s"] = source(30)
     case.budget = "70ms"
     case.lines[0] = 's: {use: "budget_parts:Come", with: {fps: 33.3}}'
-    case.lines[1] = 'n: {use: "budget_parts:Heavy", inputs: {item: {from: s, queue: {drop_oldest: 8}}}}'
     setup = case.setup()
     (sentence,) = advise(setup, predict(setup, 900)).advice
-    assert "`queue: newest` at n.item makes it" in sentence or "s fps 33.3 -> " in sentence
+    assert "; s fps 33.3 -> " in sentence
+    assert sentence.endswith(" ms")
 
 
 def test_advice_says_which_budget_would_hold_where_nothing_else_does() -> None:

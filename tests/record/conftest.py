@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disk import disk
 
 from omnistream.link.segment import LINK_NAME
 
@@ -17,30 +17,21 @@ sys.path.insert(0, str(Path(__file__).parent))  # for recorder_world
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB."""
-    yield from disk(tmp_path / "disk", "64k")
-
-
-def disk(there: Path, size: str) -> Iterator[Path]:
-    there.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(there)], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
+    with disk(tmp_path / "disk", "64k") as there:
         yield there
-    finally:
-        subprocess.run(["umount", "-l", str(there)], check=True)  # whatever a test that failed still has open there
 
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[Path]:
     """A run's directory on a disk of 512 KiB."""
-    yield from disk(tmp_path / "temporary", "512k")
+    with disk(tmp_path / "temporary", "512k") as there:
+        yield there
 
 
 @pytest.fixture(params=["1m", "4m"])
 def little_memory(run_dir: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """The shared memory of the run."""
-    for there in disk(run_dir.parent / "memory", request.param):
+    with disk(run_dir.parent / "memory", request.param) as there:
         (run_dir / LINK_NAME).symlink_to(there)
         yield there
 

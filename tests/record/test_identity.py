@@ -12,9 +12,10 @@ from recorder_world import T0, World, about, contents
 
 from omnistream.errors import RecordingError
 from omnistream.message import MS, SECOND
+from omnistream.record.done import finished
 from omnistream.record.evidence import RunEvidence
 from omnistream.record.identity import Claim, run_of
-from omnistream.record.join import finished, join_parts, recover
+from omnistream.record.join import join_parts, recover
 from omnistream.record.playable import open_recording
 from omnistream.record.reader import Recording
 from omnistream.record.recorder import Recorder
@@ -49,7 +50,8 @@ def test_a_recovery_does_not_go_on_with_the_file_of_another_run(run_dir: Path, t
     with pytest.raises(RecordingError, match=r"is not what was recorded: .* record recover --to"):
         recover(run_dir)
     assert path.read_bytes() == newer
-    made, count = recover(run_dir, str(tmp_path / "b.mcap"))
+    whole = recover(run_dir, str(tmp_path / "b.mcap"))
+    made, count = whole.files[0], whole.messages
     assert count == 3, "what was in the file is gone with it, the rest is not"
     assert [m[2] for m in contents(made)["typed.out"]] == [world.count]
     assert path.read_bytes() == newer
@@ -60,7 +62,8 @@ def test_a_file_that_was_moved_away_and_back_is_gone_on_with(run_dir: Path, tmp_
     shutil.copyfile(path, tmp_path / "elsewhere")
     path.unlink()
     shutil.copyfile(tmp_path / "elsewhere", path)
-    assert recover(run_dir) == (str(path), 3 * world.count)
+    made = recover(run_dir)
+    assert (made.files, made.messages) == ([str(path)], 3 * world.count)
 
 
 def test_what_was_damaged_meanwhile_is_a_hole(run_dir: Path, tmp_path: Path) -> None:
@@ -84,7 +87,8 @@ def test_a_file_that_is_finished_is_not_taken_up_again(run_dir: Path, tmp_path: 
     assert not again.turn(last=True)
     assert again.finish(T0, ()) == made
     again.close()
-    assert recover(run_dir) == (str(tmp_path / "a.mcap"), 3 * world.count)
+    made = recover(run_dir)
+    assert (made.files, made.messages) == ([str(tmp_path / "a.mcap")], 3 * world.count)
     assert (tmp_path / "a.mcap").read_bytes() == data
 
 

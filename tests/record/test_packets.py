@@ -175,6 +175,7 @@ def test_packets_that_were_lost_are_a_hole_up_to_the_next_key_frame(run_dir: Pat
     assert [m for m in found if m[0] > T0 + (at + lost) * 50 * MS] == world.seen[at + lost :]
     assert set(found) <= set(world.seen)
     assert {h.why for h in made.holes[1:]} == {"packets of its video were lost, up to the next key frame"}
+    assert sum(h.count for h in made.holes[1:]) == world.count - at - len([m for m in found if m[0] > T0 + at * 50 * MS]) > 1
     with Recording(made.files[0]) as file, pytest.raises(RecordingError, match="has a hole"):
         RunEvidence(file)
 

@@ -103,7 +103,7 @@ def test_a_recorder_that_does_not_answer_holds_nobody_up(
     with pytest.raises(RecordingError, match="has not answered for 1 s and was ended"):
         recorder.finish(T0, [{"reason": "late"}], {"digest": "d"})
     assert "waiting for the recorder to finish" in caplog.text
-    assert recover(run_dir)[1] == 3 * world.count
+    assert recover(run_dir).messages == 3 * world.count
 
 
 def test_a_recorder_that_cannot_be_started_again_is_told(
@@ -137,7 +137,8 @@ def test_a_run_that_is_dead_is_recovered_from_where_its_recorder_was(run_dir: Pa
         world.step()
     recorder.stop()
     world.step()
-    path, count = recover(run_dir, str(tmp_path / "b.mcap"))
+    made = recover(run_dir, str(tmp_path / "b.mcap"))
+    path, count = made.files[0], made.messages
     assert (path, count) == (str(tmp_path / "b.mcap"), 3 * world.count)
     assert [m[2] for m in contents(path)["typed.out"]] == list(range(1, world.count + 1))
 

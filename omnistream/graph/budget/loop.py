@@ -89,6 +89,10 @@ class Turns:
         self.loop, self.limit_ns = loop, limit_ns
         self._ready: deque[Callable[[], Generator[float, None, None]]] = deque()
         self._scheduled = False
+        self._until = 0
+
+    def over(self) -> bool:
+        return self.limit_ns > 0 and self.loop.events.now > self._until
 
     def wake(self, advance: Callable[[], Generator[float, None, None]]) -> None:
         self._ready.append(advance)
@@ -97,10 +101,10 @@ class Turns:
             self.loop.call_soon(self._turn)
 
     def _turn(self) -> Generator[float, None, None]:
-        until = self.loop.events.now + self.limit_ns
+        self._until = self.loop.events.now + self.limit_ns
         while self._ready:
             yield from self._ready.popleft()()
-            if self.limit_ns and self.loop.events.now > until:
+            if self.over():
                 self.loop.call_soon(self._turn)
                 return
         self._scheduled = False

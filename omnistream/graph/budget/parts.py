@@ -1,6 +1,7 @@
 """Nodes and sources of a simulated run: the flow's own state machines, with measured costs in place of steps.
 
-What `SimNode` and `SimSource` do, and when, is what `engine.hosted.Hosted` and `engine.source.SourceHost` do.
+They follow `engine.hosted.Hosted` and `engine.source.SourceHost`, but for ranks, variants that are switched and
+payloads that expire, which are not simulated.
 """
 
 from __future__ import annotations
@@ -84,7 +85,6 @@ class SimNode:
         self.simple = cell.simple and not cell.ports[0].config.urgent
         self.is_sink = not cell.outs
         self.queued = False
-        self.fired = 0
         self.busy_ns = 0.0
         self.began = 0
         self.stepping: Trace | None = None
@@ -122,6 +122,9 @@ class SimNode:
                 return
             yield self.costs.engine_ns + self.costs.cpu()
             self._end()
+            if self.turns.over():  # between two firings others may come first
+                self.wake()
+                return
         else:
             self.wake()
             return
@@ -193,7 +196,6 @@ class SimNode:
     def _begin(self, t: int) -> Firing:
         cell = self.cell
         firing = cell.begin(t)
-        self.fired += 1
         self.seen.firings += 1
         now = self.began = self.events.now
         oldest: Message[Any] | None = None
@@ -275,7 +277,6 @@ class SimSource:
         self.stamp = 0
         self.blocked = False
         self.timer_for = -1
-        self.sent = 0
 
     def start(self) -> None:
         self.events.at(self.due + int(self.rhythm.late()), self._arrived)
@@ -289,7 +290,7 @@ class SimSource:
         self._try()
 
     def _try(self) -> None:
-        if not all(e.room for e in self.out.edges):
+        if not self.out.room():
             self.blocked = True
             return
         self.blocked = False
@@ -299,7 +300,6 @@ class SimSource:
         message = Message(out.stream, 0, out.seq, origin, stamp, stamp, stamp + self.budget, {out.stream: stamp}, self.payload)
         leg = Leg(self.name, step=self.events.now - stamp)
         self.traces.append(Trace(leg, None, self.events.now))
-        self.sent += 1
         out.seq += 1
         out.bound = stamp + 1
         for edge in out.edges:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -91,15 +92,15 @@ class Prediction:
         return all(p.fits for p in self.paths)
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values, for tools."""
+        """As plain values, for tools; what has no end is None."""
         return {
             "budget_ms": self.budget_ms,
             "fits": self.fits,
             "cores_used": round(self.cores, 3),
             "paths": [
                 {
-                    "nodes": list(p.nodes), "p50_ms": round(p.p50, 3), "p99_ms": round(p.p99, 3), "n": p.n,
-                    "late_share": round(p.late, 4), "rate_hz": round(p.rate, 3), "limit_hz": round(p.limit, 3),
+                    "nodes": list(p.nodes), "p50_ms": _finite(p.p50), "p99_ms": _finite(p.p99), "n": p.n,
+                    "late_share": round(p.late, 4), "rate_hz": round(p.rate, 3), "limit_hz": _finite(p.limit),
                     "bottleneck": p.bottleneck, "bottleneck_used": round(p.used, 3), "fits": p.fits,
                     "parts": [{"node": x.node} | {k: round(getattr(x, k), 3) for k in _FIGURES} for x in p.parts],
                 }
@@ -117,7 +118,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is simulated; `changed` gives another one with some of it changed."""
+    """What is simulated."""
 
     plan: Plan
     host: HostProfile
@@ -153,6 +154,10 @@ def declared_of(graph: Graph) -> dict[str, Declared]:
             source = info.make()
             found[info.name] = Declared(int(source.period_ns), int(source.delay_ns))
     return found
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def _paths(plan: Plan, run: Simulated, budget_ms: float) -> tuple[PathTime, ...]:

@@ -19,8 +19,8 @@ from omnistream.errors import GraphError
 from omnistream.graph.graph import NodeInfo
 
 __all__ = [
-    "GRID", "HopProfile", "HostProfile", "NodeProfile", "PathProfile", "Profile", "SourceProfile", "Spread", "StepProfile",
-    "StreamProfile", "cpu_model", "host_key", "options_key", "profile_path", "read_profile", "versions_here", "write_profile",
+    "GRID", "HopProfile", "HostProfile", "NodeProfile", "Profile", "SourceProfile", "Spread", "StepProfile", "StreamProfile",
+    "cpu_model", "host_key", "options_key", "profile_path", "read_profile", "versions_here", "write_profile",
 ]  # fmt: skip
 
 #: The quantiles that are kept of a distribution: few in the middle, more in the tail, which decides about p99.
@@ -140,8 +140,6 @@ class NodeProfile(_Part):
     """By variant ("" where the node has none), stepped alone with what it was given in the run."""
     outputs: Annotated[dict[_Word, StreamProfile], Field(max_length=64)] = {}
     source: SourceProfile | None = None
-    fill: Annotated[dict[_Word, Spread], Field(max_length=64)] = {}
-    """By window port: from the newest message of a window to the window's end."""
 
 
 class HopProfile(_Part):
@@ -153,14 +151,6 @@ class HopProfile(_Part):
     """From emitting to receiving, idle."""
     cpu: Spread
     """What the receiver computes of it."""
-
-
-class PathProfile(_Part):
-    """What a run took from causes to a sink, for comparison."""
-
-    sink: _Word
-    age: Spread
-    late: _Share = 0.0
 
 
 class HostProfile(_Part):
@@ -185,7 +175,6 @@ class HostProfile(_Part):
     """What the engine itself takes for a firing in place."""
     hops: Annotated[list[HopProfile], Field(max_length=64)] = []
     nodes: Annotated[dict[_Word, NodeProfile], Field(max_length=10_000)]
-    sinks: Annotated[list[PathProfile], Field(max_length=1000)] = []
 
 
 class Profile(_Part):

@@ -55,13 +55,12 @@ class Declared:
 
 @dataclass(slots=True)
 class Simulated:
-    """What came of it: ages and ways, how busy nodes, loops and cores were (1: always), and rates in firings a second."""
+    """What came of it: ages and ways, how busy nodes, loops and cores were (1: always)."""
 
     seen: Seen
     busy: dict[str, float]
     loops: dict[str, float]
     cores: float
-    rates: dict[str, float]
     seconds: float
 
 
@@ -70,13 +69,13 @@ def simulate(
     declared: Mapping[str, Declared] | None = None, cores: float | None = None, firings: int = FIRINGS, seed: int = 0,
 ) -> Simulated:  # fmt: skip
     """Run the plan on what was measured. The same arguments give the same result."""
-    whole = Simulated(Seen(), {}, {}, 0.0, {}, 0.0)
+    whole = Simulated(Seen(), {}, {}, 0.0, 0.0)
     for part in range(PARTS):
         run = _Run(plan, host, engine, variants or {}, declared or {}, cores or host.cores, seed * PARTS + part)
         run.go(firings // PARTS)
         _add(whole, run)
     seconds = whole.seconds or 1.0
-    for values in (whole.busy, whole.loops, whole.rates):
+    for values in (whole.busy, whole.loops):
         for name in values:
             values[name] /= seconds
     whole.cores /= seconds
@@ -164,10 +163,9 @@ class _Run:
     def _costs(self, info: NodeInfo, profile: NodeProfile) -> Costs:
         step = step_of(profile, self.variants.get(info.name))
         kind = profile.kind if profile.kind != "none" else "thread" if info.blocking else "inline"
-        skips = kind != "inline" and info.role == "node"
         return Costs(
             kind, self.draws.of(step.cpu), self.draws.of(step.rest), step.gil, step.takes, self.host.firing_us * 1e3,
-            step.wall.at(0.5) * 1e3 if skips else 0.0,
+            step.wall.at(0.5) * 1e3 if info.role == "node" else 0.0,
         )  # fmt: skip
 
     def _rhythm(self, info: NodeInfo, profile: NodeProfile) -> Rhythm:
@@ -222,7 +220,7 @@ class _Run:
         self.seen.from_ns = INFINITY
         self.events.run(_START + warm, lambda: self.seen.firings >= firings // 8)
         self.seen.from_ns = self.events.now
-        self._warm = (self.events.now, self._busy(), self._fired(), {n: v.busy_ns for n, v in self._own_loops().items()})
+        self._warm = (self.events.now, self._busy(), {n: v.busy_ns for n, v in self._own_loops().items()})
         self._warm_cores = sum(c.busy_ns for c in self.hosts.values())
         self.events.run(_START + LONGEST_NS // PARTS, lambda: self.seen.firings >= firings)
 
@@ -238,33 +236,23 @@ class _Run:
         now = self.events.now
         return {n: v.busy_ns + (now - v.began if v.cell.firing is not None else 0.0) for n, v in self.nodes.items()}
 
-    def _fired(self) -> dict[str, float]:
-        fired: dict[str, float] = {n: v.fired for n, v in self.nodes.items()}
-        return fired | {n: v.sent for n, v in self.sources.items()}
-
-    def since_warm(self) -> tuple[float, dict[str, float], dict[str, float], dict[str, float], float]:
-        """Seconds, and in them: nodes' and loops' busy seconds, firings, and seconds of all cores."""
-        (
-            at,
-            busy,
-            fired,
-            loops,
-        ) = self._warm
+    def since_warm(self) -> tuple[float, dict[str, float], dict[str, float], float]:
+        """Seconds, and in them: nodes' and loops' busy seconds, and seconds of all cores."""
+        at, busy, loops = self._warm
         seconds = max(1, self.events.now - at) / SECOND
         return (
             seconds,
             {n: (v - busy[n]) / SECOND for n, v in self._busy().items()},
-            {n: v - fired[n] for n, v in self._fired().items()},
             {n: (v.busy_ns - loops[n]) / SECOND for n, v in self._own_loops().items()},
             (sum(c.busy_ns for c in self.hosts.values()) - self._warm_cores) / SECOND / self._cores / max(1, len(self.hosts)),
         )  # fmt: skip
 
 
 def _add(whole: Simulated, run: _Run) -> None:
-    seconds, busy, fired, loops, cores = run.since_warm()
+    seconds, busy, loops, cores = run.since_warm()
     whole.seconds += seconds
     whole.cores += cores
-    for into, values in ((whole.busy, busy), (whole.rates, fired), (whole.loops, loops)):
+    for into, values in ((whole.busy, busy), (whole.loops, loops)):
         for name, value in values.items():
             into[name] = into.get(name, 0.0) + value
     seen, new = whole.seen, run.seen
@@ -282,15 +270,14 @@ def _add(whole: Simulated, run: _Run) -> None:
 
 
 def step_of(profile: NodeProfile, variant: str | None = None) -> StepProfile:
-    """What a firing of a node takes; of its first variant, unless one is named that was measured."""
+    """What a firing of a node takes; of its first variant, unless one is named that was measured. Nothing if none was."""
     if variant is not None and variant in profile.alone and variant != next(iter(profile.alone)):
         return profile.alone[variant]
     if profile.alone:
         first = next(iter(profile.alone.values()))
         # What a step computes is the same among others; of the run there are more, and rarer ones.
         return first.model_copy(update={"cpu": profile.cpu}) if profile.cpu.n > first.cpu.n else first
-    rest = max(0.0, profile.together.mean - profile.cpu.mean)
-    return StepProfile(cpu=profile.cpu, rest=Spread.flat(rest), wall=profile.together)
+    return StepProfile(cpu=Spread(), rest=Spread(), wall=Spread())
 
 
 def hop_of(host: HostProfile, kind: str, size: float) -> HopProfile:
