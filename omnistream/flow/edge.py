@@ -92,6 +92,11 @@ class Edge:
         self.transit: deque[tuple[int, int]] = deque()
 
     @property
+    def room(self) -> bool:
+        """Whether a firing may emit here (rule 15): always on a droppable edge, else nothing is pending."""
+        return self.droppable or not self.pending
+
+    @property
     def bound(self) -> int:
         """No message that is still to cross is stamped below this (rule 17)."""
         return min(self.stream_bound, self.pending[0][0].stamp_ns) if self.pending else self.stream_bound
