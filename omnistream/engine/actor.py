@@ -83,6 +83,7 @@ class WorkerActor:
     async def begin(self, plan: Plan, name: str, options: RunOptions) -> str:
         """Build and open the worker; the address for its peers."""
         from omnistream.engine.building import threads_of
+        from omnistream.engine.priority import hastens, take_place
         from omnistream.engine.threads import keep_to, take_turns
         from omnistream.engine.worker import Worker
         from omnistream.link.cuda import cuda_sharing
@@ -91,6 +92,9 @@ class WorkerActor:
         threads = threads_of(plan, name, options)
         keep_to(threads)
         take_turns()
+        behind = take_place(first=hastens(plan, name) and not options.fresh)
+        if behind is not None:
+            _log.warning("worker %s: %s", name, behind)
         self._post = self._make_post(plan, name, options)
         clock = host_clock(options.run_dir) if options.apart else SystemClock(options.offset_ns)
         worker = Worker(plan, name, clock, options, self._post)

@@ -37,8 +37,10 @@ _log = logging.getLogger("omnistream")
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
-#: What Ray's processes would otherwise gather and send each second, for a dashboard that a private Ray does not have.
-_FEWER_WAKES = {
+#: For a private Ray: its workers do not compute behind all other processes (nice 15, as Ray has it), and nothing is gathered
+#: each second for a dashboard that there is none of.
+_PRIVATE = {
+    "RAY_worker_niceness": "0",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_event_stats": "0",
     "RAY_enable_metrics_collection": "0",
@@ -90,7 +92,7 @@ class RayCrew:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if self.address is None:  # else Ray leaves a token in the user's home; a cluster has one of its own, or none
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            for name, value in _FEWER_WAKES.items():
+            for name, value in _PRIVATE.items():
                 os.environ.setdefault(name, value)
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._start_ray))
         await asyncio.shield(self._starting)

@@ -1,4 +1,4 @@
-"""A node that says how many threads its process uses, by the libraries' own account."""
+"""A node that says how many threads its process uses, by the libraries' own account, and how nice it is."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Counts(Node):
         blas = [d["num_threads"] for d in threadpool_info() if d["user_api"] == "blas"]
         said: dict[str, Any] = {"ctx": self.ctx.threads, "torch": self.torch.get_num_threads(), "blas": blas}
         said["variables"] = {n: os.environ.get(n) for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        said["nice"] = os.getpriority(os.PRIO_PROCESS, 0)
         self.said.append(said)
         Path(self.file).write_text("".join(json.dumps(s) + "\n" for s in self.said))
         return Event("m", {"v": "counted"})
