@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rate", type=float, default=20)
-    parser.add_argument("--step-ms", type=float, default=30)
+    parser.add_argument("--step-ms", type=float, default=35)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     minutes = 0.5 if options.quick else options.minutes

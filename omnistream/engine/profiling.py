@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -38,6 +37,7 @@ from omnistream.graph.budget.profile import (
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.host import Host
 from omnistream.node import Context, ports_of
+from omnistream.observe.usage import host_busy_s
 
 __all__ = ["Measured", "measure"]
 
@@ -143,11 +143,11 @@ async def measure(plan: Plan, for_s: float | None, until: Sequence[str] = (), kn
     conductor = Conductor(plan, crew, clock, fresh=False)
     before = await disturbance(0.3)
     others: list[float] = []
-    busy, own = _busy_s(), cpu_ns()
+    busy, own = host_busy_s(), cpu_ns()
     began = perf_ns()
     await conductor.run(until, for_s)
     seconds = max(0.001, (perf_ns() - began) / 1e9)
-    load = max(0.0, (_busy_s() - busy - (cpu_ns() - own) / 1e9) / seconds)
+    load = max(0.0, (host_busy_s() - busy - (cpu_ns() - own) / 1e9) / seconds)
     after = await disturbance(0.3)
     notices = [f"{why}, and counts as nothing" for why in crew.shut]
     nodes: dict[str, NodeProfile] = {}
@@ -250,7 +250,7 @@ async def _step(step: MeteredStep, ctx: Context, one: Given) -> None:
 
 
 async def _gil(step: MeteredStep, ctx: Context, given: Sequence[Given], meter: Meter) -> float:
-    """How much of a step nobody else in the process can compute: how long another thread that sleeps is late meanwhile."""
+    """In how much of a step's computing nobody else in the process can: how late another thread is that sleeps meanwhile."""
     naps: list[tuple[int, int]] = []
     ended = threading.Event()
 
@@ -273,11 +273,8 @@ async def _gil(step: MeteredStep, ctx: Context, given: Sequence[Given], meter: M
         ended.set()
         thread.join()
         sys.setswitchinterval(interval)
-    inside = whole = 0
-    for began, over in meter.spans:
-        whole += over - began
-        inside += sum(max(0, min(woken, over) - max(due, began)) for due, woken in naps)
-    share = inside / max(1, whole)
+    inside = sum(max(0, min(woken, over) - max(due, began)) for began, over in meter.spans for due, woken in naps)
+    share = inside / max(1, sum([*meter.cpu][-len(meter.spans) :]))
     return 0.0 if share < 0.25 else 1.0 if share > 0.75 else round(share, 2)
 
 
@@ -359,13 +356,3 @@ async def _source_alone(info: NodeInfo, plan: Plan) -> SourceMeter | None:
     finally:
         await node.close()
     return meter if meter.count >= 10 else None
-
-
-def _busy_s() -> float:
-    """Seconds that all cores of the host have been busy; 0 where nobody tells."""
-    try:
-        words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    except OSError:
-        return 0.0
-    user, nice, system, _idle, _wait, irq, soft = (int(w) for w in words[:7])
-    return (user + nice + system + irq + soft) / 100.0

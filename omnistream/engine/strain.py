@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
+from itertools import islice
+from math import inf
+from statistics import median
 from typing import TYPE_CHECKING
 
 from omnistream.clock import perf_ns
 from omnistream.flow.quality import LOST, STRAINED, Seen, seen_of
+from omnistream.observe.usage import host_busy_s
 
 if TYPE_CHECKING:
     from omnistream.engine.worker import Worker
@@ -23,6 +28,10 @@ _KEPT = 64
 _GATHER_S, _OFTEN_S, _SILENT_S = 0.1, 0.25, 4.0
 #: The newest steps of a node, by which its cost is told, and the time by which its rate is.
 _STEPS, _MARK_NS = 16, 500_000_000
+#: So many of them tell what a step usually takes.
+_MANY = 512
+#: What of the host's cores is idle is known of a time between these: what is shorter says nothing, and what is longer is over.
+_SHORT_NS, _LONG_NS = 50_000_000, 1_000_000_000
 
 
 class Strain:
@@ -36,6 +45,7 @@ class Strain:
         self._began = perf_ns()
         self._marks: dict[str, deque[tuple[int, int]]] = {}
         self._asked = 0
+        self._cores = Cores()
 
     def handed(self, sink: str, now: int, cause: int) -> None:
         """A sink has handed over what comes of `cause`."""
@@ -86,16 +96,21 @@ class Strain:
     def _any(self) -> bool:
         return any(self.seen(place).strained for place in self._shares)
 
-    def costs(self) -> dict[str, tuple[str, int, float, float, float]]:
+    async def costs(self) -> dict[str, tuple[str, int, float, float, float, float, float]]:
         """The fields of a `Cost` of every node here that may be switched."""
-        found: dict[str, tuple[str, int, float, float, float]] = {}
+        found: dict[str, tuple[str, int, float, float, float, float, float]] = {}
+        idle = await self._cores.idle()
         for name, hosted in self._worker.nodes.items():
             if not hosted.variants or name in self._worker.options.variants:
                 continue
-            n = min(_STEPS, len(hosted.durations), max(0, hosted.firings - hosted.varied_at))
-            steps = sorted([*hosted.durations][-n:]) if n else [0]
-            p95 = steps[min(len(steps) - 1, int(len(steps) * 0.95))]
-            found[name] = (hosted.variant, n, self._rate_hz(name, hosted.firings), sum(steps) / len(steps), float(p95))
+            since = max(0, hosted.firings - hosted.varied_at)
+            kept = [*islice(reversed(hosted.durations), min(since, _MANY))]
+            newest = sorted(kept[:_STEPS]) or [0]
+            n = len(kept[:_STEPS])
+            p95 = newest[min(len(newest) - 1, int(len(newest) * 0.95))]
+            usual = median(kept) if kept else 0.0
+            rate = self._rate_hz(name, hosted.firings)
+            found[name] = (hosted.variant, n, rate, sum(newest) / len(newest), float(p95), usual, idle)
         return found
 
     def _rate_hz(self, node: str, firings: int) -> float:
@@ -107,3 +122,22 @@ class Strain:
         at, count = marks[0]
         marks.append((now, firings))
         return (firings - count) / max(now - at, 1) * 1e9
+
+
+class Cores:
+    """How many cores of this host had nothing to do lately."""
+
+    def __init__(self) -> None:
+        self._count = os.cpu_count() or 1
+        self._mark = (0, 0.0)
+        self._found = inf
+
+    async def idle(self) -> float:
+        """Since the last call, if that was lately, or in the next moment. Without end where nobody tells."""
+        if perf_ns() - self._mark[0] > _LONG_NS:
+            self._mark = (perf_ns(), host_busy_s())
+            await asyncio.sleep(_SHORT_NS / 1e9)
+        (at, before), now, busy = self._mark, perf_ns(), host_busy_s()
+        if busy and now - at >= _SHORT_NS:
+            self._mark, self._found = (now, busy), max(0.0, self._count - (busy - before) / ((now - at) / 1e9))
+        return self._found

@@ -267,9 +267,9 @@ class Worker:
         """Who waits for `strained` is to ask again."""
         self.strain.stir()
 
-    def costs(self) -> dict[str, tuple[str, int, float, float, float]]:
+    async def costs(self) -> dict[str, tuple[str, int, float, float, float, float, float]]:
         """What steps of the nodes cost that may be switched."""
-        return self.strain.costs()
+        return await self.strain.costs()
 
     # -- peers and safety --------------------------------------------------------------------------
 

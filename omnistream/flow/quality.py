@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from math import inf
 
 from omnistream.message import INFINITY, MS, SECOND
 
@@ -18,6 +19,8 @@ STRAINED, ROOM = 0.85, 0.6
 LOST = 1.5
 #: Shares of the newest second count; where there are fewer, the newest few, unless they are too old to say anything.
 _RECENT_NS, _FEW, _OLD_NS = SECOND, 3, 5 * SECOND
+#: So many are enough if some were lost: a node that skips says nothing of what it does in time.
+_LOSSES = 2
 #: After a step down its effect is awaited; a step up needs so long without trouble, and all of them together so long.
 _SETTLE_NS, _CALM_NS, _CLIMB_NS = 300 * MS, SECOND, 3 * SECOND
 #: A step up that leads into trouble within the first was wrong, and is not tried again for a while: the second, then twice
@@ -40,7 +43,7 @@ class Seen:
 
     @property
     def strained(self) -> bool:
-        return self.n >= _FEW and self.p95 > STRAINED
+        return self.p95 > STRAINED and self.n >= (_FEW if self.p95 < LOST else _LOSSES)
 
 
 def seen_of(samples: Iterable[tuple[int, float]], now_ns: int, since_ns: int = 0) -> Seen:
@@ -56,13 +59,18 @@ def seen_of(samples: Iterable[tuple[int, float]], now_ns: int, since_ns: int = 0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a node's steps take just now, in its present variant: mean and p95 of `n` steps, and how many there are a second."""
+    """What a node's steps take just now, in its present variant: mean and p95 of `n` steps, and how many there are a second.
+
+    `usual_ns` is the median of many more of them, and `idle` how many cores of its host have nothing to do just now.
+    """
 
     variant: str
     n: int
     rate_hz: float
     mean_ns: float
     p95_ns: float
+    usual_ns: float = 0.0
+    idle: float = inf
 
     @property
     def busy(self) -> float:
@@ -105,6 +113,7 @@ class Ladder:
         self._rest_ns: dict[tuple[str, int], int] = {}
         self._not_before: dict[tuple[str, int], int] = {}
         self._too_busy: dict[tuple[str, int], float] = {}
+        self._usual_ns: dict[tuple[str, int], float] = {}  # of a node's steps at a level, where nothing disturbs
         self._height = 1
 
     @property
@@ -154,7 +163,9 @@ class Ladder:
         if not able:
             return None
         node = max(sorted(able), key=lambda n: able[n])
-        self._moves.append(_Move(node, costs[node]))
+        before, step = costs[node], (node, self.level[node])
+        self._moves.append(_Move(node, before))
+        self._usual_ns[step] = min(self._usual_ns.get(step, inf), before.usual_ns or before.mean_ns)
         worst = max(troubled, key=lambda place: places[place].p95)
         return self._move(now_ns, node, 1, f"{worst} has used {places[worst].p95:.0%} of the budget (p95)")
 
@@ -176,9 +187,9 @@ class Ladder:
         """
         move = self._moves[-1]
         step = (move.node, self.level[move.node] - 1)
-        busy, share = self._expected(move, places, costs)
-        easy = busy < self._too_busy.get(step, INFINITY) * _CLEARLY
-        if now_ns < self._not_before.get(step, 0) and not (easy and step in self._too_busy):
+        busy, share, freed = self._expected(move, places, costs)
+        easy = freed or busy < self._too_busy.get(step, INFINITY) * _CLEARLY
+        if now_ns < self._not_before.get(step, 0) and not (easy and step in self._too_busy and not freed):
             return None
         room = easy and busy < _BUSY and share < STRAINED - 0.1
         if not room and now_ns - self.moved_ns < max(_DOUBT_NS, 2 * self._rest_ns.get(step, 0)):
@@ -187,17 +198,28 @@ class Ladder:
         self._went_up = (step, busy)
         return self._move(now_ns, move.node, -1, "there is room")
 
-    def _expected(self, move: _Move, places: Mapping[str, Seen], costs: Mapping[str, Cost]) -> tuple[float, float]:
-        """The share of time for which the node would be busy with steps as before, and of the budget that would be used."""
+    def _expected(self, move: _Move, places: Mapping[str, Seen], costs: Mapping[str, Cost]) -> tuple[float, float, bool]:
+        """The share of time for which the node would be busy with steps as before, and of the budget that would be used; and
+        whether that is because others have left the cores.
+
+        Steps that are short hardly feel who else computes. So where others have the cores that it would take there is no room,
+        and where they have left them its steps take what they usually do.
+        """
         ages = max((seen.p95 for place, seen in places.items() if move.node in self.upstream.get(place, ())), default=0.0)
         cost, after = costs.get(move.node), move.after
         if cost is None or not cost.n:  # it has nothing to do
-            return 0.0, ages
+            return 0.0, ages, False
+        usual = self._usual_ns[move.node, self.level[move.node] - 1]
+        more = cost.rate_hz * usual / SECOND - cost.busy
+        if cost.idle < more:
+            return inf, inf, False
+        if move.before.idle < more:
+            return cost.rate_hz * usual / SECOND, ages + max(0.0, usual - cost.mean_ns) / self.budget_ns, True
         if after is None:
-            return INFINITY, INFINITY
+            return inf, inf, False
         mean = cost.mean_ns * move.before.mean_ns / max(after.mean_ns, 1.0)
         p95 = cost.p95_ns * move.before.p95_ns / max(after.p95_ns, 1.0)
-        return cost.rate_hz * mean / SECOND, ages + max(0.0, p95 - cost.p95_ns) / self.budget_ns
+        return cost.rate_hz * mean / SECOND, ages + max(0.0, p95 - cost.p95_ns) / self.budget_ns, False
 
     def _move(self, now_ns: int, node: str, by: int, why: str) -> Switch:
         before = self.variant(node)

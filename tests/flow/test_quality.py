@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -74,6 +75,26 @@ def test_a_burner_lowers_what_costs_most_within_a_second_and_all_is_back_within_
         assert world.look(at) is None
 
 
+def test_a_burner_that_short_steps_do_not_feel_is_seen_by_the_cores_that_it_takes() -> None:
+    """Steps of 35 ms take twice that beside it, those of 5 ms do not; 20 a second, on two cores."""
+    ladder = Ladder({"n": ("full", "small")}, {"k": {"n"}}, BUDGET)
+    took: list[float] = []
+    said: list[tuple[float, str]] = []
+    for at in seconds(0, 45):
+        s = (at - START).total_seconds()
+        burns, variant = 10 <= s < 22, ladder.variant("n")
+        step = 5.0 if variant == "small" else 70.0 if burns else 35.0
+        took = [*took, *[step * 1e6] * 5] if not said or said[-1][1] == variant else [step * 1e6] * 5
+        idle = 0.0 if burns else 2 - 20 * step / 1000
+        cost = Cost(variant, 16, 20.0, sum(took[-16:]) / len(took[-16:]), step * 1e6, statistics.median(took), idle)
+        switch = ladder.look(ns(at), {"k": Seen(20, 0.2, 1.0 if burns and variant == "full" else 0.3)}, {"n": cost})
+        if switch is not None:
+            said.append((s, switch.after))
+            took = []
+    assert [variant for _, variant in said] == ["small", "full"], said
+    assert said[1][0] - 22 <= 5
+
+
 def test_load_that_stays_is_not_tried_again_and_again() -> None:
     world = World()
     world.slow = 2.5
@@ -142,4 +163,6 @@ def test_the_newest_second_is_seen_or_the_newest_few() -> None:
     assert seen_of(seldom, now).p95 == pytest.approx(0.2)
     assert seen_of(seldom, now, now - SECOND).n == 1
     assert seen_of(seldom, now + 20 * SECOND) == Seen(0, 0.0, 0.0)
-    assert not Seen(2, 1.5, 1.5).strained
+    assert not Seen(2, 1.4, 1.4).strained, "two are too few to tell"
+    assert Seen(2, 1.0, LOST).strained, "but not if they were lost"
+    assert not Seen(1, LOST, LOST).strained
