@@ -35,7 +35,7 @@ def test_virtual_time_takes_none_of_ours() -> None:
     assert in_virtual_time(hour) == pytest.approx(3600e9, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6, 10])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6, 22])
 def test_a_generated_graph_takes_what_is_predicted(seed: int) -> None:
     plan = plan_of(seed)
     found = setup_of(plan).simulate(8000)
@@ -56,7 +56,7 @@ def test_a_generated_graph_is_refused_where_its_budget_is_too_small() -> None:
     assert not predict(setup_of(plan_of(0, f"{takes * 0.7:.0f}ms")), 4000).fits
 
 
-@pytest.mark.parametrize(("seed", "shape"), enumerate(SHAPES))
+@pytest.mark.parametrize(("seed", "shape"), [*enumerate(SHAPES)])
 def test_a_graph_of_each_shape_is_sound_and_the_same_again(seed: int, shape: str) -> None:
     assert plan_of(seed).graph.name == f"{shape}{seed}"
     assert graph_of(seed) == graph_of(seed)
