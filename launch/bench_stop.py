@@ -1,6 +1,6 @@
 """How long a stop takes to the robot's client while every queue is full and all cores burn: a real client at either end.
 
-python launch/bench_stop.py [--seconds N] [--burners N] [--quick]
+python launch/bench_stop.py [--seconds N] [--burners N] [--apart] [--quick]
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def clients(ports: tuple[int, int], seconds: float, every_s: float) -> None:
     print(json.dumps({"took": took, "lost": lost}), flush=True)
 
 
-async def run(seconds: float, burners: int, engine: str, every_s: float, harsh: bool) -> tuple[Any, Any]:
+async def run(seconds: float, burners: int, engine: str, every_s: float, harsh: bool, apart: bool) -> tuple[Any, Any]:
     from omnistream.clock import SystemClock
     from omnistream.engine.conductor import Conductor
     from omnistream.engine.local import LocalCrew
@@ -137,7 +137,7 @@ async def run(seconds: float, burners: int, engine: str, every_s: float, harsh: 
 
     task = asyncio.create_task(ask())
     try:
-        with load(burners):
+        with load(burners, apart=apart):
             outcome = await conductor.run(for_s=seconds + 60)
             await task
     finally:
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=0.2)
     parser.add_argument("--engine", default="ray")
     parser.add_argument("--harsh", action="store_true", help="a model's thread in the worker that decides, too")
+    parser.add_argument("--apart", action="store_true", help="each burner in a session of its own")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--clients", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -160,7 +161,7 @@ def main() -> None:
         clients(tuple(options.clients), seconds, options.every)
         return
     print(f"load at start: {os.getloadavg()[0]:.2f}; {options.burners} burners on {os.cpu_count()} cores")
-    answer, outcome = asyncio.run(run(seconds, options.burners, options.engine, options.every, options.harsh))
+    answer, outcome = asyncio.run(run(seconds, options.burners, options.engine, options.every, options.harsh, options.apart))
     took = sorted(answer["took"])
     at = lambda q: took[min(len(took) - 1, int(len(took) * q))]  # noqa: E731
     quantiles = ", ".join(f"{name} {at(q):.1f}" for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1)))

@@ -42,9 +42,10 @@ def end(process: subprocess.Popen[Any], timeout_s: float = 3.0) -> None:
 
 
 @contextlib.contextmanager
-def load(burners: int) -> Generator[None]:
-    """So many processes that do nothing but work, until the block or this process ends."""
-    started = [subprocess.Popen([sys.executable, "-c", _BURN, str(os.getpid())]) for _ in range(burners)]
+def load(burners: int, *, apart: bool = False) -> Generator[None]:
+    """So many processes that do nothing but work, until the block or this process ends; `apart`: each in its own session."""
+    command = [sys.executable, "-c", _BURN, str(os.getpid())]
+    started = [subprocess.Popen(command, start_new_session=apart) for _ in range(burners)]
     try:
         yield
     finally:
