@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar import Grammar, Phrase
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 from omnistream_nodes.speech_recognizer import SpeechRecognizer
+from omnistream_nodes.spoken_commands import SpokenCommands
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "graphs" / "recordings"))
 from voices import HUMAN, say  # pyright: ignore[reportMissingImports]
@@ -127,7 +128,7 @@ class Score:
 class Ears:
     """Recognizer and parser, fed as in a live run."""
 
-    def __init__(self, recognizer: SpeechRecognizer) -> None:
+    def __init__(self, recognizer: SpeechRecognizer | SpokenCommands) -> None:
         self.recognizer, self.parser = recognizer, CommandParser(embedding=True)
         self._heard, self._parsed = context("speech"), context("parse")
 
@@ -167,7 +168,9 @@ def _samples(ns: int) -> int:
     return ns * RATE_HZ // SECOND
 
 
-def _scene(clips: Iterable[np.ndarray], noise: np.random.Generator) -> tuple[np.ndarray, list[int]]:
+def _scene(
+    clips: Iterable[np.ndarray], noise: np.random.Generator, noise_rms: float = _NOISE_RMS
+) -> tuple[np.ndarray, list[int]]:
     """The clips one after the other with pauses between them over faint noise, and where each begins."""
     parts: list[np.ndarray] = []
     begins: list[int] = []
@@ -177,13 +180,16 @@ def _scene(clips: Iterable[np.ndarray], noise: np.random.Generator) -> tuple[np.
         begins.append(at + _LEAD)
         at += len(parts[-1])
     sound = np.concatenate(parts)
-    return np.clip(sound + noise.normal(0, _NOISE_RMS, len(sound)), -32768, 32767).astype(np.int16), begins
+    return np.clip(sound + noise.normal(0, noise_rms, len(sound)), -32768, 32767).astype(np.int16), begins
 
 
-async def commands(ears: Ears, grammar: Grammar, texts: Sequence[str], voice: str) -> Score:
+async def commands(
+    ears: Ears, grammar: Grammar, texts: Sequence[str], voice: str, noise_rms: float = _NOISE_RMS,
+    speak: Callable[[str, str], Any] = say, seed: int = 0,
+) -> Score:  # fmt: skip
     """Every text said once in `voice`."""
-    clips: list[Any] = [say(text, voice) for text in texts]
-    sound, begins = _scene((c.samples for c in clips), np.random.default_rng(0))
+    clips: list[Any] = [speak(text, voice) for text in texts]
+    sound, begins = _scene((c.samples for c in clips), np.random.default_rng(seed), noise_rms)
     score = Score(said=len(texts))
     found = await ears.hear(sound, score)
     for text, clip, begin in zip(texts, clips, begins, strict=True):
@@ -204,12 +210,12 @@ def _asks(command: Command, phrase: Phrase) -> bool:
     return (command.intent, command.slots, command.values) == (phrase.intent, phrase.slots, phrase.values)
 
 
-def _recordings(every: int) -> list[np.ndarray]:
+def recordings(every: int) -> list[np.ndarray]:
     return [_read(f) for f in [*sorted(_LIBRIVOX.glob("*.wav")), *sorted(_ASTERISK.glob("*.g722"))[::every]]]
 
 
 async def people(ears: Ears, clips: list[np.ndarray]) -> Score:
-    """Real recordings of people who say no command."""
+    """Real recordings of people who say no command, each by itself in a quiet room."""
     score = Score(said=len(clips))
     for clip in clips:
         sound, _ = _scene([clip], np.random.default_rng(0))
@@ -289,7 +295,7 @@ async def main() -> None:
     others = [*NEAR_MISSES, *grammar.confusable][:: given.every]
     for voice in given.voices.split(","):
         print(_triggers(f"near misses, {voice}", await commands(ears, grammar, others, voice)), flush=True)
-    print(_triggers("people", await people(ears, _recordings(given.every))))
+    print(_triggers("people", await people(ears, recordings(given.every))))
     await typed(grammar)
 
 
