@@ -5,7 +5,8 @@ Ears (spoken_commands) beside the recognizer that waits for silence (speech_reco
 - exact commands: intent, slots and values, each phrase of graphs/commands.yaml once per voice and noise. The voices are those
   that the commands file reserves for tests, and hibari, a synthesizer that no training heard; each apart, people apart.
 - reaction: ms from the last voiced sample to the parser's output, so that finding the end of speech and computing are in it. A
-  20 ms chunk arrives when its last sample was heard, and waits until the chunk before it is done.
+  20 ms chunk arrives when its last sample was heard, and waits until the chunk before it is done. `wait` is without computing:
+  what had to be heard before a decision, whatever else the host does.
 - false triggers a minute: near misses in those voices, and recordings of people who say no command.
 - CPU: seconds of one core for a second of sound.
 
@@ -59,14 +60,18 @@ class Voices:
 def row(system: str, noise: str, who: str, s: speech.Score) -> str:
     """One line of the table of commands."""
     late = [f"{v:.0f}" for v in np.percentile(s.late_ms, [50, 95, 99])] if s.late_ms else ["-"] * 3
+    waited = [f"{v:.0f}" for v in np.percentile(s.waited_ms, [50, 95])] if s.waited_ms else ["-"] * 2
     low, high = interval(s.right, s.said)
     return (
         f"{system:18} {noise:6} {who:26} {s.said:5} {s.right / s.said:7.1%} {low:6.1%} {high:6.1%} {len(s.wrong) / s.said:6.1%}"
-        f" {late[0]:>6} {late[1]:>6} {late[2]:>6} {s.busy_seconds / s.seconds * 1000:8.0f}"
+        f" {late[0]:>6} {late[1]:>6} {late[2]:>6} {waited[0]:>6} {waited[1]:>6} {s.busy_seconds / s.seconds * 1000:8.0f}"
     )
 
 
-HEAD = "system             noise  who                            n   exact (95 % interval)  wrong late50 late95 late99 cpu ms/s"
+HEAD = (
+    "system             noise  who                            n   exact (95 % interval)  wrong late50 late95 late99"
+    " wait50 wait95 cpu ms/s"
+)
 
 
 def interval(right: int, n: int) -> tuple[float, float]:

@@ -35,7 +35,7 @@ RATE_HZ = 16000
 CHUNK = 320
 _LEAD, _TAIL = round(0.6 * RATE_HZ), round(1.0 * RATE_HZ)
 _NOISE_RMS = 8.0
-_ASTERISK = Path("/usr/share/asterisk/sounds/en")
+_ASTERISK = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 _LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
 
 
@@ -112,6 +112,7 @@ class Score:
     wrong: list[str] = field(default_factory=list[str])
     rejected: list[str] = field(default_factory=list[str])
     late_ms: list[float] = field(default_factory=list[float])
+    waited_ms: list[float] = field(default_factory=list[float])
     seconds: float = 0.0
     busy_seconds: float = 0.0
     longest_ms: list[float] = field(default_factory=list[float])
@@ -121,7 +122,7 @@ class Score:
         self.right += other.right
         self.seconds += other.seconds
         self.busy_seconds += other.busy_seconds
-        for name in ("wrong", "rejected", "late_ms", "longest_ms"):
+        for name in ("wrong", "rejected", "late_ms", "waited_ms", "longest_ms"):
             getattr(self, name).extend(getattr(other, name))
 
 
@@ -199,6 +200,7 @@ async def commands(
         if meant is not None and got and all(_asks(c, meant) for *_, c in got):
             score.right += 1
             score.late_ms.append((got[0][1] - begin - clip.last) / RATE_HZ * 1000)
+            score.waited_ms.append((got[0][0] - begin - clip.last) / RATE_HZ * 1000)
         elif got:
             score.wrong.append(f"{text} -> {'; '.join(c.text for *_, c in got)}")
         else:

@@ -151,3 +151,11 @@ def test_the_grammar_s_phrases_are_those_that_the_shipped_ears_know() -> None:
 def test_options_that_cannot_be_are_refused(options, says) -> None:
     with pytest.raises(GraphError, match=says):
         SpokenCommands(**options)
+
+
+async def test_commands_are_understood_in_noise_that_hides_weak_sounds(say, room, fed) -> None:
+    """15 dB below the voice: its energy alone cannot tell where the second command goes on."""
+    texts = ["turn around", "go forward six meters", "pick up the blue cup"]
+    heard = await fed(SpokenCommands())
+    found = await heard.hear(room(*(say(t, "flite awb") for t in texts), noise_rms=400))
+    assert [t.text for t in _finals(found)] == texts
