@@ -1,4 +1,4 @@
-# make run | test | test-gpu | check | bench | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system  N=1000 (soak)
+# make run | test | test-gpu | check | bench | bench-models | soak | setup | clean        options: PYTHON=python3.12  TORCH=cpu|cuda|system  N=1000 (soak)
 PYTHON ?= $(shell command -v python3 || echo python3)
 N ?= 100
 override options := $(if $(filter command line environment,$(origin PYTHON)),--python-given) $(if $(TORCH),--torch $(TORCH))
@@ -6,7 +6,7 @@ setup = @command -v "$(PYTHON)" >/dev/null || { echo "setup: '$(PYTHON)' is not 
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "setup: $(PYTHON) is too old; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }; \
 	"$(PYTHON)" launch/setup.py $(options)
 
-.PHONY: run test test-gpu check bench soak setup clean
+.PHONY: run test test-gpu check bench bench-models soak setup clean
 run: ; $(setup) --for run
 	@.venv/bin/python launch/demo.py
 
@@ -24,6 +24,9 @@ bench: ; $(setup) --for test
 	&& .venv/bin/python launch/bench_record.py && .venv/bin/python launch/bench_observe.py \
 	&& .venv/bin/python launch/bench_overload.py && .venv/bin/python launch/bench_degrade.py && .venv/bin/python launch/bench_stop.py \
 	&& .venv/bin/python launch/bench_budget.py
+
+bench-models: ; $(setup) --for test
+	@.venv/bin/python launch/bench_models.py
 
 soak: ; $(setup) --for test
 	@.venv/bin/python launch/soak.py && .venv/bin/python launch/soak_link.py && .venv/bin/python launch/soak_replay.py --count $(N)

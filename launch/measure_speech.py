@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar import Grammar, Phrase
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 from omnistream_nodes.speech_recognizer import SpeechRecognizer
+from omnistream_nodes.spoken_commands import SpokenCommands
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "graphs" / "recordings"))
 from voices import HUMAN, say  # pyright: ignore[reportMissingImports]
@@ -34,7 +35,7 @@ RATE_HZ = 16000
 CHUNK = 320
 _LEAD, _TAIL = round(0.6 * RATE_HZ), round(1.0 * RATE_HZ)
 _NOISE_RMS = 8.0
-_ASTERISK = Path("/usr/share/asterisk/sounds/en")
+_ASTERISK = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 _LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
 
 
@@ -111,6 +112,7 @@ class Score:
     wrong: list[str] = field(default_factory=list[str])
     rejected: list[str] = field(default_factory=list[str])
     late_ms: list[float] = field(default_factory=list[float])
+    waited_ms: list[float] = field(default_factory=list[float])
     seconds: float = 0.0
     busy_seconds: float = 0.0
     longest_ms: list[float] = field(default_factory=list[float])
@@ -120,14 +122,14 @@ class Score:
         self.right += other.right
         self.seconds += other.seconds
         self.busy_seconds += other.busy_seconds
-        for name in ("wrong", "rejected", "late_ms", "longest_ms"):
+        for name in ("wrong", "rejected", "late_ms", "waited_ms", "longest_ms"):
             getattr(self, name).extend(getattr(other, name))
 
 
 class Ears:
     """Recognizer and parser, fed as in a live run."""
 
-    def __init__(self, recognizer: SpeechRecognizer) -> None:
+    def __init__(self, recognizer: SpeechRecognizer | SpokenCommands) -> None:
         self.recognizer, self.parser = recognizer, CommandParser(embedding=True)
         self._heard, self._parsed = context("speech"), context("parse")
 
@@ -167,7 +169,9 @@ def _samples(ns: int) -> int:
     return ns * RATE_HZ // SECOND
 
 
-def _scene(clips: Iterable[np.ndarray], noise: np.random.Generator) -> tuple[np.ndarray, list[int]]:
+def _scene(
+    clips: Iterable[np.ndarray], noise: np.random.Generator, noise_rms: float = _NOISE_RMS
+) -> tuple[np.ndarray, list[int]]:
     """The clips one after the other with pauses between them over faint noise, and where each begins."""
     parts: list[np.ndarray] = []
     begins: list[int] = []
@@ -177,13 +181,16 @@ def _scene(clips: Iterable[np.ndarray], noise: np.random.Generator) -> tuple[np.
         begins.append(at + _LEAD)
         at += len(parts[-1])
     sound = np.concatenate(parts)
-    return np.clip(sound + noise.normal(0, _NOISE_RMS, len(sound)), -32768, 32767).astype(np.int16), begins
+    return np.clip(sound + noise.normal(0, noise_rms, len(sound)), -32768, 32767).astype(np.int16), begins
 
 
-async def commands(ears: Ears, grammar: Grammar, texts: Sequence[str], voice: str) -> Score:
+async def commands(
+    ears: Ears, grammar: Grammar, texts: Sequence[str], voice: str, noise_rms: float = _NOISE_RMS,
+    speak: Callable[[str, str], Any] = say, seed: int = 0,
+) -> Score:  # fmt: skip
     """Every text said once in `voice`."""
-    clips: list[Any] = [say(text, voice) for text in texts]
-    sound, begins = _scene((c.samples for c in clips), np.random.default_rng(0))
+    clips: list[Any] = [speak(text, voice) for text in texts]
+    sound, begins = _scene((c.samples for c in clips), np.random.default_rng(seed), noise_rms)
     score = Score(said=len(texts))
     found = await ears.hear(sound, score)
     for text, clip, begin in zip(texts, clips, begins, strict=True):
@@ -193,6 +200,7 @@ async def commands(ears: Ears, grammar: Grammar, texts: Sequence[str], voice: st
         if meant is not None and got and all(_asks(c, meant) for *_, c in got):
             score.right += 1
             score.late_ms.append((got[0][1] - begin - clip.last) / RATE_HZ * 1000)
+            score.waited_ms.append((got[0][0] - begin - clip.last) / RATE_HZ * 1000)
         elif got:
             score.wrong.append(f"{text} -> {'; '.join(c.text for *_, c in got)}")
         else:
@@ -204,12 +212,12 @@ def _asks(command: Command, phrase: Phrase) -> bool:
     return (command.intent, command.slots, command.values) == (phrase.intent, phrase.slots, phrase.values)
 
 
-def _recordings(every: int) -> list[np.ndarray]:
+def recordings(every: int) -> list[np.ndarray]:
     return [_read(f) for f in [*sorted(_LIBRIVOX.glob("*.wav")), *sorted(_ASTERISK.glob("*.g722"))[::every]]]
 
 
 async def people(ears: Ears, clips: list[np.ndarray]) -> Score:
-    """Real recordings of people who say no command."""
+    """Real recordings of people who say no command, each by itself in a quiet room."""
     score = Score(said=len(clips))
     for clip in clips:
         sound, _ = _scene([clip], np.random.default_rng(0))
@@ -289,7 +297,7 @@ async def main() -> None:
     others = [*NEAR_MISSES, *grammar.confusable][:: given.every]
     for voice in given.voices.split(","):
         print(_triggers(f"near misses, {voice}", await commands(ears, grammar, others, voice)), flush=True)
-    print(_triggers("people", await people(ears, _recordings(given.every))))
+    print(_triggers("people", await people(ears, recordings(given.every))))
     await typed(grammar)
 
 

@@ -151,7 +151,7 @@ def test_its_commands_exist() -> None:
                 continue
             found = subcommands[rest[0]]
             if hasattr(found, "commands"):
-                found = found.commands[rest[1]]
+                found = found.get_command(None, rest[1])
             known = {o for p in found.params for o in p.opts}
             assert {w for w in rest if w.startswith("--")} <= known, rest
             seen.add(rest[0])

@@ -25,6 +25,8 @@ _ABOVE_FLOOR_DB = 8.0
 _FIRST_FLOOR_DB = 15.0
 #: The model's word for silence where energy cannot say (noise as loud as the weak sounds of speech).
 _SURELY_SILENT = 0.1
+#: Its word for a voice where noise is less than so much below the loudest hop: then the model says how long it lasts.
+_SURELY_VOICED, _MASKED_DB = 0.8, 15.0
 #: Below this the model hears no voice: the background may be measured, and an utterance may begin anew.
 _NOT_SPEECH = 0.35
 #: Speech begins after so much that the model calls speech.
@@ -102,7 +104,7 @@ class Endpointer:
         self.hop.began = False
         if self.hop.speaking:
             self._peak_db = max(self._peak_db, energy)
-            if energy >= self._quiet_db and self._probability >= _SURELY_SILENT:
+            if (energy >= self._quiet_db and self._probability >= _SURELY_SILENT) or self._masked:
                 self.hop.voiced_end = self.hop.end
         elif not self._armed:
             self._rearm(energy)
@@ -113,6 +115,11 @@ class Endpointer:
     @property
     def _quiet_db(self) -> float:
         return max(self._floor_db + _ABOVE_FLOOR_DB, self._peak_db - _BELOW_PEAK_DB)
+
+    @property
+    def _masked(self) -> bool:
+        """Whether this is surely a voice, in noise that hides its weaker sounds from its energy."""
+        return self._probability >= _SURELY_VOICED and self._floor_db + _ABOVE_FLOOR_DB > self._peak_db - _MASKED_DB
 
     def _energy_db(self, samples: np.ndarray) -> float:
         """Energy after pre-emphasis, which lifts consonants over hum; 0 dB is digital silence."""

@@ -45,6 +45,8 @@ class Grammar:
     fillers: tuple[tuple[str, ...], ...] = ()
     spelling: Mapping[str, str] = field(default_factory=dict[str, str])
     telltale: frozenset[str] = frozenset()
+    #: Voices that no training may use, by what kind of voice they are.
+    reserved: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     lang: str = "en"
     file: str = ""
 

@@ -15,8 +15,9 @@ from omnistream_nodes.grammar import Grammar, Phrase
 __all__ = ["find_grammar", "load_grammar"]
 
 _SLOT = re.compile(r"\{(\w*)\}")
-_KEYS = ("lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "telltale", "confusable")
-_NOT_READ = ("reserved_for_tests",)
+_KEYS = (
+    "lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "telltale", "confusable", "reserved_for_tests",
+)  # fmt: skip
 #: A file that expands to more is a slip (a slot in a slot's place), and would make the recognizer slow.
 MAX_PHRASES = 20_000
 
@@ -27,7 +28,7 @@ def find_grammar(name: str) -> Path:
     Raises GraphError where there is none.
     """
     here = Path(__file__).resolve()
-    places = [Path(name).expanduser(), here.parents[2] / "graphs" / name, here.with_name(name)]
+    places = [Path(name).expanduser(), here.parents[2] / "graphs" / name, here.parent / name]
     for place in places:
         if place.is_file():
             return place
@@ -52,7 +53,7 @@ class _Reader:
     def grammar(self) -> Grammar:
         root = self._parse()
         for key in root:
-            if key not in _KEYS + _NOT_READ:
+            if key not in _KEYS:
                 raise self._error(root, key, f"{key}: no such section; there are {', '.join(_KEYS)}")
         self.slots = {name: self._slot(root, name) for name in self._map(root, "slots")}
         meaning = self._map(root, "meaning")
@@ -73,6 +74,7 @@ class _Reader:
         for n, intent in enumerate(urgent):
             if intent not in commands:
                 raise self._error(root["urgent"], n, f"urgent: there is no intent {intent!r} under 'commands'")
+        reserved = self._map(root, "reserved_for_tests")
         plain = Grammar((), self.slots)
         return Grammar(
             phrases=tuple(phrases.values()),
@@ -82,6 +84,7 @@ class _Reader:
             fillers=tuple(sorted((tuple(plain.words(f)) for f in self._texts(root, "fillers", "")), key=len, reverse=True)),
             spelling={str(k): str(v) for k, v in self._map(root, "spelling").items()},
             telltale=frozenset(self._telltale(root)),
+            reserved={kind: tuple(self._texts(reserved, kind, "reserved_for_tests")) for kind in reserved},
             lang=str(root.get("lang", "en")),
             file=str(self.path),
         )

@@ -112,6 +112,27 @@ class Listener:
         self._endpointer.reset(sample)
         self._lost_at = sample
 
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is under way whose beginning is not in doubt."""
+        return self._endpointer.hop.speaking and not self._torn
+
+    @property
+    def now(self) -> Hop:
+        """Where the voice is."""
+        return self._endpointer.hop
+
+    def sound(self) -> np.ndarray:
+        """The utterance so far, with what is just before it and all that came since, as float32 in -1..1."""
+        return self._audio(self._endpointer.hop, _LEAD_HOPS, whole=True)
+
+    def close(self, text: str, confidence: float) -> Heard:
+        """End the utterance here: these were its words, by somebody who knew before the silence."""
+        heard = self._heard(self._endpointer.hop, text, confidence, final=True)
+        self._choice = None
+        self._endpointer.finish()
+        return heard
+
     def _begin(self, now: Hop) -> None:
         self._utterance += 1
         self._rev = 0
@@ -161,8 +182,8 @@ class Listener:
         self._choice_end = now.voiced_end
         self._next_probe = now.end + (now.end - now.onset) // 10
 
-    def _audio(self, now: Hop, lead: int) -> np.ndarray:
-        """The utterance so far, as float32 in -1..1."""
-        last = len(self._sound) - max(0, (now.end - now.voiced_end) // HOP - _TAIL_HOPS)
+    def _audio(self, now: Hop, lead: int, *, whole: bool = False) -> np.ndarray:
+        """The utterance so far, as float32 in -1..1; `whole` leaves none of the silence behind it out."""
+        last = len(self._sound) - (0 if whole else max(0, (now.end - now.voiced_end) // HOP - _TAIL_HOPS))
         first = max(0, len(self._sound) - (now.end - now.onset) // HOP - lead)
         return np.concatenate([self._sound[i] for i in range(first, last)]).astype(np.float32) / 32768

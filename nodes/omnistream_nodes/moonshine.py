@@ -7,7 +7,7 @@ values, of the decoder's own past and of the encoder's rows; the latter come out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from omnistream_models import model_path
 from omnistream_nodes.onnx_session import open_session
 from omnistream_nodes.tokens import BEGIN, END, Tokenizer
 
-__all__ = ["Free", "Match", "Moonshine", "Trie", "Utterance"]
+__all__ = ["Free", "Match", "Moonshine", "Trie", "Utterance", "Weighed"]
 
 RATE_HZ = 16000
 #: Tokens of English speech per second that the authors give as the most there is; above it the decoder is looping.
@@ -64,6 +64,15 @@ class Match:
     log_p: float
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """How well a text fits. `margin`: by how much (a logarithm, never negative) it is less likely than what the decoder would
+    write in its place, token by token after the same beginning; `end`: the part of it that says that no more was said."""
+
+    margin: float
+    end: float
+
+
 class Moonshine:
     """The loaded model. Not for use from two threads at once."""
 
@@ -72,6 +81,7 @@ class Moonshine:
         self._encoder: Any = open_session("moonshine_tiny_encoder", threads)
         self._decoder: Any = open_session("moonshine_tiny_decoder", threads)
         self._past = [i.name for i in self._decoder.get_inputs() if i.name.startswith("past_key_values")]
+        (self._stop,) = self.tokenizer.encode("a.")[1:]
         self._own = [name for name in self._past if ".decoder." in name]
 
     def trie(self, variants: Iterable[Iterable[str]]) -> Trie:
@@ -92,6 +102,38 @@ class Moonshine:
         start = self._run(rows, [BEGIN], dict.fromkeys(self._past, empty), first=True)
         most = int(len(audio) / RATE_HZ * _TOKENS_PER_SECOND) + _SPARE_TOKENS
         return Utterance(self.tokenizer, partial(self._run, rows), start, most)
+
+    def weigh(self, audio: np.ndarray, texts: Sequence[str]) -> list[Weighed]:
+        """How well each text fits `audio`, as `recognize` takes it: one pass of the encoder and one of the decoder for all.
+
+        A full stop is as good an end as none: the sound has only just ended, and the decoder likes to write one.
+        """
+        padded = np.zeros(max(len(audio), _MIN_SAMPLES), np.float32)
+        padded[: len(audio)] = audio
+        mask = np.ones((1, len(padded)), np.int64)
+        rows = self._encoder.run(None, {"input_values": padded[None], "attention_mask": mask})[0]
+        spelled = [self.tokenizer.encode(t[:1].upper() + t[1:]) for t in texts]
+        given = np.full((len(texts), max(map(len, spelled)) + 1), END, np.int64)
+        given[:, 0] = BEGIN
+        for row, tokens in zip(given, spelled, strict=True):
+            row[1 : 1 + len(tokens)] = tokens
+        (logits,) = self._decoder.run(
+            ["logits"],
+            {
+                "input_ids": given,
+                "encoder_hidden_states": np.broadcast_to(rows, (len(texts), *rows.shape[1:])),
+                "encoder_attention_mask": np.ones((len(texts), 1), np.int64),
+                "use_cache_branch": np.array([False]),
+                **dict.fromkeys(self._past, np.zeros((len(texts), 8, 0, 36), np.float32)),
+            },
+        )
+        weighed: list[Weighed] = []
+        for row, tokens in zip(logits, spelled, strict=True):
+            best = row[: len(tokens) + 1].max(axis=-1)  # the softmax' denominators cancel out
+            own = row[np.arange(len(tokens)), tokens]
+            end = best[-1] - max(row[len(tokens), END], row[len(tokens), self._stop])
+            weighed.append(Weighed(float((best[:-1] - own).sum() + end), float(end)))
+        return weighed
 
     def _run(self, rows: np.ndarray, tokens: list[int], cache: _Cache, *, first: bool = False) -> _Pass:
         """One more token for each hypothesis of a batch: log-probabilities (batch, 32768), and the cache to go on with."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,16 +11,13 @@ import numpy as np
 from omnistream.errors import GraphError
 from omnistream.message import AudioChunk, Transcript
 from omnistream.node import Context, Node
-from omnistream_nodes.audio_time import Frames, Intake
-from omnistream_nodes.endpointing import HOP, Endpointer
+from omnistream_nodes.endpointing import Endpointer
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
-from omnistream_nodes.listening import Heard, Listener, Silences
+from omnistream_nodes.listening import Listener, Silences
+from omnistream_nodes.transcribing import Transcriber
 from omnistream_nodes.voice_model import RATE_HZ, VoiceModelName, open_voice_model
 
 __all__ = ["SpeechRecognizer"]
-
-#: Sound lost in a stretch as short as this is stood in for by silence.
-_PATCH_SAMPLES = RATE_HZ * 40 // 1000
 
 
 @dataclass(kw_only=True)
@@ -94,10 +91,8 @@ class SpeechRecognizer(Node):
         model = Moonshine(ctx.threads)
         model.recognize(np.zeros(RATE_HZ, np.float32)).free()  # the first run of a session is slow
         endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
-        self._lang = grammar.lang if grammar else "en"
-        self._listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
-        self._intake = Intake(ctx, RATE_HZ)
-        self._hops = Frames(HOP)
+        listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
+        self._transcriber = Transcriber(ctx, listener, grammar.lang if grammar else "en")
         self._ctx = ctx
 
     def _silences(self) -> Silences:
@@ -115,35 +110,5 @@ class SpeechRecognizer(Node):
         )
 
     async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:
-        missing = self._intake.missing(audio)
-        if missing is None:
-            return
-        if missing:
-            for heard in self._gap(missing):
-                yield self._transcript(heard)
-        self._intake.take(audio, anew=bool(missing))
-        for hop in self._hops.push(audio.samples):
-            for heard in self._listener.hear(hop, partials=self._ctx.variant != "final_only"):
-                yield self._transcript(heard)
-
-    def _gap(self, missing: int) -> Iterator[Heard]:
-        """Fill a short gap with silence; begin anew behind a long one."""
-        if 0 < missing <= _PATCH_SAMPLES:
-            self._intake.timeline.skip(missing)
-            for hop in self._hops.push(np.zeros(missing, np.int16)):
-                yield from self._listener.hear(hop, partials=self._ctx.variant != "final_only")
-        else:
-            self._hops.clear()
-            yield from self._listener.lost(self._intake.timeline.count)
-
-    def _transcript(self, heard: Heard) -> Transcript:
-        return Transcript(
-            text=heard.text,
-            final=heard.final,
-            utterance=heard.utterance,
-            rev=heard.rev,
-            start_ns=self._intake.timeline.time_ns(heard.start),
-            end_ns=self._intake.timeline.time_ns(heard.end),
-            confidence=heard.confidence,
-            lang=self._lang,
-        )
+        for transcript in self._transcriber.hear(audio, partials=self._ctx.variant != "final_only"):
+            yield transcript

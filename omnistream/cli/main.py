@@ -9,6 +9,7 @@ import typer
 from omnistream.cli import attach, check, draw, models_cmd, new, nodes, profile, record, replay, run, top
 from omnistream.cli.devices import list_devices
 from omnistream.cli.optional import OptionalValues
+from omnistream.cli.train import Trainers
 
 __all__ = ["app"]
 
@@ -44,6 +45,10 @@ _record.command("cut")(record.cut)
 _record.command("export")(record.export)
 _record.command("recover")(record.recover)
 app.add_typer(_record, name="record")
+
+app.add_typer(
+    typer.Typer(cls=Trainers, no_args_is_help=True, help="Train a model of OmniStream's own, or of a package's."), name="train"
+)
 
 _new = typer.Typer(no_args_is_help=True, help="Skeletons to begin with.")
 _new.command("node")(new.new_node)

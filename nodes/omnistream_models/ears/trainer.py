@@ -1,0 +1,104 @@
+"""``omnistream train ears``: from a commands file to a network that hears its phrases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["train_ears"]
+
+_MOST_PHRASES = 400
+
+
+def train_ears(
+    grammar: Annotated[str, typer.Option(help="The commands file.")] = "commands.yaml",
+    out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("ears"),
+    seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and steps give the same network.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of 16 scenes of 8 s each.")] = 3000,
+    minutes: Annotated[float, typer.Option(min=0, help="Train at most so long, synthesis not counted. 0: no limit.")] = 0.0,
+    clips: Annotated[float, typer.Option(min=0.001, help="Make so many times the usual number of clips.")] = 1.0,
+    programs: Annotated[str, typer.Option(help="Only these synthesizers, such as flite,espeak-ng.")] = "",
+) -> None:
+    """Train ears for the phrases of a commands file: synthesize them, learn them, write weights, digests and a card.
+
+    A run that was stopped goes on where it was. Voices that the commands file reserves for tests are not heard.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from omnistream.errors import GraphError
+    from omnistream_models import cache_dir
+    from omnistream_models.ears import synthesis
+    from omnistream_models.ears.voices import installed_programs, missing_programs
+    from omnistream_nodes.grammar_file import find_grammar, load_grammar
+
+    found = load_grammar(find_grammar(grammar), {"default_distance_m": 1.0})
+    if len(found.phrases) > _MOST_PHRASES:
+        raise GraphError(
+            f"{grammar}: {len(found.phrases)} phrases are more than the {_MOST_PHRASES} that ears are trained for; train them "
+            "for a file with the most frequent ones: the recognizer understands the others, more slowly"
+        )
+    console = Console()
+    wanted = [p.strip() for p in programs.split(",") if p.strip()] or installed_programs()
+    console.print(f"ears for the {len(found.phrases)} phrases of {found.file}, said by {', '.join(wanted)}")
+    for program, where in missing_programs().items():
+        console.print(f"[yellow]notice:[/] without {program} the ears are worse on voices they have not heard: {where}")
+    amounts = {
+        p: synthesis.Amount(a.renderings * clips, a.others * clips) for p, a in synthesis.AMOUNTS.items() if p in wanted
+    }  # fmt: skip
+    if set(wanted) - set(amounts):
+        raise GraphError(f"--programs {programs}: write some of {', '.join(synthesis.AMOUNTS)}")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        spoken: list[Any] = []
+        for program in wanted:
+            jobs = synthesis.plan(found, [program], seed, amounts)
+            task = bar.add_task(f"{program} speaks", total=len(jobs), note="")
+            spoken += synthesis.make_clips(jobs, cache_dir() / "ears", lambda n, t=task: bar.advance(t, n))
+        _learn(found, spoken, out, seed, steps, minutes, bar)
+    console.print(f"written to {out}: use it with 'spoken_commands' and ears: {out}")
+
+
+def _learn(grammar: Any, clips: list[Any], out: Path, seed: int, steps: int, minutes: float, bar: Any) -> None:
+    from omnistream_models.ears.card import write_card
+    from omnistream_models.ears.export import save_ears
+    from omnistream_models.ears.network import Shape
+    from omnistream_models.ears.scenes import Scenes
+    from omnistream_models.ears.training import Progress, Schedule, steps_of, train
+
+    out.mkdir(parents=True, exist_ok=True)
+    task = bar.add_task("learning", total=steps, note="")
+    losses: list[float] = []
+
+    def report(p: Progress) -> None:
+        losses.append(p.loss)
+        recent = losses[-50:]
+        bar.update(task, completed=max(p.step, round(p.part * steps)), note=f"loss {sum(recent) / len(recent):.3f}")
+
+    phrases = tuple(p.text for p in grammar.phrases)
+    ears = train(
+        Shape(len(phrases) + 1), Scenes(clips, grammar, seed), Schedule(steps, minutes=minutes), seed,
+        out / "checkpoint.safetensors", report,
+    )  # fmt: skip
+    voices: dict[str, int] = {}
+    for clip in clips:
+        voices[clip.voice.split(" ")[0]] = voices.get(clip.voice.split(" ")[0], 0) + 1
+    tail = losses[-50:]
+    made = {
+        "seed": seed,
+        "steps": steps_of(out / "checkpoint.safetensors"),
+        "of": steps,
+        "minutes": minutes,
+        "clips": voices,
+        "loss": round(sum(tail) / len(tail), 3) if tail else None,
+    }
+    manifest = save_ears(ears, out, phrases, made)
+    write_card(out, manifest, grammar, clips)

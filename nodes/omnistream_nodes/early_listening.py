@@ -1,0 +1,71 @@
+"""Listening that does not wait for silence: the ears propose a phrase as it ends, the recognizer weighs it, and it is said.
+
+What the ears do not propose, or the recognizer does not agree with, is left to the listener beneath, which waits for silence
+and reads the words: so a phrase that no ears were trained for is understood all the same, only later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from omnistream_nodes.audio_time import Frames
+from omnistream_nodes.early_choice import Candidate, Decider, Limits, Verdict, judge
+from omnistream_nodes.early_ears import STEP, EarlyEars
+from omnistream_nodes.listening import Heard, Listener
+from omnistream_nodes.moonshine import Moonshine
+from omnistream_nodes.voice_model import RATE_HZ
+
+__all__ = ["EarlyListener"]
+
+#: A phrase is told before its last sound has died away: what is heard so soon behind it and is so short is the rest of it.
+_REST_WITHIN, _REST_LENGTH = (RATE_HZ * ms // 1000 for ms in (160, 400))
+
+
+class EarlyListener:
+    """One stream of hops -> what was said. A function of the samples alone."""
+
+    def __init__(self, listener: Listener, ears: EarlyEars, decider: Decider, model: Moonshine | None, limits: Limits) -> None:
+        """Without `model` the ears are believed alone."""
+        self._listener = listener
+        self._ears = ears
+        self._decider = decider
+        self._model = model
+        self._limits = limits
+        self._steps = Frames(STEP)
+        self._closed = -_REST_WITHIN
+
+    def hear(self, hop: np.ndarray, *, partials: bool = True) -> Iterator[Heard]:
+        """One more hop of (128,) int16; as `Listener.hear`."""
+        yield from (h for h in self._listener.hear(hop, partials=partials) if not self._is_rest(h))
+        if self._listener.now.began:
+            self._decider.reset()
+        for step in self._steps.push(hop):
+            probabilities = self._ears.step(step)
+            if not self._listener.speaking:
+                continue
+            candidates = self._decider.step(probabilities)
+            verdict = self._weigh(candidates) if candidates else None
+            if verdict is not None:
+                self._closed = self._listener.now.end
+                yield self._listener.close(verdict.candidate.phrase.text, verdict.confidence)
+                break
+
+    def lost(self, sample: int) -> Iterator[Heard]:
+        """Sound was lost; as `Listener.lost`."""
+        self._steps.clear()
+        self._ears.reset()
+        self._decider.reset()
+        yield from self._listener.lost(sample)
+
+    def _is_rest(self, heard: Heard) -> bool:
+        """Whether this is but the end of what has been told already."""
+        return heard.start - self._closed < _REST_WITHIN and heard.end - heard.start < _REST_LENGTH
+
+    def _weigh(self, candidates: list[Candidate]) -> Verdict | None:
+        if self._model is None:
+            best = candidates[0]
+            return Verdict(best, round(0.5 + 0.5 * min(1.0, best.probability), 3))
+        weighed = self._model.weigh(self._listener.sound(), [c.phrase.text for c in candidates])
+        return judge(candidates, [w.margin for w in weighed], self._limits)

@@ -1,0 +1,124 @@
+"""Sound -> spoken commands, told as they end: small ears that hear a phrase and its end, checked by the recognizer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from omnistream.errors import GraphError
+from omnistream.message import AudioChunk, Transcript
+from omnistream.node import Context, Node
+from omnistream_nodes.endpointing import Endpointer
+from omnistream_nodes.grammar_file import find_grammar, load_grammar
+from omnistream_nodes.listening import Silences
+from omnistream_nodes.transcribing import Transcriber
+from omnistream_nodes.voice_model import RATE_HZ, VoiceModelName, open_voice_model
+
+__all__ = ["SpokenCommands"]
+
+
+@dataclass(kw_only=True)
+class SpokenCommands(Node):
+    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 50 ms after its last sound.
+
+    A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which. From a
+    probability of `ask` on (`ask_urgent` for urgent intents: "stop") the recognizer weighs the likeliest phrases against what
+    it would write itself; the one that both agree on is the utterance's final transcript at once, without waiting for silence.
+    A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.2 s.
+
+    All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
+    that the ears were not trained for (said once, as ``untrained``), those that they miss, and free text. `omnistream train
+    ears --grammar my.yaml --out my-ears` trains ears for other commands; `ears` is such a folder, or ``shipped``.
+
+    `grammar`: a commands file. `partial_ms`: time between partial transcripts, 0 for none: each takes the recognizer as long as
+    the ears need in a second. Gaps in the sound and chunks of another rate are treated, and reported, as there. English only.
+
+    Models: ears (ours), Moonshine tiny (Useful Sensors, MIT), voice activity: silero-vad 6 (MIT) or WebRTC's.
+
+    ```yaml
+    graph: commands
+    nodes:
+      mic: {use: recording, with: {path: graphs/recordings/voice_robot.mcap, stream: mic}}
+      speech: {use: spoken_commands, inputs: {audio: mic}}
+      show: {use: console, inputs: {message: speech}}
+    ```
+    """
+
+    blocking: ClassVar[bool] = True
+    inexact = {"confidence": 5e-3}
+
+    grammar: str = "commands.yaml"
+    ears: str = "shipped"
+    activity: VoiceModelName = "silero"
+    threshold: float = 0.5
+    ask: float = 0.5
+    ask_urgent: float = 0.4
+    commit_ms: int = 200
+    unsure_ms: int = 360
+    end_silence_ms: int = 500
+    partial_ms: int = 0
+    max_utterance_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        waits = (self.commit_ms, self.unsure_ms, self.end_silence_ms)
+        if sorted(waits) != list(waits) or waits[0] < 80 or waits[-1] > 5000:
+            raise GraphError(
+                f"spoken_commands: commit_ms, unsure_ms, end_silence_ms are {', '.join(map(str, waits))}; "
+                "write numbers from 80 to 5000, none below the one before it"
+            )
+        if self.partial_ms and self.partial_ms < 80:
+            raise GraphError(f"spoken_commands: partial_ms is {self.partial_ms}; write 0 for none, or 80 and more")
+        if not 1 <= self.max_utterance_s <= 60:
+            raise GraphError(f"spoken_commands: max_utterance_s is {self.max_utterance_s}; write 1 to 60")
+        for name in ("threshold", "ask", "ask_urgent"):
+            if not 0 < getattr(self, name) < 1:
+                raise GraphError(
+                    f"spoken_commands: {name} is {getattr(self, name)}; write a probability between 0 and 1, such as 0.5"
+                )
+
+    async def open(self, ctx: Context) -> None:
+        from omnistream_nodes.early_choice import Decider, Limits
+        from omnistream_nodes.early_ears import EarlyEars
+        from omnistream_nodes.early_listening import EarlyListener
+        from omnistream_nodes.listening import Listener
+        from omnistream_nodes.moonshine import Moonshine
+        from omnistream_nodes.phrase_choice import PhraseChooser
+
+        grammar = load_grammar(find_grammar(self.grammar), {"default_distance_m": 1.0})
+        ears = EarlyEars(self.ears, ctx.threads)
+        model = Moonshine(ctx.threads)
+        model.weigh(np.zeros(RATE_HZ, np.float32), [grammar.phrases[0].text])  # the first run of a session is slow
+        model.recognize(np.zeros(RATE_HZ, np.float32)).free()
+        untrained = [p.text for p in grammar.phrases if p.text not in set(ears.phrases)]
+        if untrained:
+            ctx.report(
+                "untrained",
+                f"{ctx.name}: the ears were not trained for {len(untrained)} of {len(grammar.phrases)} phrases, such as "
+                f"'{untrained[0]}': these take {self.commit_ms} ms of silence; 'omnistream train ears' trains them",
+            )
+        endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
+        limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent)
+        listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
+        early = EarlyListener(listener, ears, Decider(grammar, ears.phrases, limits), model, limits)
+        self._transcriber = Transcriber(ctx, early, grammar.lang)
+
+    def _silences(self) -> Silences:
+        def samples(ms: float) -> int:
+            return round(ms * RATE_HZ / 1000)
+
+        return Silences(
+            probe=samples(self.commit_ms - 24),
+            urgent=samples(self.commit_ms),
+            commit=samples(self.commit_ms),
+            unsure=samples(self.unsure_ms),
+            end=samples(self.end_silence_ms),
+            partial=samples(self.partial_ms),
+            utterance=samples(self.max_utterance_s * 1000),
+        )
+
+    async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:
+        for transcript in self._transcriber.hear(audio):
+            yield transcript

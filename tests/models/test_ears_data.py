@@ -1,0 +1,102 @@
+"""What ears learn from: no reserved voice, no sentence of the tests, and labels where phrases end, wherever that is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ears_parts import need_flite, small_grammar, tone
+
+from omnistream.errors import ModelError
+from omnistream_models.ears.features import STEP
+from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
+from omnistream_models.ears.sentences import Sentences
+from omnistream_models.ears.speakers import Speakers
+from omnistream_models.ears.speech import voiced_span
+from omnistream_models.ears.synthesis import AMOUNTS, Amount, make_clips, plan
+from omnistream_models.ears.voices import held_out, may_train, voices_of
+from omnistream_nodes.grammar_file import find_grammar, load_grammar
+
+SHIPPED = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": 1.0})
+
+
+def test_no_plan_names_a_reserved_voice() -> None:
+    if not shutil.which("espeak-ng"):
+        pytest.skip("espeak-ng is missing: apt-get install espeak-ng")
+    for program in AMOUNTS:
+        jobs = plan(SHIPPED, [program], seed=3)
+        assert {j.phrase for j in jobs} == {-1, *range(len(SHIPPED.phrases))}
+        assert not [j.voice for j in jobs if held_out(j.voice, SHIPPED.reserved)]
+    assert held_out("flite rms", SHIPPED.reserved)
+    assert held_out("espeak-ng en-gb+linda", SHIPPED.reserved)
+    assert held_out("espeak-ng en-gb-scotland+f1", SHIPPED.reserved)
+    assert held_out("hibari heart", SHIPPED.reserved)
+    assert not may_train("espeak-ng en-us+belinda", SHIPPED.reserved)  # it chooses thresholds
+    assert may_train("flite awb", SHIPPED.reserved)
+    assert len([v for v in voices_of("espeak-ng") if may_train(v, SHIPPED.reserved)]) > 400
+
+
+def test_a_program_whose_every_voice_is_reserved_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="every voice of flite is reserved"):
+        plan(small_grammar(tmp_path), ["flite"], 1, allowed=lambda _: False)
+
+
+def test_other_sentences_are_never_commands_nor_those_of_the_tests() -> None:
+    rng, sentences = np.random.default_rng(5), Sentences(SHIPPED)
+    made = [sentences.near(rng) if n % 2 else sentences.everyday(rng) for n in range(3000)]
+    kept = {" ".join(SHIPPED.words(t)) for t in SHIPPED.confusable}
+    assert not [t for t in made if SHIPPED.find(t) or " ".join(SHIPPED.words(t)) in kept]
+    assert len(set(made)) > 1200
+
+
+def test_labels_begin_when_a_phrase_has_ended() -> None:
+    begin, end = label_span(16000, goes_on=False)
+    assert 16000 + 320 <= begin * STEP <= 16000 + 640
+    assert (end - begin) * STEP == pytest.approx(280 * 16, abs=STEP)
+    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 170 * 16
+
+
+def test_scenes_place_ends_anywhere_and_are_the_same_again(tmp_path: Path) -> None:
+    grammar = small_grammar(tmp_path)
+    clips = [tone(p, s, seed) for p in (-1, 0, 1, 2) for s in (0.3, 0.6) for seed in range(3)]
+    scenes = Scenes(clips, grammar, seed=1, seconds=4)
+    batch = scenes.batch(0, 40)
+    assert batch.mels.shape == (40, 400, 40)
+    assert batch.labels.shape == (40, 200)
+    assert set(np.unique(batch.labels)) == {IGNORED, 0, 1, 2, 3}
+    starts = [n for row in batch.labels for n in np.flatnonzero((row[1:] > 0) & (row[:-1] == 0))]
+    assert np.std(starts) > 25  # of 200 steps: a fixed place would teach the time since the start
+    again = Scenes(clips, grammar, seed=1, seconds=4)
+    again.batch(7, 2)
+    assert np.array_equal(again.batch(0, 40).mels, batch.mels)
+    assert not np.array_equal(scenes.batch(1, 40).labels, batch.labels)
+
+
+def test_the_span_of_speech_is_found() -> None:
+    clip = tone(1)
+    assert abs(clip.first - voiced_span(clip.samples)[0]) <= 160
+    assert abs(clip.last - voiced_span(clip.samples)[1]) <= 160
+    assert voiced_span(np.zeros(1600, np.int16)) == (0, 0)
+    assert voiced_span(np.zeros(10, np.int16)) == (0, 0)
+
+
+def test_clips_are_made_once(tmp_path: Path) -> None:
+    need_flite()
+    jobs = plan(small_grammar(tmp_path), ["flite"], 1, {"flite": Amount(1, 1)})
+    told: list[int] = []
+    made = make_clips(jobs, tmp_path / "clips", told.append)
+    assert sum(told) == len(jobs) == 6
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "clips").iterdir()}
+    again = make_clips(jobs, tmp_path / "clips")
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "clips").iterdir()} == stamps
+    assert [(c.text, c.voice, c.last) for c in again] == [(c.text, c.voice, c.last) for c in made]
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(made, again, strict=True))
+    assert all(0 < c.first < c.last <= len(c.samples) for c in made)
+
+
+def test_a_voice_that_is_not_there_is_a_sentence() -> None:
+    need_flite()
+    with pytest.raises(ModelError, match="no synthesizer is called 'gramophone'"):
+        Speakers().say("stop", "gramophone his-master")

@@ -1,0 +1,166 @@
+"""A training of seconds: the loss falls, a stopped one goes on as if it had not been, and the files hold what was learned."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ears_parts import SMALL, need_flite, small_grammar
+
+from omnistream.errors import ModelError
+from omnistream_models.ears.export import load_ears, save_ears
+from omnistream_models.ears.features import MELS
+from omnistream_models.ears.manifest import read_manifest, shipped_folder, verified_bytes
+from omnistream_models.ears.network import Ears, Shape
+from omnistream_models.ears.scenes import Scenes
+from omnistream_models.ears.synthesis import Amount, make_clips, plan
+from omnistream_models.ears.training import Progress, Schedule, train
+from omnistream_nodes.early_ears import STEP, EarlyEars
+
+torch.set_num_threads(1)
+SHAPE = Shape(4, channels=32)
+PHRASES = ("stop", "go forward", "go forward two meters")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    need_flite()
+    folder = tmp_path_factory.mktemp("clips")
+    grammar = small_grammar(folder)
+    clips = make_clips(plan(grammar, ["flite"], 1, {"flite": Amount(6, 5)}), folder)
+    return Scenes(clips, grammar, seed=1, seconds=4)
+
+
+@pytest.fixture(scope="module")
+def trained(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ears, list[float], Path]:
+    losses: list[float] = []
+    folder = tmp_path_factory.mktemp("trained")
+    ears = train(SHAPE, scenes, Schedule(50, batch=6), 1, folder / "c.safetensors", lambda p: losses.append(p.loss))
+    return ears, losses, folder
+
+
+def test_the_loss_falls(trained: tuple[Ears, list[float], Path]) -> None:
+    _, losses, _ = trained
+    assert len(losses) == 50
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(
+    scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = Schedule(6, batch=2)
+    whole = train(SHAPE, scenes, schedule, 3)
+    path = tmp_path / "checkpoint.safetensors"
+
+    class Stopped(Exception):
+        pass
+
+    def stop(p: Progress) -> None:
+        if p.step == 3:
+            raise Stopped
+
+    monkeypatch.setattr("omnistream_models.ears.training._CHECKPOINT_S", 0.0)
+    with pytest.raises(Stopped):
+        train(SHAPE, scenes, schedule, 3, path, stop)
+    steps: list[int] = []
+    resumed = train(SHAPE, scenes, schedule, 3, path, lambda p: steps.append(p.step))
+    assert steps[0] == 3  # what was said of step 3 came before it was kept
+    for one, two in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_training_is_a_sentence(trained: tuple[Ears, list[float], Path], scenes: Scenes) -> None:
+    path = trained[2] / "c.safetensors"
+    with pytest.raises(ModelError, match="is of another training"):
+        train(SHAPE, scenes, Schedule(60, batch=6), 2, path)
+    broken = trained[2] / "broken.safetensors"
+    broken.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be read"):
+        train(SHAPE, scenes, Schedule(60, batch=6), 1, broken)
+
+
+def test_the_streamed_file_says_what_torch_says(trained: tuple[Ears, list[float], Path], scenes: Scenes) -> None:
+    ears, _, folder = trained
+    manifest = save_ears(ears, folder, PHRASES, {"seed": 1})
+    loaded, again = load_ears(folder)
+    assert again == manifest
+    mels = torch.from_numpy(scenes.batch(99, 1).mels)
+    with torch.no_grad():
+        whole = loaded(mels).classes[0].exp().numpy()
+        assert np.allclose(whole, ears(mels).classes[0].exp().numpy(), atol=1e-5)
+    stream = EarlyEars(str(folder), 1)
+    stream._mel.step = lambda samples: samples  # the frames themselves, two for each step
+    parts = np.stack([stream.step(mels[0, n : n + 2].numpy()) for n in range(0, mels.shape[1], 2)])
+    assert np.allclose(parts, whole, atol=1e-4)
+    assert whole[:, 1:].sum(1).max() > 0.3  # and it does hear something
+
+
+def test_files_that_are_not_those_of_the_manifest_are_refused(trained: tuple[Ears, list[float], Path], tmp_path: Path) -> None:
+    ears, _, _ = trained
+    save_ears(ears, tmp_path, PHRASES, {})
+    data = bytearray((tmp_path / "ears.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "ears.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="its sha256 is not the one in ears.json"):
+        EarlyEars(str(tmp_path), 1)
+    (tmp_path / "ears.onnx").unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        EarlyEars(str(tmp_path), 1)
+    about = json.loads((tmp_path / "ears.json").read_text())
+    (tmp_path / "ears.json").write_text(json.dumps(about | {"version": 99}))
+    with pytest.raises(ModelError, match="version 99"):
+        read_manifest(tmp_path)
+    (tmp_path / "ears.json").write_text("{}")
+    with pytest.raises(ModelError, match="no description of ears"):
+        read_manifest(tmp_path)
+    with pytest.raises(ModelError, match="'omnistream train ears"):
+        EarlyEars(str(tmp_path / "nowhere"), 1)
+
+
+def test_the_shipped_ears_are_what_they_say() -> None:
+    manifest = read_manifest(shipped_folder())
+    for name in manifest.sha256:
+        verified_bytes(shipped_folder(), name, manifest)
+    ears, _ = load_ears(shipped_folder())
+    stream = EarlyEars("shipped", 1)
+    sound = np.random.default_rng(0).normal(0, 900, 60 * STEP).astype(np.int16)
+    mels = torch.from_numpy(np.concatenate([stream._mel.step(s) for s in np.split(sound, 60)])[None])
+    assert mels.shape == (1, 120, MELS)
+    stream.reset()
+    with torch.no_grad():
+        whole = ears(mels).classes[0].exp().numpy()
+    assert np.allclose(np.stack([stream.step(s) for s in np.split(sound, 60)]), whole, atol=1e-4)
+    assert sum(p.stat().st_size for p in shipped_folder().iterdir()) < 4_000_000
+
+
+def test_the_command_makes_ears_that_a_node_can_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_flite()
+    (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
+    command = [sys.executable, "-m", "omnistream.cli.main", "train", "ears", "--programs", "flite", "--clips", "0.1"]
+    command += ["--grammar", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "mine"), "--steps", "2"]
+    env = {"OMNISTREAM_CACHE": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the 3 phrases of" in done.stdout
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "flite: rms, slt" in card
+    assert EarlyEars(str(tmp_path / "mine"), 1).step(np.zeros(STEP, np.int16)).shape == (4,)
+
+
+def test_trainers_that_are_not_there_or_not_possible_are_sentences(tmp_path: Path) -> None:
+    env = {"OMNISTREAM_CACHE": str(tmp_path), "PATH": "/nowhere"}
+    base = [sys.executable, "-m", "omnistream.cli.main", "train"]
+    for arguments, says in (
+        (["nose"], "No such command 'nose'"),
+        (["ears", "--programs", "flite"], "flite"),
+    ):
+        done = subprocess.run([*base, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2, done.stdout
+        assert says in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
