@@ -103,9 +103,10 @@ class Decision:
         if self.reason:
             return "rejected"
         rule = VERBS[self.verb]
-        parts: list[str] = [self.verb, self.direction, self.amount, self.manner]
+        amount = self.amount or {"m": "1 m", "deg": "180 deg" if self.direction == "around" else "90 deg"}.get(rule.unit, "")
+        parts: list[str] = [self.verb, self.direction, amount, self.manner]
         if rule.thing:
-            parts += [str(self.target)] if self.target >= 0 else [self.kind, self.colour]
+            parts += [f"#{self.target}"] if self.target >= 0 else [self.kind, self.colour]
         return tuple(parts)
 
 
