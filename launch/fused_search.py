@@ -11,6 +11,7 @@ from omnistream_models.fused.captions import caption, is_true, stated
 from omnistream_models.fused.data import tensors
 from omnistream_models.fused.evidence import Evidence, Words
 from omnistream_models.fused.export import load
+from omnistream_models.fused.reading import bag
 from omnistream_models.fused.scenes import Scene, scene
 from omnistream_models.fused.tokens import batch, text_tokens, tokens
 
@@ -28,8 +29,8 @@ def retrieval(folder: Path, seed: int, count: int, first: int = 5) -> tuple[floa
         if stated(one, np.random.default_rng(number)) is not None:
             made.append(one)
     with torch.no_grad():
-        x = tensors(batch([tokens(s.evidence) for s in made]))
-        space = alignment.of_scenes(model.reader, x).numpy()
+        x, table = tensors(batch([tokens(s.evidence) for s in made])), model.reader.table
+        space = alignment.of_scenes(bag(table, x["labels"]), x["objects"], x["objects_on"]).numpy()
     hits, by_chance = list[bool](), list[float]()
     for n, one in enumerate(made):
         what = stated(one, np.random.default_rng(n))
@@ -37,7 +38,7 @@ def retrieval(folder: Path, seed: int, count: int, first: int = 5) -> tuple[floa
         text = text_tokens(Evidence(speech=Words(caption(one, np.random.default_rng(n), test=True))))
         with torch.no_grad():
             row = tensors({name: value[None] for name, value in text.items()})
-            sought = alignment.of_words(model.reader, row["words"], row["words_on"]).numpy()[0]
+            sought = alignment.of_words(model.reader, bag(table, row["words"]), row["words_on"]).numpy()[0]
         true = np.array([is_true(what, s.things) for s in made])
         hits.append(bool(true[np.argsort(-(space @ sought), kind="stable")[:first]].any()))
         by_chance.append(1 - float(np.prod(1 - true.sum() / (count - np.arange(first)))))

@@ -6,14 +6,12 @@ sentence. A scene is what its pairs of things are, each with where the one stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
 from omnistream_models.fused.grounding import geometry
-from omnistream_models.fused.reading import EMBEDDED, SLOTS, WIDTH, Reader, Residual, bag
+from omnistream_models.fused.reading import EMBEDDED, SLOTS, WIDTH, Reader, Residual
 from omnistream_models.fused.tokens import LABEL_WORDS
 
 __all__ = ["Alignment", "contrast"]
@@ -31,17 +29,15 @@ class Alignment(nn.Module):
         self.text = nn.Sequential(Residual(WIDTH, WIDTH), nn.Linear(WIDTH, SPACE))
         self.heat = nn.Parameter(torch.tensor(2.6))
 
-    def of_words(self, reader: Reader, words: Tensor, on: Tensor) -> Tensor:
-        """Sentences -> (B, SPACE) unit vectors, by the reader's slot for captions."""
-        slots = reader(words, on, torch.zeros(on.shape, device=on.device))[4]
+    def of_words(self, reader: Reader, embedded: Tensor, on: Tensor) -> Tensor:
+        """Sentences of embedded words -> (B, SPACE) unit vectors, by the reader's slot for captions."""
+        slots = reader.read(embedded, on, torch.zeros(on.shape, device=on.device))[4]
         return F.normalize(self.text(slots[:, SLOTS.index("caption")]), dim=-1)
 
-    def of_scenes(self, reader: Reader, x: Mapping[str, Tensor]) -> Tensor:
-        """Detections -> (B, SPACE) unit vectors."""
-        on = x["objects_on"]
-        labels = bag(reader.table, x["labels"]).flatten(2)
-        one, other = self.thing(labels).chunk(2, dim=-1)
-        pairs = F.gelu(one.unsqueeze(2) + other.unsqueeze(1) + self.place(geometry(x["objects"])))
+    def of_scenes(self, labels: Tensor, objects: Tensor, on: Tensor) -> Tensor:
+        """Detections with embedded labels (B, N, LABEL_WORDS, EMBEDDED) -> (B, SPACE) unit vectors."""
+        one, other = self.thing(labels.flatten(2)).chunk(2, dim=-1)
+        pairs = F.gelu(one.unsqueeze(2) + other.unsqueeze(1) + self.place(geometry(objects)))
         both = (on.unsqueeze(2) & on.unsqueeze(1)).unsqueeze(-1)
         pairs = torch.where(both, pairs, torch.zeros_like(pairs)).flatten(1, 2)
         alone = torch.where(on.unsqueeze(-1), F.gelu(one), torch.zeros_like(one))

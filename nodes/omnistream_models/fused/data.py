@@ -83,7 +83,10 @@ class Data:
     def take(
         self, numbers: np.ndarray, rng: np.random.Generator | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Tokens and truth of scenes. With `rng`, streams that the truth does not hang on are left out or of another scene."""
+        """Tokens and truth of scenes, words and labels as rows of `vocabulary`.
+
+        With `rng`, streams that the truth does not hang on are left out or of another scene.
+        """
         x = {name: self.arrays[name][numbers] for name in FIELDS}
         y = {name: values[numbers] for name, values in self.truth.items()}
         if rng is not None:
@@ -95,14 +98,13 @@ class Data:
                 for name in names:
                     values = np.where(_wide(swapped, x[name]), x[name][other], x[name])
                     x[name] = np.where(_wide(gone, values), np.zeros_like(values), values)
-        x["words"], x["labels"] = self.vocabulary[x["words"]], self.vocabulary[x["labels"]]
         x["hands"] = x["hands"].astype(np.float32)
         return x, y
 
-    def captions(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(B, WORDS, GRAMS) and mask of the captions of scenes that have one."""
-        rows = self.arrays["caption"][numbers]
-        return self.vocabulary[rows], rows > 0
+    def grams(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each word among `rows` once, (N, GRAMS), and which each is: words are embedded once a batch, not each time."""
+        unique, which = np.unique(rows, return_inverse=True)
+        return self.vocabulary[unique], which.reshape(rows.shape)
 
 
 def _wide(mask: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -101,11 +101,13 @@ class FusedModel(nn.Module):
         super().__init__()
         self.reader, self.fusion = Reader(), Fusion()
 
-    def read(self, x: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
-        return self.reader(x["words"], x["words_on"], x["typed"])
-
     def forward(self, x: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor], Tensor, Tensor]:
         """(heads by words alone, whether those are enough, heads, target, gates)."""
-        said, enough, hidden, embedded, slots = self.read(x)
-        heads, target, gates = self.fusion(said, hidden, embedded, slots, bag(self.reader.table, x["labels"]), x)
-        return said, enough, heads, target, gates
+        return self.embedded(bag(self.reader.table, x["words"]), bag(self.reader.table, x["labels"]), x)
+
+    def embedded(
+        self, words: Tensor, labels: Tensor, x: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor], Tensor, Tensor]:
+        """The same of words and labels that are embedded already."""
+        said, enough, hidden, words, slots = self.reader.read(words, x["words_on"], x["typed"])
+        return said, enough, *self.fusion(said, hidden, words, slots, labels, x)

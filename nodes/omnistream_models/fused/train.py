@@ -27,11 +27,12 @@ from omnistream_models.fused.data import Data, make_data, shown
 from omnistream_models.fused.data import tensors as as_tensors
 from omnistream_models.fused.losses import by_hands, by_words, whole
 from omnistream_models.fused.model import FusedModel
+from omnistream_models.fused.reading import bag
 
 __all__ = ["STAGES", "Trainer", "train"]
 
 #: Steps of each stage, of `BATCH` scenes a step.
-STAGES = (600, 900, 7000)
+STAGES = (400, 600, 4500)
 BATCH = 192
 _RATE, _WARM = 2e-3, 200
 _KEEP_EVERY = 250
@@ -75,32 +76,37 @@ class Trainer:
             return self._single(rng)
         if self.step < self.ends[1]:
             return self._aligned(rng) + 0.3 * self._single(rng)
-        x, y = self._batch(rng)
-        said, enough, heads, target, _ = self.model(x)
+        words, labels, x, y = self._batch(rng)
+        said, enough, heads, target, _ = self.model.embedded(words, labels, x)
         loss = whole(heads, target, y) + 0.5 * by_words(said, enough, y)
         return loss + 0.2 * self._aligned(rng) if self.step % 4 == 0 else loss
 
     def _single(self, rng: np.random.Generator) -> Tensor:
         """Words and hands, each by itself."""
-        x, y = self._batch(rng)
-        said, enough, *_ = self.model.read(x)
+        words, _, x, y = self._batch(rng)
+        said, enough, *_ = self.model.reader.read(words, x["words_on"], x["typed"])
         wanted = shown(x["hands"].cpu().numpy(), x["hands_on"].cpu().numpy())
         return by_words(said, enough, y) + by_hands(self.model, x["hands"], torch.from_numpy(wanted).to(self.device))
 
     def _aligned(self, rng: np.random.Generator) -> Tensor:
         """Sentences and scenes into one space."""
-        numbers = rng.choice(self.data.captioned, BATCH)
-        x, _ = self.data.take(numbers)
-        words, on = self.data.captions(numbers)
-        seen = self._moved({name: x[name] for name in ("objects", "labels", "objects_on")})
-        texts = self.alignment.of_words(
-            self.model.reader, torch.from_numpy(words.astype(np.int64)).to(self.device), torch.from_numpy(on).to(self.device)
-        )
-        return contrast(texts, self.alignment.of_scenes(self.model.reader, seen), self.alignment.heat)
+        arrays, numbers = self.data.arrays, rng.choice(self.data.captioned, BATCH)
+        rows = arrays["caption"][numbers]
+        x = self._moved({"objects": arrays["objects"][numbers], "on": arrays["objects_on"][numbers], "said": rows > 0})
+        texts = self.alignment.of_words(self.model.reader, self._embedded(rows), x["said"])
+        scenes = self.alignment.of_scenes(self._embedded(arrays["labels"][numbers]), x["objects"], x["on"])
+        return contrast(texts, scenes, self.alignment.heat)
 
-    def _batch(self, rng: np.random.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Embedded words and labels, the other fields, the truth."""
         x, y = self.data.take(self.data.sample(rng, BATCH), rng)
-        return self._moved(x), self._moved(y)
+        words, labels = self._embedded(x.pop("words")), self._embedded(x.pop("labels"))
+        return words, labels, self._moved(x), self._moved(y)
+
+    def _embedded(self, rows: np.ndarray) -> Tensor:
+        grams, which = self.data.grams(rows)
+        moved = self._moved({"grams": grams, "which": which.astype(np.int32)})
+        return bag(self.model.reader.table, moved["grams"])[moved["which"]]
 
     def _moved(self, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
         return {name: value.to(self.device) for name, value in as_tensors(arrays).items()}

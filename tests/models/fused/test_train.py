@@ -41,6 +41,7 @@ def test_data_are_the_tokens_and_the_truth_of_their_scenes(data):
     numbers = np.array([4, 17, 250])
     x, y = data.take(numbers)
     wanted = batch([tokens_of(scene(3, int(n)).evidence) for n in numbers])
+    x |= {name: data.vocabulary[x[name]] for name in ("words", "labels")}
     for name, value in wanted.items():
         np.testing.assert_allclose(x[name], value, atol=5e-3, rtol=1e-3)  # hands are kept at half precision
     assert [y["reason"][i] for i in range(3)] == [truth(scene(3, int(n)))["reason"] for n in numbers]
