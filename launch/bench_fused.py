@@ -204,7 +204,7 @@ def heard(net: Network) -> None:
         hits.append(net.asked(replace(made.evidence, speech=Words(written, words.start_s, words.end_s))) == made.truth.asked)
         clean.append(net.asked(replace(made.evidence, speech=Words(text, words.start_s, words.end_s))) == made.truth.asked)
     print("\n| sentences | n | |\n| --- | --- | --- |")
-    row("as the recognizer wrote them, held-out voices, 10 to 30 dB noise: exact", len(hits), interval(hits))
+    row("as the recognizer wrote them, held-out voices, noise of 20 to 45 dB: exact", len(hits), interval(hits))
     row("the same without its errors: exact", len(clean), interval(clean))
     typed = {text: net.asked(Evidence(typed=Words(text))) for text in (*NEAR_MISSES, *NO_COMMANDS)}
     for name, texts in (("near misses: refused", NEAR_MISSES), ("no commands: refused", NO_COMMANDS)):

@@ -43,9 +43,9 @@ _MOST = 10
 
 
 def heard(model: Moonshine, text: str, voice: str, noise: np.random.Generator) -> str:
-    """What is recognized of `text` in `voice`, with noise 10 to 30 dB below it."""
+    """What is recognized of `text` in `voice`, with noise 20 to 45 dB below it."""
     clip = say(text, voice).samples.astype(np.float32) / 32768
-    level = float(np.sqrt(np.mean(clip**2))) * 10 ** (-noise.uniform(10, 30) / 20)
+    level = float(np.sqrt(np.mean(clip**2))) * 10 ** (-noise.uniform(20, 45) / 20)
     sound = np.concatenate([np.zeros(1600, np.float32), clip, np.zeros(1600, np.float32)])
     return model.recognize((sound + noise.normal(0, level, len(sound))).astype(np.float32)).free().text
 

@@ -51,6 +51,7 @@ def decode(
     *,
     sees: bool,
     accept: float = 0.5,
+    sure: float = 0.25,
     margin: float = 0.1,
     temperature: float = 1.0,
     gates: Mapping[str, float] | None = None,
@@ -60,7 +61,7 @@ def decode(
     `sees`: whether there were detections at all; where there were, a thing to pick up is one of them, and where there
     were not it is a kind in words. Refused as the likeliest reason where "nothing is wrong" has less than `accept`;
     as "ambiguous" where two detections are within `margin` of each other; as "missing" where a thing is needed and none
-    is named; as "unsure" where the whole has less than half of `accept`. Raises KeyError where a head is missing.
+    is named; as "unsure" where the whole has less than `sure`. Raises KeyError where a head is missing.
     """
     heads = {name: _clean(logits[name], length) for name, length in HEADS.items()}
     verb_id, p_verb = _choose(heads["verb"], temperature)
@@ -70,15 +71,15 @@ def decode(
     amount, p_amount = _choose(heads["amount"], temperature, _AMOUNTS[verb])
     manner, p_manner = _choose(heads["manner"], temperature, _MANNERS[verb])
     decision = Decision(verb, DIRECTIONS[direction], AMOUNTS[amount], MANNERS[manner], gates=gates or {})
-    sure = p_verb * p_direction * p_amount * p_manner
+    total = p_verb * p_direction * p_amount * p_manner
     needs = rule.thing and (verb == "pick" or decision.direction == "on")
     fault = ""
     if needs and sees:
         decision, p, fault = _seen(decision, logits["target"], temperature, margin)
-        sure *= p
+        total *= p
     elif needs:
         decision, p, fault = _named(decision, heads, temperature)
-        sure *= p
+        total *= p
     reasons = _softmax(heads["reason"], temperature)
     accepted = float(reasons[0])
     if accepted < accept:
@@ -86,8 +87,8 @@ def decode(
         return replace(decision, reason=REASONS[worst], confidence=round(1 - accepted, 4))
     if fault:
         return replace(decision, reason=fault, confidence=round(accepted, 4))
-    sure *= accepted
-    return replace(decision, reason=UNSURE if sure < accept / 2 else "", confidence=round(sure, 4))
+    total *= accepted
+    return replace(decision, reason=UNSURE if total < sure else "", confidence=round(total, 4))
 
 
 def uncertain_target(target: np.ndarray, margin: float) -> bool:

@@ -66,7 +66,7 @@ def export(model: FusedModel, alignment: Alignment, folder: Path, *, made: Mappi
                 value.copy_(value.to(torch.float16))
     tensors.write(folder / "fused.safetensors", halves)
     _write_onnx(model, folder)
-    plain = {"accept": 0.5, "enough": 0.5, "margin": 0.0, "temperature": 1.0}
+    plain = {"accept": 0.5, "sure": 0.25, "enough": 0.9, "margin": 0.1, "temperature": 1.0}
     write_manifest(folder, Manifest(plain, made))
     limits, figures = calibrated(folder)
     write_manifest(folder, Manifest(limits, {**made, **figures}))

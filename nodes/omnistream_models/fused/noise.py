@@ -84,7 +84,7 @@ def blurred(rng: np.random.Generator, seen: Detections, meant: int, *, test: boo
             labels[n] = label[: -len(kinds[n])] + _ALSO[kinds[n]]
         elif n == meant and " " in label and kinds.count(kinds[n]) == 1 and rng.random() < 0.06:
             labels[n] = kinds[n]
-    if rng.random() < 0.08:
+    if labels and rng.random() < 0.08:
         at, like = rng.uniform(0, 200, 2), int(rng.integers(len(labels)))
         boxes = np.concatenate([boxes, [[at[0], at[1], at[0] + 25, at[1] + 25]]])
         labels.append(labels[like])

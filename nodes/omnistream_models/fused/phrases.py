@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DEICTIC", "FIXED", "MANNERS", "PICK", "PLACE_ON", "RELATIONS", "THING", "WRAPS", "Both", "no_command"]
+__all__ = ["DEICTIC", "FIXED", "MANNERS", "PICK", "PLACE_ON", "POLITE", "RELATIONS", "THING", "WRAPS", "Both", "no_command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,12 @@ MANNERS: Mapping[str, Both] = {
     "slowly": _both("slowly | carefully | gently", "slowly | gently"),
     "quickly": _both("quickly | fast | in a hurry", "quickly | fast"),
 }
+#: Around a command in training, so that what stands before and after it is learned to change nothing. Tests have others.
+POLITE = (
+    ("please", "hey robot", "okay", "would you", "can you", "i want you to", "i would like you to", "just", "will you", "go ahead and",
+     "robot please", "hello robot"),
+    ("please", "for me", "right away", "okay", "my friend", "thank you"),
+)  # fmt: skip
 
 #: Around a command, so that it is none.
 WRAPS = _both(

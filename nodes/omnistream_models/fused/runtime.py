@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from omnistream_models.fused.schema import HEADS, Decision
 from omnistream_models.fused.tokens import kept, other_tokens, text_tokens
 from omnistream_models.fused.weights import Manifest, checked, read_manifest, shipped
 
-__all__ = ["Answer", "FusedNetwork"]
+__all__ = ["Answer", "FusedNetwork", "by_all", "by_words"]
 
 _KNOWN = 4096
 _GATES = ("objects", "hands", "state")
@@ -55,29 +54,22 @@ class FusedNetwork:
     def decide(self, evidence: Evidence, *, whole: bool = False) -> Answer:
         """The decision; with `whole` all of the network is run, whatever the words are."""
         limits = self.manifest.limits
-        decided = partial(decode, accept=limits["accept"], margin=limits["margin"], temperature=limits["temperature"])
-        x = text_tokens(evidence)
-        embedded = self._embed(x["words"])
-        said = self._run(self._words, {"embedded": embedded, "words_on": x["words_on"], "typed": x["typed"]})
-        sure = 1 / (1 + np.exp(-float(said["enough"][0])))
-        if not whole and sure >= limits["enough"]:
-            decision = decided({**said, "target": np.zeros(0)}, sees=False)
-            return Answer(decision, sure, early=True)
-        heads = self._whole(evidence, x, embedded, said)
-        seen = evidence.detections
-        numbers = np.arange(0) if seen is None else kept(seen)
-        gates = {name: round(float(g), 3) for name, g in zip(_GATES, heads["gates"], strict=True)}
-        decision = decided({**heads, "target": heads["target"][: len(numbers)]}, sees=seen is not None, gates=gates)
-        if decision.target >= 0:
-            decision = replace(decision, target=int(numbers[decision.target]))
-        return Answer(decision, sure, early=False)
+        x, embedded, said = self._read(evidence)
+        enough = float(said["enough"][0])
+        if not whole and enough >= limits["enough"]:
+            return Answer(by_words(said, limits), enough, early=True)
+        return Answer(by_all(self._whole(evidence, x, embedded, said), evidence, limits), enough, early=False)
 
-    def outputs(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """What the whole network says, before anything is decided: each head, `target` and `gates`."""
+    def outputs(self, evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """What the words alone say (each head, `enough`), and what all says (each head, `target`, `gates`), undecided."""
+        x, embedded, said = self._read(evidence)
+        return said, self._whole(evidence, x, embedded, said)
+
+    def _read(self, evidence: Evidence) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
         x = text_tokens(evidence)
         embedded = self._embed(x["words"])
         said = self._run(self._words, {"embedded": embedded, "words_on": x["words_on"], "typed": x["typed"]})
-        return self._whole(evidence, x, embedded, said)
+        return x, embedded, said | {"enough": 1 / (1 + np.exp(-said["enough"]))}
 
     def _whole(
         self, evidence: Evidence, x: Mapping[str, np.ndarray], embedded: np.ndarray, said: Mapping[str, np.ndarray]
@@ -108,6 +100,26 @@ class FusedNetwork:
         names = [o.name for o in session.get_outputs()]
         values = session.run(names, {name: value[None] for name, value in inputs.items()})
         return {name: value[0] for name, value in zip(names, values, strict=True)}
+
+
+def by_words(said: Mapping[str, np.ndarray], limits: Mapping[str, float]) -> Decision:
+    """What the words alone lead to."""
+    return decode({**said, "target": np.zeros(0)}, sees=False, **_common(limits))
+
+
+def by_all(heads: Mapping[str, np.ndarray], evidence: Evidence, limits: Mapping[str, float]) -> Decision:
+    """What all of the network leads to; its target numbers the evidence's detections."""
+    seen = evidence.detections
+    numbers = np.arange(0) if seen is None else kept(seen)
+    gates = {name: round(float(g), 3) for name, g in zip(_GATES, heads["gates"], strict=True)}
+    decision = decode(
+        {**heads, "target": heads["target"][: len(numbers)]}, sees=seen is not None, gates=gates, **_common(limits)
+    )  # fmt: skip
+    return replace(decision, target=int(numbers[decision.target])) if decision.target >= 0 else decision
+
+
+def _common(limits: Mapping[str, float]) -> Any:
+    return {name: limits[name] for name in ("accept", "sure", "margin", "temperature")}
 
 
 def _session(folder: Path, name: str, manifest: Manifest, threads: int) -> Any:

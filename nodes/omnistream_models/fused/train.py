@@ -32,7 +32,7 @@ from omnistream_models.fused.reading import bag
 __all__ = ["STAGES", "Trainer", "train"]
 
 #: Steps of each stage, of `BATCH` scenes a step.
-STAGES = (400, 600, 4500)
+STAGES = (200, 400, 3400)
 BATCH = 192
 _RATE, _WARM = 2e-3, 200
 _KEEP_EVERY = 250

@@ -23,7 +23,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`limits`: accept, enough, margin, temperature (see `decode` and `runtime`); `made`: how it was trained."""
+    """`limits`: accept, sure, margin, temperature (of `decode`) and enough (of `runtime`); `made`: how it was trained."""
 
     limits: Mapping[str, float]
     made: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / "fused.json"
     try:
         manifest = Manifest(**json.loads(path.read_text()))
-        limits = {name: float(manifest.limits[name]) for name in ("accept", "enough", "margin", "temperature")}
+        limits = {name: float(manifest.limits[name]) for name in ("accept", "enough", "margin", "sure", "temperature")}
     except FileNotFoundError:
         raise ModelError(f"{folder}: there is no fused.json; 'python -m omnistream_models.fused.train' makes it") from None
     except (OSError, ValueError, TypeError, KeyError) as e:

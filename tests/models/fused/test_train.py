@@ -82,7 +82,7 @@ def test_a_folder_holds_what_was_trained_and_a_changed_one_is_refused(tmp_path: 
     with torch.no_grad():
         _, _, heads, target, gates = loaded(as_tensors(batch([tokens_of(s.evidence) for s in made])))
     for n, one in enumerate(made):
-        found = network.outputs(one.evidence)
+        _, found = network.outputs(one.evidence)
         for name in HEADS:
             np.testing.assert_allclose(found[name], heads[name][n].numpy(), atol=2e-4, rtol=1e-3)
         np.testing.assert_allclose(found["target"], target[n].numpy(), atol=2e-3, rtol=1e-3)
