@@ -240,7 +240,7 @@ def valid(count: int = 100_000) -> None:
     rng, bad, done = np.random.default_rng(0), 0, 0
     for _ in range(count):
         logits, seen = random_logits(rng), random_detections(rng)
-        decision = decode(logits, sees=seen is not None, accept=float(rng.choice([0, 0.5])))
+        decision = decode(logits, sees=seen is not None, accept=float(rng.choice([0, 0.5])), sure=0.0)
         if not decision.reason:
             done += 1
             bad += bool(faults(to_action(decision, seen, SECOND, valid_ms=2000, text="", model="fused")))

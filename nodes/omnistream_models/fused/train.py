@@ -140,7 +140,7 @@ def train(
     out: Path,
     *,
     seed: int = 0,
-    scenes: int = 120_000,
+    scenes: int = 60_000,
     stages: tuple[int, int, int] = STAGES,
     device: str = "",
     told: Callable[[str, int, int, float], None] = lambda *_: None,
@@ -182,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/fused"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenes", type=int, default=120_000)
+    parser.add_argument("--scenes", type=int, default=60_000)
     options = parser.parse_args()
 
     def told(what: str, done: int, of: int, loss: float) -> None:

@@ -73,7 +73,7 @@ def test_truth_is_of_the_schema_and_about_what_is_there(made):
 
 def test_every_sentence_of_the_shipped_grammar_is_among_the_scenes():
     spec = YAML(typ="safe").load((ROOT / "graphs" / "commands.yaml").read_text())
-    shipped = {s.text for n in range(12000) if (s := scene(9, n, shipped=1.0)).shipped} | {s.text for s in TRAIN + TEST}
+    shipped = {s.text for n in range(2500) if (s := scene(9, n, shipped=1.0)).shipped} | {s.text for s in TRAIN + TEST}
     missing = []
     for patterns in spec["commands"].values():
         for pattern in patterns:

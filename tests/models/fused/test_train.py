@@ -104,6 +104,6 @@ def test_a_checkpoint_of_another_seed_is_refused_in_a_sentence(tmp_path: Path):
     train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1))
     with pytest.raises(ModelError, match="is of seed 1, not 2"):
         train(tmp_path, seed=2, scenes=220, stages=(1, 1, 1))
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"\x10" + bytes(7) + b"{}")
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"\x10" + bytes(7) + b"{]")
     with pytest.raises(ModelError, match="no whole safetensors"):
         train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1))
