@@ -25,15 +25,16 @@ import numpy as np  # noqa: E402
 from fused_rules import Rules  # noqa: E402
 from fused_search import retrieval  # noqa: E402
 
-from omnistream.message import SECOND  # noqa: E402
+from omnistream.message import SECOND, Command  # noqa: E402
 from omnistream_models.fused import noise  # noqa: E402
 from omnistream_models.fused.decode import decode, to_action  # noqa: E402
 from omnistream_models.fused.evidence import MODALITIES, Evidence, Words  # noqa: E402
 from omnistream_models.fused.random_outputs import random_detections, random_logits  # noqa: E402
 from omnistream_models.fused.runtime import FusedNetwork  # noqa: E402
 from omnistream_models.fused.scenes import Scene, scene  # noqa: E402
-from omnistream_models.fused.schema import faults  # noqa: E402
+from omnistream_models.fused.schema import Decision, faults  # noqa: E402
 from omnistream_models.fused.weights import shipped  # noqa: E402
+from omnistream_nodes.fused_reasoner import FusedReasoner, checked  # noqa: E402
 
 SEEDS = (501, 502, 503)
 _SPATIAL = ("left", "right", "front", "back", "left_of", "right_of", "front_of", "behind", "next_to")
@@ -80,9 +81,10 @@ def main() -> None:
     print(
         f"load at start: {os.getloadavg()[0]:.2f}; seeds {SEEDS}, {options.scenes} scenes each; {net.network.manifest.made}\n"
     )
-    ruled = asyncio.run(by_rules(made))
+    ruled, commands = asyncio.run(by_rules(made))
     fused = right(made, net.asked)
     accuracy(made, net, fused, ruled)
+    as_node(made, net, commands)
     families(made, fused, ruled)
     missing(made, net)
     refusals(made, net)
@@ -93,10 +95,26 @@ def main() -> None:
     row("recall@5 | by chance", *(f"{100 * v:.1f} %" for v in retrieval(options.weights, 601, 1000)))
 
 
-async def by_rules(made: Sequence[Scene]) -> list[bool]:
+async def by_rules(made: Sequence[Scene]) -> tuple[list[bool], list[Command | None]]:
+    """Whether the rules are right, and what the parser made of the words."""
     rules = Rules()
     await rules.open()
-    return [(await rules.decide(s.evidence))[0] == s.truth.asked for s in made]
+    found = [await rules.decide(s.evidence) for s in made]
+    return [asked == s.truth.asked for (asked, _), s in zip(found, made, strict=True)], [command for _, command in found]
+
+
+def as_node(made: Sequence[Scene], net: Network, commands: Sequence[Command | None]) -> None:
+    """With the node's checks against the parser; a stop of the parser's is the rules' own."""
+    default = FusedReasoner().sure_alone
+    for sure_alone in (0.0, default):
+        hits, wrong = list[bool](), list[bool]()
+        for s, command in zip(made, commands, strict=True):
+            decision = net.network.decide(s.evidence).decision
+            asked: Asked = decision.asked if command is None else checked(decision, command, sure_alone).asked
+            asked = Decision("stop").asked if command is not None and command.intent == "stop" else asked
+            hits.append(asked == s.truth.asked)
+            wrong.append(asked not in ("rejected", s.truth.asked))
+        row(f"as the node decides, sure_alone {sure_alone:g}: exact, a wrong action", interval(hits), interval(wrong))
 
 
 def accuracy(made: Sequence[Scene], net: Network, fused: Sequence[bool], ruled: Sequence[bool]) -> None:
@@ -206,9 +224,15 @@ def heard(net: Network) -> None:
     print("\n| sentences | n | |\n| --- | --- | --- |")
     row("as the recognizer wrote them, held-out voices, noise of 20 to 45 dB: exact", len(hits), interval(hits))
     row("the same without its errors: exact", len(clean), interval(clean))
-    typed = {text: net.asked(Evidence(typed=Words(text))) for text in (*NEAR_MISSES, *NO_COMMANDS)}
+    sure = FusedReasoner().sure_alone
+    typed = {text: net.network.decide(Evidence(typed=Words(text))).decision for text in (*NEAR_MISSES, *NO_COMMANDS)}
     for name, texts in (("near misses: refused", NEAR_MISSES), ("no commands: refused", NO_COMMANDS)):
-        row(name, len(texts), interval([typed[t] == "rejected" for t in texts]))
+        row(name, len(texts), interval([bool(typed[t].reason) for t in texts]))
+        row(
+            f"{name}, with the node's sure_alone",
+            len(texts),
+            interval([bool(typed[t].reason) or typed[t].confidence < sure for t in texts]),
+        )
     pairs = [(meant, text) for meant, texts in PARAPHRASES.items() for text in (" ".join(t.split()) for t in texts.split(","))]
     found = [(net.asked(Evidence(typed=Words(meant))), net.asked(Evidence(typed=Words(text)))) for meant, text in pairs]
     row(

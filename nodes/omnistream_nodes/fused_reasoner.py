@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from omnistream_models.fused.runtime import FusedNetwork
 from omnistream_models.fused.schema import VERBS, Decision
 from omnistream_nodes.rule_reasoner import RuleReasoner
 
-__all__ = ["FusedOutputs", "FusedReasoner"]
+__all__ = ["FusedOutputs", "FusedReasoner", "checked"]
 
 _MODEL = "fused"
 #: The verbs that a parsed intent may have become.
@@ -55,7 +55,8 @@ class FusedReasoner(RuleReasoner):
     - `state` tells whether the gripper holds something (`holding`, above 0.5); without it that is unknown.
     - What was said and typed within `together_ms` is taken together: the same twice is done once, two things ask.
     - Nothing is done, and the caption asks, where the network is not sure, where evidence is missing or contradicts itself,
-      and where it reads another verb than the parser did. Every action is valid by its schema and limits.
+      where it reads another verb than the parser did, and where the parser understood nothing and it is less sure than
+      `sure_alone`. Every action is valid by its schema and limits.
 
     Words that are enough by themselves are decided on at once; the rest of the network is run only for the others (`why` says
     which). Where the weights are missing the rules decide, and the ledger says so (`fallback`).
@@ -86,6 +87,7 @@ class FusedReasoner(RuleReasoner):
     height: int = 240
     holding: str = "gripper_holding"  # the reading of `state` that is above 0.5 while something is held
     together_ms: int = 1000
+    sure_alone: float = 0.8  # how sure the network must be of words that the parser did not understand
     _said: dict[bool, tuple[Command, int]] = field(default_factory=dict[bool, "tuple[Command, int]"], init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,6 +98,8 @@ class FusedReasoner(RuleReasoner):
         for name, lowest in (("width", 16), ("height", 16), ("together_ms", 0)):
             if getattr(self, name) < lowest:
                 raise GraphError(f"fused_reasoner: {name} is {getattr(self, name)}; write {lowest} or more")
+        if not 0 <= self.sure_alone <= 1:
+            raise GraphError(f"fused_reasoner: sure_alone is {self.sure_alone}; write a number from 0 to 1")
 
     async def open(self, ctx: Context) -> None:
         await super().open(ctx)
@@ -131,7 +135,7 @@ class FusedReasoner(RuleReasoner):
             return self._refused(intent, held, start, end, None)
         evidence = self._evidence(intent, gesture, detections, state)
         answer = self._network.decide(evidence)
-        decision = self._checked(answer.decision, intent)
+        decision = checked(answer.decision, intent, self.sure_alone)
         why = Event(
             "decision",
             {
@@ -169,14 +173,6 @@ class FusedReasoner(RuleReasoner):
         holding = None if state is None or self.holding not in state.values else state.values[self.holding] > 0.5
         return Evidence(words.get(False), words.get(True), hands, detections, holding, (self.width, self.height))
 
-    def _checked(self, decision: Decision, intent: Command) -> Decision:
-        """Where the parser is sure of a phrase and the network reads another verb, neither is trusted."""
-        if decision.reason or intent.intent == "none":
-            return decision
-        if decision.verb in _VERBS_OF.get(intent.intent, (intent.intent,)):
-            return decision
-        return Decision(decision.verb, reason="unsure", confidence=decision.confidence, gates=decision.gates)
-
     def _refused(self, intent: Command, text: str, start: int, end: int, why: Event | None) -> FusedOutputs:
         self._ctx.report("refused", f"{self._ctx.name}: '{intent.text}': {text}")
         return FusedOutputs(None, None, self._told_as(start, end, text), why)
@@ -187,3 +183,11 @@ class FusedReasoner(RuleReasoner):
 
 def _words(command: Command, now: int) -> Words:
     return Words(command.text, (command.start_ns - now) / SECOND, (command.end_ns - now) / SECOND)
+
+
+def checked(decision: Decision, intent: Command, sure_alone: float) -> Decision:
+    """Where the parser has a phrase and the network reads another verb, neither is trusted; where it has none, the network must
+    be as sure as `sure_alone`."""
+    verbs = _VERBS_OF.get(intent.intent, (intent.intent,))
+    agreed = decision.verb in verbs if intent.intent != "none" else decision.confidence >= sure_alone
+    return decision if decision.reason or agreed else replace(decision, reason="unsure")

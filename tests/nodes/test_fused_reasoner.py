@@ -140,6 +140,12 @@ async def test_another_verb_than_the_parsers_is_trusted_by_nobody():
     assert "not sure" in caption.text
 
 
+async def test_what_the_parser_did_not_understand_needs_more_certainty():
+    assert (await Mind(sure_alone=0.0).hears(typed("go home please"))).action.kind == "home"
+    assert (await Mind(sure_alone=1.0).hears(typed("go home please"))).action is None
+    assert (await Mind(sure_alone=1.0).hears(typed("go home", "home"))).action.kind == "home"
+
+
 async def test_the_same_said_and_typed_is_done_once_and_two_things_ask():
     mind = Mind()
     assert (await mind.hears(said("turn around", "turn"))).action.kind == "turn"
