@@ -129,6 +129,8 @@ def accuracy(made: Sequence[Scene], net: Network, fused: Sequence[bool], ruled: 
     three("fused", fused)
     for seed, start in zip(SEEDS, range(0, len(made), len(made) // len(SEEDS)), strict=True):
         row(f"- seed {seed}", interval(fused[start : start + len(made) // len(SEEDS)]), "", "")
+    clear = [n for n, s in enumerate(made) if (s.evidence.words or Words("")).text == s.text]
+    row(f"- where no word was misheard or mistyped, n = {len(clear)}", interval([fused[n] for n in clear]), "", "")
     three("rules", ruled)
     for only in (("speech", "typed"), ("hands",), ("detections",), ("state",)):
         rest = [m for m in MODALITIES if m not in only]
@@ -248,12 +250,14 @@ def costs(made: Sequence[Scene], network: FusedNetwork) -> None:
     early = 0
     for s in some:
         for whole in (True, False):
-            began = time.perf_counter()
+            began = time.thread_time()
             answer = network.decide(s.evidence, whole=whole)
-            spent[whole].append((time.perf_counter() - began) * 1e3)
+            spent[whole].append((time.thread_time() - began) * 1e3)
             hits[whole].append(answer.decision.asked == s.truth.asked)
             early += not whole and answer.early
-    print(f"\n| a decision, ms of one core, n = {len(some)} | mean | p50 | p99 | exact |\n| --- | --- | --- | --- | --- |")
+    print(
+        f"\n| a decision, ms of processor time, n = {len(some)} | mean | p50 | p99 | exact |\n| --- | --- | --- | --- | --- |"
+    )
     for whole, name in ((True, "all of the network"), (False, f"as much as it takes; {early / len(some):.0%} by words alone")):
         ms = np.asarray(spent[whole])
         row(name, *(f"{v:.2f}" for v in (ms.mean(), np.quantile(ms, 0.5), np.quantile(ms, 0.99))), interval(hits[whole]))

@@ -18,7 +18,7 @@ def test_they_are_small_and_described():
 
 def test_held_out_scenes_are_decided_and_each_modality_has_a_say():
     network = FusedNetwork()
-    made = [scene(700, n, test=True) for n in range(300)]
+    made = [scene(700, n, test=True) for n in range(200)]
 
     def right(*without: str) -> float:
         return float(np.mean([network.decide(s.evidence.without(*without)).decision.asked == s.truth.asked for s in made]))

@@ -11,6 +11,7 @@ import torch
 
 from omnistream.errors import ModelError
 from omnistream_models.fused import calibration, tensors
+from omnistream_models.fused import train as training
 from omnistream_models.fused.alignment import Alignment
 from omnistream_models.fused.data import IGNORE, make_data, truth
 from omnistream_models.fused.data import tensors as as_tensors
@@ -25,11 +26,13 @@ from omnistream_models.fused.train import Trainer, train
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
+def _one_thread_and_small_batches():
+    before, batch_size = torch.get_num_threads(), training.BATCH
     torch.set_num_threads(1)
+    training.BATCH = 48
     yield
     torch.set_num_threads(before)
+    training.BATCH = batch_size
 
 
 @pytest.fixture(scope="module")
