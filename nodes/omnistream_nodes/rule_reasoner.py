@@ -138,7 +138,8 @@ class RuleReasoner(Node):
                 self._stop_ns = max(self._stop_ns, end)
                 text, halt = "Stopped.", self._stop(intent.text)
             else:
-                self._refuse_behind_stop(gesture, start)
+                if held := self._held(gesture, start):
+                    raise _Ask(held)
                 action = self._action(intent, gesture, start, end)
                 text = self._told(action)
         except _Ask as ask:
@@ -149,12 +150,14 @@ class RuleReasoner(Node):
     def _stop(self, text: str) -> Action:
         return Action("stop", INFINITY, text=text, model=_MODEL)
 
-    def _refuse_behind_stop(self, gestures: Recent[Gesture], start_ns: int) -> None:
+    def _held(self, gestures: Recent[Gesture], start_ns: int) -> str:
+        """Why a command that began then must wait: a stop came after it, or a palm is held up. Empty if it need not."""
         if start_ns <= self._stop_ns:
-            raise _Ask("Stopped. Please say it again.")
+            return "Stopped. Please say it again."
         newest = gestures[-1] if gestures else None
         if newest is not None and newest.payload.name == "open_palm" and self._ctx.now - newest.stamp_ns <= _PALM_NS:
-            raise _Ask("Your palm says stop. Lower your hand and say it again.")
+            return "Your palm says stop. Lower your hand and say it again."
+        return ""
 
     def _action(self, intent: Command, gestures: Recent[Gesture], start_ns: int, end_ns: int) -> Action:
         slots, values = intent.slots, dict(intent.values)

@@ -1,0 +1,112 @@
+"""The first half of the network: words -> what they ask for, alone, and whether that is enough to decide on."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from omnistream_models.fused.grams import BUCKETS
+from omnistream_models.fused.schema import HEADS
+from omnistream_models.fused.tokens import WORDS
+
+__all__ = ["EMBEDDED", "SLOTS", "WIDTH", "Attention", "Reader", "Residual", "bag"]
+
+WIDTH, EMBEDDED, _TURNS_HEADS = 80, 48, 4
+#: What is asked of the words: each slot is one query, and each output head reads one of them.
+SLOTS = ("verb", "direction", "amount", "manner", "thing", "reason", "relation", "decide", "caption")
+_OF_SLOT = {"verb": 0, "direction": 1, "amount": 2, "manner": 3, "kind": 4, "colour": 4, "reason": 5}
+
+
+def bag(table: nn.Embedding, ids: Tensor) -> Tensor:
+    """(..., GRAMS) rows of a table, 0 for none -> (..., EMBEDDED): their mean."""
+    on = (ids > 0).to(table.weight.dtype).unsqueeze(-1)
+    return (table(ids) * on).sum(-2) / on.sum(-2).clamp(min=1.0)
+
+
+class Residual(nn.Module):
+    """An adapter: what comes in, and a small change of it."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.change = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.change(self.norm(x))
+
+
+class Attention(nn.Module):
+    """(B, Q, WIDTH) asks (B, K, WIDTH) with its mask (B, K); where nothing is there the answer is 0."""
+
+    def __init__(self, width: int = WIDTH, heads: int = _TURNS_HEADS) -> None:
+        super().__init__()
+        self.heads, self.each = heads, width // heads
+        self.ask, self.offer = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, asking: Tensor, there: Tensor, on: Tensor) -> Tensor:
+        size = (there.shape[0], -1, self.heads, self.each)
+        there = torch.where(on.unsqueeze(-1), there, torch.zeros_like(there))
+        q = self.ask(asking).reshape(size).transpose(1, 2)
+        k, v = (part.reshape(size).transpose(1, 2) for part in self.offer(there).chunk(2, dim=-1))
+        scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.each)
+        mask = on[:, None, None, :]
+        weights = scores.masked_fill(~mask, -1e4).softmax(-1) * mask.to(scores.dtype)
+        return self.out((weights @ v).transpose(1, 2).reshape(asking.shape[0], -1, self.heads * self.each))
+
+
+class _Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.look, self.think = nn.LayerNorm(WIDTH), Attention(), Residual(WIDTH, 2 * WIDTH)
+
+    def forward(self, x: Tensor, on: Tensor) -> Tensor:
+        y = self.norm(x)
+        return self.think(x + self.look(y, y, on))
+
+
+class Reader(nn.Module):
+    """Words and channels -> (what each head says, whether that is enough, hidden words, embedded words, slots).
+
+    `words` (B, WORDS, GRAMS) int, `on` (B, WORDS) bool, `typed` (B, WORDS) 1 for the keyboard and 0 for the voice. Speech and
+    typed text have an adapter each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(BUCKETS, EMBEDDED)
+        nn.init.normal_(self.table.weight, std=0.5)
+        self.enter = nn.Linear(EMBEDDED, WIDTH)
+        self.place = nn.Parameter(torch.randn(WORDS, WIDTH) * 0.1)
+        self.speech, self.keys = Residual(WIDTH, 24), Residual(WIDTH, 24)
+        self.channel = nn.Parameter(torch.zeros(WIDTH))
+        self.layers = nn.ModuleList([_Layer(), _Layer()])
+        self.slots = nn.Parameter(torch.randn(len(SLOTS), WIDTH) * 0.3)
+        self.ask, self.think = Attention(), Residual(WIDTH, 2 * WIDTH)
+        self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, length) for name, length in HEADS.items()})
+        self.enough = nn.Linear(WIDTH, 1)
+
+    def forward(self, words: Tensor, on: Tensor, typed: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
+        return self.read(bag(self.table, words), on, typed)
+
+    def read(self, embedded: Tensor, on: Tensor, typed: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
+        """The same from embedded words (B, WORDS, EMBEDDED)."""
+        embedded = torch.where(on.unsqueeze(-1), embedded, torch.zeros_like(embedded))
+        keys = torch.where(on, typed, torch.zeros_like(typed)).unsqueeze(-1)
+        x = self.enter(embedded) + self.place + keys * self.channel
+        x = keys * self.keys(x) + (1 - keys) * self.speech(x)
+        for layer in self.layers:
+            x = layer(x, on)
+        slots = self.slots.unsqueeze(0).expand(on.shape[0], -1, -1)
+        slots = self.think(slots + self.ask(slots, x, on))
+        return self.said(slots), self.enough(slots[:, 7]).squeeze(-1), x, embedded, slots
+
+    def said(self, slots: Tensor) -> dict[str, Tensor]:
+        return {name: head(slots[:, _OF_SLOT[name]]) for name, head in self.heads.items()}
+
+
+def of_slot(name: str) -> int:
+    """Which slot a head reads."""
+    return _OF_SLOT[name]

@@ -1,0 +1,204 @@
+"""Training of the fused reasoner, in three stages, from nothing but generated scenes.
+
+``python -m omnistream_models.fused.train --out DIR`` (one thread; a GPU where there is one). Stages: each modality by itself;
+words and scenes into one space; everything, with streams left out and exchanged. Batches depend on the seed and the step
+alone, so a training that was broken off goes on from its checkpoint as if it had not been.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omnistream.errors import ModelError
+from omnistream_models.fused import tensors
+from omnistream_models.fused.alignment import Alignment, contrast
+from omnistream_models.fused.data import Data, make_data, shown
+from omnistream_models.fused.data import tensors as as_tensors
+from omnistream_models.fused.losses import by_hands, by_words, whole
+from omnistream_models.fused.model import FusedModel
+from omnistream_models.fused.reading import bag
+
+__all__ = ["STAGES", "Trainer", "train"]
+
+#: Steps of each stage, of `BATCH` scenes a step.
+STAGES = (200, 400, 3400)
+BATCH = 192
+_RATE, _WARM = 2e-3, 200
+_KEEP_EVERY = 250
+
+
+class Trainer:
+    """Model, optimizer and step; `run` goes on from wherever they are. Stages end at `ends`."""
+
+    def __init__(self, data: Data, *, seed: int, stages: tuple[int, int, int] = STAGES, device: str = "cpu") -> None:
+        torch.manual_seed(seed)
+        self.data, self.seed, self.device, self.step = data, seed, device, 0
+        self.ends = tuple(int(n) for n in np.cumsum(stages))
+        self.model, self.alignment = FusedModel().to(device), Alignment().to(device)
+        self.parameters = dict(self.model.named_parameters(prefix="model")) | dict(
+            self.alignment.named_parameters(prefix="alignment")
+        )
+        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=_RATE, weight_decay=0.01, betas=(0.9, 0.98))
+
+    def run(self, until: int, told: Callable[[int, float], None] = lambda _n, _loss: None) -> None:
+        """Train up to a step. `told` gets every step and its loss."""
+        self.model.train()
+        while self.step < min(until, self.ends[-1]):
+            for group in self.optimizer.param_groups:
+                group["lr"] = _RATE * self._rate()
+            loss = self._loss(np.random.default_rng((self.seed, self.step)))
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+            self.optimizer.step()
+            self.step += 1
+            told(self.step, float(loss.detach()))
+
+    def _rate(self) -> float:
+        """Warm-up, then the half of a cosine over all that is left."""
+        if self.step < _WARM:
+            return (self.step + 1) / _WARM
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (self.step - _WARM) / max(1, self.ends[-1] - _WARM)))
+
+    def _loss(self, rng: np.random.Generator) -> Tensor:
+        if self.step < self.ends[0]:
+            return self._single(rng)
+        if self.step < self.ends[1]:
+            return self._aligned(rng) + 0.3 * self._single(rng)
+        words, labels, x, y = self._batch(rng)
+        said, enough, heads, target, _ = self.model.embedded(words, labels, x)
+        loss = whole(heads, target, y) + 0.5 * by_words(said, enough, y)
+        return loss + 0.2 * self._aligned(rng) if self.step % 4 == 0 else loss
+
+    def _single(self, rng: np.random.Generator) -> Tensor:
+        """Words and hands, each by itself."""
+        words, _, x, y = self._batch(rng)
+        said, enough, *_ = self.model.reader.read(words, x["words_on"], x["typed"])
+        wanted = shown(x["hands"].cpu().numpy(), x["hands_on"].cpu().numpy())
+        return by_words(said, enough, y) + by_hands(self.model, x["hands"], torch.from_numpy(wanted).to(self.device))
+
+    def _aligned(self, rng: np.random.Generator) -> Tensor:
+        """Sentences and scenes into one space."""
+        arrays, numbers = self.data.arrays, rng.choice(self.data.captioned, BATCH)
+        rows = arrays["caption"][numbers]
+        x = self._moved({"objects": arrays["objects"][numbers], "on": arrays["objects_on"][numbers], "said": rows > 0})
+        texts = self.alignment.of_words(self.model.reader, self._embedded(rows), x["said"])
+        scenes = self.alignment.of_scenes(self._embedded(arrays["labels"][numbers]), x["objects"], x["on"])
+        return contrast(texts, scenes, self.alignment.heat)
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Embedded words and labels, the other fields, the truth."""
+        x, y = self.data.take(self.data.sample(rng, BATCH), rng)
+        words, labels = self._embedded(x.pop("words")), self._embedded(x.pop("labels"))
+        return words, labels, self._moved(x), self._moved(y)
+
+    def _embedded(self, rows: np.ndarray) -> Tensor:
+        grams, which = self.data.grams(rows)
+        moved = self._moved({"grams": grams, "which": which.astype(np.int32)})
+        return bag(self.model.reader.table, moved["grams"])[moved["which"]]
+
+    def _moved(self, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        return {name: value.to(self.device) for name, value in as_tensors(arrays).items()}
+
+    # keeping
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that a training goes on from."""
+        out = {name: p.detach().cpu().numpy() for name, p in self.parameters.items()}
+        for name, p in self.parameters.items():
+            for kind, value in self.optimizer.state.get(p, {}).items():
+                out[f"{kind}:{name}"] = np.asarray(value.cpu().numpy(), np.float32)
+        return out | {"step": np.array([self.step], np.int64)}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave. Raises ModelError where it is of another network."""
+        try:
+            with torch.no_grad():
+                for name, p in self.parameters.items():
+                    p.copy_(torch.from_numpy(arrays[name]))
+                    kinds = {k.split(":")[0] for k in arrays if k.endswith(f":{name}")}
+                    self.optimizer.state[p] = {
+                        k: torch.from_numpy(arrays[f"{k}:{name}"]).to("cpu" if k == "step" else self.device) for k in kinds
+                    }
+            self.step = int(arrays["step"][0])
+        except (KeyError, RuntimeError) as e:
+            raise ModelError(f"the checkpoint is of another network ({e}); delete it to begin anew") from None
+
+
+def train(
+    out: Path,
+    *,
+    seed: int = 0,
+    scenes: int = 60_000,
+    stages: tuple[int, int, int] = STAGES,
+    device: str = "",
+    told: Callable[[str, int, int, float], None] = lambda *_: None,
+) -> Trainer:
+    """Train into the folder `out`, from its checkpoint if it has one. `told` gets what is done, how much of how much, the loss.
+
+    Writes checkpoint.safetensors and log.json. Raises ModelError where the checkpoint is of another network or seed.
+    """
+    torch.set_num_threads(1)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    out.mkdir(parents=True, exist_ok=True)
+    data = make_data(1000 + seed, scenes, progress=lambda n: told("scenes", n, scenes, math.nan))
+    trainer, kept, log = Trainer(data, seed=seed, stages=stages, device=device), out / "checkpoint.safetensors", list[Any]()
+    if kept.exists():
+        arrays, about = tensors.read(kept)
+        if about.get("seed") != str(seed):
+            raise ModelError(
+                f"{kept} is of seed {about.get('seed')}, not {seed}; write --seed {about.get('seed')}, or another folder"
+            )
+        trainer.restore(arrays)
+    began, losses = time.monotonic(), list[float]()
+
+    def step_done(step: int, loss: float) -> None:
+        losses.append(loss)
+        told("steps", step, trainer.ends[-1], loss)
+
+    while trainer.step < trainer.ends[-1]:
+        trainer.run(trainer.step + _KEEP_EVERY, step_done)
+        tensors.write(kept, trainer.state(), {"seed": str(seed)})
+        log.append(
+            {"step": trainer.step, "loss": round(float(np.mean(losses)), 4), "seconds": round(time.monotonic() - began, 1)}
+        )
+        (out / "log.json").write_text(json.dumps(log, indent=0) + "\n")
+        losses.clear()
+    return trainer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("build/fused"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scenes", type=int, default=60_000)
+    options = parser.parse_args()
+
+    def told(what: str, done: int, of: int, loss: float) -> None:
+        if done % 100 == 0 or done == of:
+            sys.stdout.write(f"\r{what} {done}/{of}  loss {loss:.3f}   ")
+            sys.stdout.flush()
+
+    try:
+        trainer = train(options.out, seed=options.seed, scenes=options.scenes, told=told)
+        from omnistream_models.fused.export import export
+
+        made = {"seed": options.seed, "scenes": options.scenes, "steps": trainer.step}
+        export(trainer.model, trainer.alignment, options.out, made=made)
+    except ModelError as e:
+        sys.exit(str(e))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The folder of a trained network: which files it has, their digests, and the limits chosen for it. Nothing here needs torch.
+
+``fused.json`` (this), ``words.onnx`` and ``rest.onnx`` (the two halves, for nodes), ``fused.safetensors`` (all weights, half
+precision) and ``README.md`` (the card).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omnistream.errors import ModelError
+
+__all__ = ["FILES", "Manifest", "checked", "read_manifest", "shipped", "write_manifest"]
+
+FILES = ("words.onnx", "rest.onnx", "fused.safetensors")
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`limits`: accept, sure, margin, temperature (of `decode`) and enough (of `runtime`); `made`: how it was trained."""
+
+    limits: Mapping[str, float]
+    made: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sha256: Mapping[str, str] = field(default_factory=dict[str, str])
+    version: int = _VERSION
+
+
+def shipped() -> Path:
+    """The folder that ships with OmniStream."""
+    return Path(__file__).resolve().parents[1] / "weights" / "fused"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``fused.json`` with the digests of the files beside it."""
+    sha256 = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    (folder / "fused.json").write_text(json.dumps(asdict(manifest) | {"sha256": sha256}, indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises ModelError where there is none, or none that this version reads."""
+    path = folder / "fused.json"
+    try:
+        manifest = Manifest(**json.loads(path.read_text()))
+        limits = {name: float(manifest.limits[name]) for name in ("accept", "enough", "margin", "sure", "temperature")}
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: there is no fused.json; 'python -m omnistream_models.fused.train' makes it") from None
+    except (OSError, ValueError, TypeError, KeyError) as e:
+        raise ModelError(f"{path}: this is no description of a fused reasoner ({e}); train it again") from e
+    if manifest.version != _VERSION:
+        raise ModelError(f"{path} is of version {manifest.version}; this OmniStream reads {_VERSION}: train it again")
+    return Manifest(limits, manifest.made, manifest.sha256)
+
+
+def checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """The bytes of a file, which have the digest of the manifest. Raises ModelError where it is missing or another."""
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as e:
+        raise ModelError(
+            f"{folder / name}: the weights cannot be read ({e.strerror}); train them or take another folder"
+        ) from e
+    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(name):
+        raise ModelError(f"{folder / name}: its sha256 is not the one in fused.json; it is not used")
+    return data

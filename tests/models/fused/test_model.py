@@ -1,0 +1,98 @@
+"""Laws of the network: what is masked cannot matter, nor does order; a batch is its items; what is absent weighs nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from omnistream_models.fused.data import tensors
+from omnistream_models.fused.model import GATES, FusedModel
+from omnistream_models.fused.scenes import scene
+from omnistream_models.fused.tokens import FIELDS, OBJECTS, batch, tokens
+
+ON = {
+    "words": "words_on",
+    "typed": "words_on",
+    "hands": "hands_on",
+    "objects": "objects_on",
+    "labels": "objects_on",
+    "state": "state_on",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model() -> FusedModel:
+    torch.manual_seed(3)
+    return FusedModel().eval()
+
+
+@pytest.fixture(scope="module")
+def items() -> dict[str, np.ndarray]:
+    return batch([tokens(scene(6, n, test=bool(n % 2)).evidence) for n in range(48)])
+
+
+def outputs(model: FusedModel, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    with torch.no_grad():
+        said, enough, heads, target, gates = model(tensors(arrays))
+    return {f"said {n}": v for n, v in said.items()} | heads | {"enough": enough, "target": target, "gates": gates}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
+    for name, value in one.items():
+        assert torch.isfinite(value).all(), name
+        torch.testing.assert_close(value, other[name], rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_what_is_masked_cannot_change_anything_whatever_it_is(model: FusedModel, items: dict[str, np.ndarray]):
+    rng, spoilt = np.random.default_rng(0), dict(items)
+    for name, on in ON.items():
+        mask = items[on].reshape(*items[on].shape, *[1] * (items[name].ndim - 2))
+        rubbish = (
+            rng.integers(0, 2000, items[name].shape) if items[name].dtype == np.int32 else np.full(items[name].shape, np.nan)
+        )
+        spoilt[name] = np.where(mask, items[name], rubbish).astype(items[name].dtype)
+        assert name == "state" or not np.array_equal(spoilt[name], items[name])
+    same(outputs(model, items), outputs(model, spoilt))
+
+
+def test_the_order_of_things_does_not_matter(model: FusedModel, items: dict[str, np.ndarray]):
+    order = np.random.default_rng(1).permutation(OBJECTS)
+    shuffled = items | {n: items[n][:, order] for n in ("objects", "labels", "objects_on")}
+    one, other = outputs(model, items), outputs(model, shuffled)
+    torch.testing.assert_close(one.pop("target")[:, order], other.pop("target"), rtol=1e-3, atol=1e-3)
+    same(one, other, 1e-3)
+
+
+def test_a_batch_is_its_items(model: FusedModel, items: dict[str, np.ndarray]):
+    whole = outputs(model, items)
+    singles = [outputs(model, {n: v[i : i + 1] for n, v in items.items()}) for i in range(0, 48, 5)]
+    joined = {n: torch.cat([s[n] for s in singles]) for n in whole}
+    same({n: v[::5] for n, v in whole.items()}, joined, 1e-3)
+
+
+def test_an_absent_modality_weighs_nothing_and_a_present_one_something(model: FusedModel, items: dict[str, np.ndarray]):
+    gates = outputs(model, items)["gates"].numpy()
+    there = np.stack([items["seeing"][:, 0] > 0, items["hands_on"].any(1), items["state_on"][:, 0]], 1)
+    assert gates.shape[1] == len(GATES)
+    assert (gates[~there] == 0).all()
+    assert ((gates[there] > 0) & (gates[there] < 1)).all()
+
+
+def test_a_thing_that_is_not_there_is_never_meant(model: FusedModel, items: dict[str, np.ndarray]):
+    target = outputs(model, items)["target"].numpy()
+    some = items["objects_on"].any(1)
+    assert items["objects_on"][some, target[some].argmax(1)].all()
+
+
+def test_nothing_at_all_is_no_fault(model: FusedModel):
+    empty = {name: np.zeros((2, *shape), kind) for name, (shape, kind) in FIELDS.items()}
+    assert all(torch.isfinite(v).all() for v in outputs(model, empty).values())
