@@ -62,7 +62,7 @@ class FusedReasoner(RuleReasoner):
     Words that are enough by themselves are decided on at once; the rest of the network is run only for the others (`why` says
     which). Where the weights are missing the rules decide, and the ledger says so (`fallback`).
 
-    Network: 0.5 M parameters, trained by ``python -m omnistream_models.fused.train`` on generated scenes; its card lies with
+    Network: 0.5 M parameters, trained by ``omnistream train fused`` on generated scenes; its card lies with
     the weights. `weights` is a folder of others. Raises ModelError (open) where that folder has none.
 
     ```yaml

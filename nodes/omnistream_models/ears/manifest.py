@@ -6,7 +6,6 @@ and ``README.md`` (its card). Nothing here needs torch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnistream.errors import ModelError
+from omnistream_models import trained
 
 __all__ = ["FILES", "Manifest", "read_manifest", "shipped_folder", "verified_bytes", "write_manifest"]
 
@@ -34,13 +34,12 @@ class Manifest:
 
 def shipped_folder() -> Path:
     """The ears that ship with OmniStream, for graphs/commands.yaml."""
-    return Path(__file__).resolve().parents[1] / "weights" / "ears"
+    return trained.shipped_folder("ears")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``ears.json`` with the digests of the files that lie beside it."""
-    sha256 = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    text = json.dumps(asdict(manifest) | {"sha256": sha256}, indent=1)
+    text = json.dumps(asdict(manifest) | {"sha256": trained.digests(folder, FILES)}, indent=1)
     (folder / "ears.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -61,11 +60,4 @@ def read_manifest(folder: Path) -> Manifest:
 
 def verified_bytes(folder: Path, name: str, manifest: Manifest) -> bytes:
     """A file's bytes, which have the digest of the manifest. Raises ModelError where it is missing or another."""
-    path = folder / name
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise ModelError(f"{path}: the weights cannot be read ({e.strerror}); 'omnistream train ears' makes them") from e
-    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(name):
-        raise ModelError(f"{path}: its sha256 is not the one in ears.json; it is not used. Fetch or train the ears again")
-    return data
+    return trained.verified_bytes(folder / name, manifest.sha256, "ears.json", "omnistream train ears")

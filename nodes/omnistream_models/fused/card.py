@@ -18,7 +18,7 @@ def write_card(folder: Path, manifest: Manifest, parameters: int) -> None:
         f"""# The fused reasoner
 
 Words, hands, detections and the gripper's state -> one action of a fixed schema, or a refusal with its reason; {parameters:,}
-parameters. The node `fused_reasoner` runs it. `python -m omnistream_models.fused.train` made it: {made}.
+parameters. The node `fused_reasoner` runs it. `omnistream train fused` made it: {made}.
 Limits: {limits}.
 
 {sizes}

@@ -45,7 +45,7 @@ class FusedNetwork:
         self.manifest = read_manifest(folder)
         self._words = _session(folder, "words.onnx", self.manifest, threads)
         self._rest = _session(folder, "rest.onnx", self.manifest, threads)
-        arrays, _ = tensors.parse(checked(folder, "fused.safetensors", self.manifest))
+        arrays = tensors.parse(checked(folder, "fused.safetensors", self.manifest))
         if "model.reader.table.weight" not in arrays:
             raise ModelError(f"{folder}: the weights hold no table of words; train them again")
         self._table = arrays["model.reader.table.weight"].astype(np.float32)

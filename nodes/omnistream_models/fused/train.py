@@ -1,16 +1,14 @@
 """Training of the fused reasoner, in three stages, from nothing but generated scenes.
 
-``python -m omnistream_models.fused.train --out DIR`` (one thread; a GPU where there is one). Stages: each modality by itself;
+One thread; a GPU where there is one. Stages: each modality by itself;
 words and scenes into one space; everything, with streams left out and exchanged. Batches depend on the seed and the step
 alone, so a training that was broken off goes on from its checkpoint as if it had not been.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -176,29 +174,3 @@ def train(
         (out / "log.json").write_text(json.dumps(log, indent=0) + "\n")
         losses.clear()
     return trainer
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("build/fused"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenes", type=int, default=60_000)
-    options = parser.parse_args()
-
-    def told(what: str, done: int, of: int, loss: float) -> None:
-        if done % 100 == 0 or done == of:
-            sys.stdout.write(f"\r{what} {done}/{of}  loss {loss:.3f}   ")
-            sys.stdout.flush()
-
-    try:
-        trainer = train(options.out, seed=options.seed, scenes=options.scenes, told=told)
-        from omnistream_models.fused.export import export
-
-        made = {"seed": options.seed, "scenes": options.scenes, "steps": trainer.step}
-        export(trainer.model, trainer.alignment, options.out, made=made)
-    except ModelError as e:
-        sys.exit(str(e))
-
-
-if __name__ == "__main__":
-    main()

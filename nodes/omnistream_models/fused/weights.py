@@ -6,7 +6,6 @@ precision) and ``README.md`` (the card).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnistream.errors import ModelError
+from omnistream_models import trained
 
 __all__ = ["FILES", "Manifest", "checked", "read_manifest", "shipped", "write_manifest"]
 
@@ -33,13 +33,13 @@ class Manifest:
 
 def shipped() -> Path:
     """The folder that ships with OmniStream."""
-    return Path(__file__).resolve().parents[1] / "weights" / "fused"
+    return trained.shipped_folder("fused")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``fused.json`` with the digests of the files beside it."""
-    sha256 = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    (folder / "fused.json").write_text(json.dumps(asdict(manifest) | {"sha256": sha256}, indent=1) + "\n")
+    text = json.dumps(asdict(manifest) | {"sha256": trained.digests(folder, FILES)}, indent=1)
+    (folder / "fused.json").write_text(text + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**json.loads(path.read_text()))
         limits = {name: float(manifest.limits[name]) for name in ("accept", "enough", "margin", "sure", "temperature")}
     except FileNotFoundError:
-        raise ModelError(f"{folder}: there is no fused.json; 'python -m omnistream_models.fused.train' makes it") from None
+        raise ModelError(f"{folder}: there is no fused.json; 'omnistream train fused' makes it") from None
     except (OSError, ValueError, TypeError, KeyError) as e:
         raise ModelError(f"{path}: this is no description of a fused reasoner ({e}); train it again") from e
     if manifest.version != _VERSION:
@@ -59,12 +59,4 @@ def read_manifest(folder: Path) -> Manifest:
 
 def checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     """The bytes of a file, which have the digest of the manifest. Raises ModelError where it is missing or another."""
-    try:
-        data = (folder / name).read_bytes()
-    except OSError as e:
-        raise ModelError(
-            f"{folder / name}: the weights cannot be read ({e.strerror}); train them or take another folder"
-        ) from e
-    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(name):
-        raise ModelError(f"{folder / name}: its sha256 is not the one in fused.json; it is not used")
-    return data
+    return trained.verified_bytes(folder / name, manifest.sha256, "fused.json", "omnistream train fused")

@@ -1,0 +1,41 @@
+"""``omnistream train fused``: from generated scenes to a network that joins words, hands, things and state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["train_fused"]
+
+
+def train_fused(
+    out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("fused"),
+    seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and scenes give the same network.")] = 0,
+    scenes: Annotated[int, typer.Option(min=100, help="So many scenes are generated.")] = 60_000,
+) -> None:
+    """Train the fused reasoner on generated scenes: write weights, digests, limits and a card. Half an hour of one core.
+
+    A run that was stopped goes on where it was. What is held out for tests is not seen.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from omnistream_models.fused.export import export
+    from omnistream_models.fused.train import train
+
+    console = Console()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        tasks = {what: bar.add_task(what, total=None, note="") for what in ("scenes", "steps")}
+
+        def told(what: str, done: int, of: int, loss: float) -> None:
+            bar.update(tasks[what], completed=done, total=of, note=f"loss {loss:.3f}" if what == "steps" else "")
+
+        trained = train(out, seed=seed, scenes=scenes, told=told)
+    export(trained.model, trained.alignment, out, made={"seed": seed, "scenes": scenes, "steps": trained.step})
+    console.print(f"written to {out}: use it with 'fused_reasoner' and weights: {out}")
