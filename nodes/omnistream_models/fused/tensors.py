@@ -19,7 +19,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]
     from safetensors.numpy import save_file
 
     part = path.with_name(f".{path.name}.part")
-    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, part, dict(about or {}))
+    save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, part, dict(about or {}))
     part.replace(path)
 
 
