@@ -58,9 +58,10 @@ async def run(
     async def script() -> None:
         while not conductor.outcome.started_ns:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-        await asyncio.sleep(lead_s)
-        await burn(burn_s)
-        await asyncio.sleep(back_s)
+        if burn_s:
+            await asyncio.sleep(lead_s)
+            await burn(burn_s)
+            await asyncio.sleep(back_s)
         chance, until = random.Random(1), clock.now() + int(minutes * 60e9)
         while clock.now() < until:
             await burn(chance.uniform(3, 15))
@@ -85,29 +86,34 @@ def main() -> None:
     options = parser.parse_args()
     minutes = 0.5 if options.quick else options.minutes
     print(f"load at start: {os.getloadavg()[0]:.2f}; a burner on each of {os.cpu_count()} cores")
-    outcome, marks = asyncio.run(run(options.rate, options.step_ms, 5, 15, 8, minutes))
-    switches = [(r.at_ns, r.detail) for r in outcome.rows if r.reason == "variant"]
+    outcome, marks = asyncio.run(run(options.rate, options.step_ms, 5, 15, 8, 0))
     burn, rest = marks[0][1], marks[1][1]
+    switches = switches_of(outcome)
     for at, text in switches:
-        if at < marks[1][1] + 8e9:
-            print(f"  {(at - burn) / 1e9:+7.2f} s  {text}")
+        print(f"  {(at - burn) / 1e9:+7.2f} s  {text}")
     down = next((at for at, _ in switches if at >= burn), None)
     back = [at for at, text in switches if at >= rest and text.endswith("there is room")]
-    records = outcome.records["end"]
-    ages = lambda a, b: sorted((r[0] - r[2]) / 1e6 for r in records if a <= r[0] < b)  # noqa: E731
-    for name, found in (
-        ("before", ages(0, burn)),
-        ("burning, from 1 s on", ages(burn + 1e9, rest)),
-        ("after", ages(rest, rest + 8e9)),
-    ):
-        if found:
-            p50, p95 = found[len(found) // 2], found[int(len(found) * 0.95)]
-            print(f"{name:22s} p50 {p50:6.1f} ms, p95 {p95:6.1f} (n={len(found)}), budget 150")
     nan = float("nan")
+    for name, since, until in (("before", 0, burn), ("burning, from 1 s on", burn + 10**9, rest), ("after", rest, 1 << 62)):
+        told(name, outcome, since, until)
     print(f"down after {(down - burn) / 1e9 if down else nan:.2f} s; up after {(back[0] - rest) / 1e9 if back else nan:.2f} s")
-    later = [at for at, _ in switches if at >= rest + 8e9]
-    print(f"{len(marks) - 2} changes of load in {minutes:g} minutes: {len(later)} switches")
+    print(f"ledger: {dict(outcome.ledger)}\n")
+    outcome, marks = asyncio.run(run(options.rate, options.step_ms, 0, 0, 0, minutes))
+    print(f"{len(marks)} changes of load in {minutes:g} minutes: {len(switches_of(outcome))} switches")
+    told("the newest of it", outcome, 0, 1 << 62)
     print(f"ledger: {dict(outcome.ledger)}")
+
+
+def switches_of(outcome: Any) -> list[tuple[int, str]]:
+    return [(r.at_ns, r.detail) for r in outcome.rows if r.reason == "variant"]
+
+
+def told(name: str, outcome: Any, since: int, until: int) -> None:
+    """Ages of what was handed over in that time; a long run keeps the newest only."""
+    ages = sorted((r[0] - r[2]) / 1e6 for r in outcome.records["end"] if since <= r[0] < until)
+    if ages:
+        p50, p95 = ages[len(ages) // 2], ages[int(len(ages) * 0.95)]
+        print(f"{name:22s} p50 {p50:6.1f} ms, p95 {p95:6.1f} (n={len(ages)}), budget 150")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,12 @@ class Silences:
     partial: int
     utterance: int
 
+    @classmethod
+    def of_ms(cls, *, probe: int, urgent: int, commit: int, unsure: int, end: int, partial: int, utterance: float) -> Silences:
+        """The same of milliseconds."""
+        times = (probe, urgent, commit, unsure, end, partial, utterance)
+        return cls(*(round(ms * RATE_HZ / 1000) for ms in times))
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:

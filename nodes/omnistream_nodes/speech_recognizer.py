@@ -96,17 +96,14 @@ class SpeechRecognizer(Node):
         self._ctx = ctx
 
     def _silences(self) -> Silences:
-        def samples(ms: float) -> int:
-            return round(ms * RATE_HZ / 1000)
-
-        return Silences(
-            probe=samples(self.probe_ms),
-            urgent=samples(self.urgent_ms),
-            commit=samples(self.commit_ms),
-            unsure=samples(self.unsure_ms),
-            end=samples(self.end_silence_ms),
-            partial=samples(self.partial_ms),
-            utterance=samples(self.max_utterance_s * 1000),
+        return Silences.of_ms(
+            probe=self.probe_ms,
+            urgent=self.urgent_ms,
+            commit=self.commit_ms,
+            unsure=self.unsure_ms,
+            end=self.end_silence_ms,
+            partial=self.partial_ms,
+            utterance=self.max_utterance_s * 1000,
         )
 
     async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:

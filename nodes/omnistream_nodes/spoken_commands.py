@@ -106,17 +106,14 @@ class SpokenCommands(Node):
         self._transcriber = Transcriber(ctx, early, grammar.lang)
 
     def _silences(self) -> Silences:
-        def samples(ms: float) -> int:
-            return round(ms * RATE_HZ / 1000)
-
-        return Silences(
-            probe=samples(self.commit_ms - 24),
-            urgent=samples(self.commit_ms),
-            commit=samples(self.commit_ms),
-            unsure=samples(self.unsure_ms),
-            end=samples(self.end_silence_ms),
-            partial=samples(self.partial_ms),
-            utterance=samples(self.max_utterance_s * 1000),
+        return Silences.of_ms(
+            probe=self.commit_ms - 24,
+            urgent=self.commit_ms,
+            commit=self.commit_ms,
+            unsure=self.unsure_ms,
+            end=self.end_silence_ms,
+            partial=self.partial_ms,
+            utterance=self.max_utterance_s * 1000,
         )
 
     async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:

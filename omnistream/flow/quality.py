@@ -188,10 +188,11 @@ class Ladder:
         move = self._moves[-1]
         step = (move.node, self.level[move.node] - 1)
         busy, share, freed = self._expected(move, places, costs)
-        easy = freed or busy < self._too_busy.get(step, INFINITY) * _CLEARLY
-        if now_ns < self._not_before.get(step, 0) and not (easy and step in self._too_busy and not freed):
+        easier = busy < self._too_busy.get(step, inf) * _CLEARLY
+        rests = now_ns < self._not_before.get(step, 0)
+        if rests and (freed or not easier or step not in self._too_busy):
             return None
-        room = easy and busy < _BUSY and share < STRAINED - 0.1
+        room = (freed or easier) and busy < _BUSY and share < STRAINED - 0.1
         if not room and now_ns - self.moved_ns < max(_DOUBT_NS, 2 * self._rest_ns.get(step, 0)):
             return None
         self._moves.pop()

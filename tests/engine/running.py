@@ -20,10 +20,10 @@ from omnistream.record.join import join_parts
 from omnistream.record.reader import Recording
 
 
-async def run_fresh(plan: Plan, start_ns: int = 0) -> Outcome:
+async def run_fresh(plan: Plan, start_ns: int = 0, within_s: float = 30) -> Outcome:
     clock = SystemClock()
     crew = LocalCrew(plan, clock, RunOptions(fresh=True, start_ns=start_ns))
-    return await asyncio.wait_for(Conductor(plan, crew, clock, fresh=True, start_ns=start_ns).run(), 30)
+    return await asyncio.wait_for(Conductor(plan, crew, clock, fresh=True, start_ns=start_ns).run(), within_s)
 
 
 async def kill_at(conductor: Conductor, crew: LocalCrew, kills: Sequence[tuple[float, str]]) -> None:

@@ -156,7 +156,7 @@ async def _differs(seeds: range, policies: tuple[str, ...] = ("block",)) -> bool
         expected = {n: log for n, log in batch(graph).items() if log}
         for plan in layouts(graph, seed).values():
             try:
-                await run_fresh(plan)
+                await run_fresh(plan, within_s=6)
             except Exception:  # noqa: BLE001  whatever it is, it is no answer
                 return True
             finally:

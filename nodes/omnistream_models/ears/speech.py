@@ -29,8 +29,8 @@ class Clip:
 def voiced_span(samples: np.ndarray) -> tuple[int, int]:
     """The first voiced sample and the one after the last, by the energy of 10 ms frames of a clean clip; (0, 0): no speech.
 
-    A frame is voiced when it is less than 20 dB below the loudest frame and more than 12 dB above the clip's quietest tenth,
-    as in the truth of the recordings (graphs/recordings/README.md).
+    A frame is voiced when it is less than 20 dB below the loudest frame and more than 12 dB above the clip's quietest tenth.
+    Breath, room noise and the release of a final "t" or "p" do not count: latencies measured from here are not flattered.
     """
     count = len(samples) // _FRAME
     if not count:

@@ -27,19 +27,25 @@ from omnistream_models.fused.losses import by_hands, by_words, whole
 from omnistream_models.fused.model import FusedModel
 from omnistream_models.fused.reading import bag
 
-__all__ = ["STAGES", "Trainer", "train"]
+__all__ = ["STEPS", "Trainer", "stages_of", "train"]
 
-#: Steps of each stage, of `BATCH` scenes a step.
-STAGES = (200, 400, 3400)
+#: Steps of all stages, of `BATCH` scenes a step.
+STEPS = 4000
 BATCH = 192
 _RATE, _WARM = 2e-3, 200
 _KEEP_EVERY = 250
 
 
+def stages_of(steps: int) -> tuple[int, int, int]:
+    """The steps of each stage: a twentieth, a tenth, the rest."""
+    first, second = steps // 20, steps // 10
+    return first, second, steps - first - second
+
+
 class Trainer:
     """Model, optimizer and step; `run` goes on from wherever they are. Stages end at `ends`."""
 
-    def __init__(self, data: Data, *, seed: int, stages: tuple[int, int, int] = STAGES, device: str = "cpu") -> None:
+    def __init__(self, data: Data, *, seed: int, stages: tuple[int, int, int] = stages_of(STEPS), device: str = "cpu") -> None:
         torch.manual_seed(seed)
         self.data, self.seed, self.device, self.step = data, seed, device, 0
         self.ends = tuple(int(n) for n in np.cumsum(stages))
@@ -139,7 +145,7 @@ def train(
     *,
     seed: int = 0,
     scenes: int = 60_000,
-    stages: tuple[int, int, int] = STAGES,
+    stages: tuple[int, int, int] = stages_of(STEPS),
     device: str = "",
     told: Callable[[str, int, int, float], None] = lambda *_: None,
 ) -> Trainer:

@@ -14,6 +14,7 @@ def train_fused(
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("fused"),
     seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and scenes give the same network.")] = 0,
     scenes: Annotated[int, typer.Option(min=100, help="So many scenes are generated.")] = 60_000,
+    steps: Annotated[int, typer.Option(min=20, help="Steps of 192 scenes.")] = 4000,
 ) -> None:
     """Train the fused reasoner on generated scenes: write weights, digests, limits and a card. Half an hour of one core.
 
@@ -23,7 +24,7 @@ def train_fused(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from omnistream_models.fused.export import export
-    from omnistream_models.fused.train import train
+    from omnistream_models.fused.train import stages_of, train
 
     console = Console()
     columns = (
@@ -36,6 +37,6 @@ def train_fused(
         def told(what: str, done: int, of: int, loss: float) -> None:
             bar.update(tasks[what], completed=done, total=of, note=f"loss {loss:.3f}" if what == "steps" else "")
 
-        trained = train(out, seed=seed, scenes=scenes, told=told)
+        trained = train(out, seed=seed, scenes=scenes, stages=stages_of(steps), told=told)
     export(trained.model, trained.alignment, out, made={"seed": seed, "scenes": scenes, "steps": trained.step})
     console.print(f"written to {out}: use it with 'fused_reasoner' and weights: {out}")

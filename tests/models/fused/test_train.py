@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from omnistream.cli.main import app
 from omnistream.errors import ModelError
 from omnistream_models.fused import calibration, tensors
 from omnistream_models.fused import train as training
@@ -101,6 +103,18 @@ def test_a_folder_holds_what_was_trained_and_a_changed_one_is_refused(tmp_path: 
     (tmp_path / "fused.json").write_text(json.dumps({"limits": {}}))
     with pytest.raises(ModelError, match="no description"):
         FusedNetwork(tmp_path)
+
+
+def test_the_command_makes_a_folder_that_a_node_can_use(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(calibration, "SCENES", 60)
+    asked = ["train", "fused", "--out", str(tmp_path / "mine"), "--scenes", "220", "--steps", "20"]
+    ended = CliRunner().invoke(app, asked)
+    assert ended.exit_code == 0, ended.output
+    assert FusedNetwork(tmp_path / "mine").manifest.made["steps"] == 20
+    assert "20" in (tmp_path / "mine" / "README.md").read_text()
+    again = CliRunner().invoke(app, [*asked, "--seed", "3"])
+    assert again.exit_code != 0
+    assert "is of seed 0, not 3" in again.output
 
 
 def test_a_checkpoint_of_another_seed_is_refused_in_a_sentence(tmp_path: Path):
