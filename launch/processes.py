@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 __all__ = ["end", "free_port", "load", "spawn"]
 
 _PR_SET_PDEATHSIG = 1
+_OURS = range(20_000, 32_768)  # Ray's workers take 10002 to 19999, Linux gives connections 32768 and up
+_given: set[int] = set()
 _BURN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
@@ -55,10 +58,18 @@ def load(burners: int, *, apart: bool = False) -> Generator[None]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody has at this moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """A loopback port that nobody has at this moment, from a range that neither the kernel nor Ray gives out by itself.
+
+    One that the kernel chose could be the end of somebody's connection before it is used.
+    """
+    for port in random.SystemRandom().sample(_OURS, len(_OURS)):
+        if port in _given:
+            continue
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            _given.add(port)
+            return port
+    raise OSError(f"no loopback port of {_OURS.start} to {_OURS.stop - 1} is free; end the programs that have them")
 
 
 def _end_with(parent: int) -> Callable[[], None] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+from processes import free_port
 
 from omnistream.cli.main import app
 from omnistream.message import MS, SECOND, Text
@@ -86,9 +86,7 @@ def test_the_graph_checks_and_runs(folder: Path) -> None:
 
 
 def test_the_client_is_given_actions(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    address = f"tcp://127.0.0.1:{free_port()}"
     (tmp_path / "moves.py").write_text(MOVES)
     (tmp_path / "moves.yaml").write_text(
         'graph: moves\nnodes:\n  m: {use: "moves:Moves"}\n'

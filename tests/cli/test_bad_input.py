@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zmq
 from commands import omnistream, refused, ticks
+from processes import free_port
 
 from omnistream.message import MS, AudioChunk, Event, VideoFrame
 from omnistream.record.codec import RecordedMessage
@@ -52,12 +53,6 @@ nodes:
   captions: {{use: "hostile_nodes:Captions", inputs: {{message: ticks}}}}
   glasses: {{use: mqtt_captions, with: {{url: "mqtt://127.0.0.1:{port}", topic: ar/captions}}, inputs: {{caption: captions}}}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def recorded(path: Path, topic: str, payloads: list[tuple[int, VideoFrame | AudioChunk | Event]]) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import graph, omnistream, refused, start, ticks
+from processes import free_port
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
 
@@ -101,9 +102,7 @@ def test_a_taken_address_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 def test_metrics_alone_stand_for_the_usual_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the graph, after it, and before another option."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        at = f"127.0.0.1:{free.getsockname()[1]}"
+    at = f"127.0.0.1:{free_port()}"
     monkeypatch.setattr("omnistream.cli.optional.METRICS_AT", at)
     file = ticks(tmp_path, count=2)
     for words in (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import zmq
 from commands import graph, left_behind, omnistream, refused, start, ticks
+from processes import free_port
 
 from omnistream.client import Commander
 
@@ -259,12 +260,9 @@ def test_an_external_node_of_which_nothing_was_recorded_is_refused(tmp_path: Pat
 
 
 def test_commands_of_a_client_are_recorded_and_replayed(tmp_path: Path):
-    import socket
     import threading
 
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     text = f"""graph: typed
 nodes:
   typed: {{use: zmq_commands, with: {{bind: "tcp://127.0.0.1:{port}"}}}}

@@ -7,7 +7,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from filelock import FileLock
+from processes import free_port
 
 from omnistream.clock import SystemClock
 from omnistream.node import Context, Emit, Source
@@ -113,9 +113,7 @@ async def no_leaks() -> AsyncIterator[None]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

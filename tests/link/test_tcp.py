@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 import struct
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
+from processes import free_port
 
 from omnistream.errors import LinkError
 from omnistream.link.pieces import cut
@@ -379,9 +379,7 @@ async def test_any_weather_for_a_while(make: Callable[..., End], seed: int) -> N
 
 async def test_a_peer_that_comes_up_late_gets_all(make: Callable[..., End]) -> None:
     a = make()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     line = a.transport.dial(f"tcp://127.0.0.1:{port}")
     for n in range(50):
         line.send(numbered(n))
@@ -430,11 +428,14 @@ async def test_a_peer_that_reads_nothing_for_ever_is_told_of(make: Callable[...,
 def taken() -> Iterator[int]:
     """A port of which the next two are free, and which is not."""
     while True:
-        port = random.Random(os.getpid()).randrange(20_000, 30_000)
+        port = free_port()
         with contextlib.ExitStack() as stack:
             socks = [stack.enter_context(socket.socket()) for _ in range(3)]
-            for n, s in enumerate(socks):
-                s.bind(("127.0.0.1", port + n))
+            try:
+                for n, s in enumerate(socks):
+                    s.bind(("127.0.0.1", port + n))
+            except OSError:
+                continue
             socks[1].close()
             socks[2].close()
             socks[0].listen()
