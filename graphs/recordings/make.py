@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ FPS = 15
 CHUNK = 320  # samples: 20 ms
 NOISE = 12.0  # root mean square of the room's noise: -69 dB of full scale, 46 dB below speech
 SLIDE_S = 0.3
+_SPEAKERS = ("flite slt", "flite rms", "flite awb", "flite kal16", "espeak-ng en-us", "espeak-ng en-gb")
 #: Goes into each file, for those who meet it without its README.
 LICENCES = {
     "human voice": "pocketsphinx-testdata, BSD-2-Clause, Carnegie Mellon University",
@@ -90,7 +92,7 @@ def voice_robot_script() -> Script:
     return said, shown, 65.0
 
 
-def bench_script(commands: int = 128, seed: int = 7) -> Script:
+def bench_script(commands: int = 128, seed: int = 7, speakers: Sequence[str] = _SPEAKERS) -> Script:
     """At least `commands` commands in varied voices, 2.6 to 3.4 s apart, with a hand that points where one takes something."""
     phrases = [
         ("stop", "stop"), ("go forward", "move"), ("go forward three meters", "move"), ("go backward", "move"),
@@ -100,7 +102,6 @@ def bench_script(commands: int = 128, seed: int = 7) -> Script:
         ("look up", "look"), ("look left", "look"), ("go home", "home"), ("wave your hand", "wave"), ("slow down", "slow"),
         ("wait here", "wait"), ("give it to me", "give"), ("stop now", "stop"),
     ]  # fmt: skip
-    speakers = ["flite slt", "flite rms", "flite awb", "flite kal16", "espeak-ng en-us", "espeak-ng en-gb"]
     rng = np.random.default_rng(seed)
     order = [phrases[i] for _ in range(commands // len(phrases) + 1) for i in rng.permutation(len(phrases))][:commands]
     said: list[Said] = []
