@@ -33,15 +33,7 @@ def played(recording: Path, system: str, ears: str, folder: Path) -> dict[str, A
     summary = folder / "summary.json"
     words = ["--set", f"nodes.speech.use={system}"]
     words += ["--set", f"nodes.speech.with.ears={ears}"] if system == "spoken_commands" and ears != "shipped" else []
-    command = [
-        sys.executable,
-        str(ROOT / "launch" / "demo.py"),
-        "--recording",
-        str(recording),
-        "--summary",
-        str(summary),
-        *words,
-    ]
+    command = [sys.executable, str(ROOT / "launch" / "demo.py"), "--recording", str(recording), "--summary", str(summary)]
     ran = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     if ran.returncode:
         sys.exit(f"the graph with {system} ended with {ran.returncode}:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")

@@ -16,7 +16,7 @@ import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 sys.path.insert(0, str(Path(__file__).parent))  # for film
-sys.path.append(str(Path(__file__).parents[1] / "launch"))  # for processes
+sys.path.append(str(Path(__file__).parents[1] / "launch"))  # for what tests share with benches and soaks
 
 _status: list[int] = []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ LAUNCH = Path(__file__).parents[2] / "launch"
 
 def load(name: str) -> Any:
     """A module of launch/, which is a folder of scripts and no package."""
-    sys.path.append(str(LAUNCH))
     spec = importlib.util.spec_from_file_location(f"launch_{name}", LAUNCH / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

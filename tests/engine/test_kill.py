@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-LAUNCH = Path(__file__).parents[2] / "launch"
-sys.path.append(str(LAUNCH))
-from soak import RECORDING, Script, one_run, stage  # noqa: E402
+from soak import RECORDING, Script, one_run, stage
 
 
 @pytest.mark.ray

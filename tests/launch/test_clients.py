@@ -121,7 +121,6 @@ def test_no_broker_at_all_says_what_to_install():
 
 
 def test_there_is_no_worker_to_kill_without_a_demo():
-    sys.path.append(str(LAUNCH))
     import kill_worker  # type: ignore[import-not-found]
 
     assert kill_worker.workers_of(os.getpid()) == []

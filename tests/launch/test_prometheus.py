@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import end, free_port, spawn
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
-sys.path.append(str(LAUNCH))
-from processes import end, free_port, spawn  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
