@@ -45,9 +45,7 @@ def train_ears(
     console.print(f"ears for the {len(found.phrases)} phrases of {found.file}, said by {', '.join(wanted)}")
     for program, where in missing_programs().items():
         console.print(f"[yellow]notice:[/] without {program} the ears are worse on voices they have not heard: {where}")
-    amounts = {
-        p: synthesis.Amount(a.renderings * clips, a.others * clips) for p, a in synthesis.AMOUNTS.items() if p in wanted
-    }  # fmt: skip
+    amounts = {p: a.times(clips) for p, a in synthesis.AMOUNTS.items() if p in wanted}
     if set(wanted) - set(amounts):
         raise GraphError(f"--programs {programs}: write some of {', '.join(synthesis.AMOUNTS)}")
     columns = (
