@@ -1,7 +1,7 @@
 """What ears cost: parameters, bytes, and the time of one 20 ms step as `spoken_commands` takes it, on one thread.
 
-Run: ``.venv/bin/python launch/bench_ears.py shipped my-conformer`` (seconds). The folders take turns, 500 steps at a time, so that
-whatever else the host does meets all of them; `step` is the log-mels and the network, p50 and p95 of all steps, in ms.
+Run: ``.venv/bin/python launch/bench_ears.py shipped my-conformer`` (seconds). The folders take turns, 500 steps at a time, so
+that whatever else the host does meets all of them; `step` is the log-mels and the network, p50 and p95 of all steps, in ms.
 """
 
 from __future__ import annotations
