@@ -41,7 +41,12 @@ class EarlyEars:
 
     def step(self, samples: np.ndarray) -> np.ndarray:
         """(320,) int16, the next of the stream -> (1 + phrases,) probabilities; the first is of none."""
+        return self.hear(samples)[0]
+
+    def hear(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and the (1, D) features that they were made from."""
         frames = self._mel.step(samples).reshape(1, -1, MELS)
         given = {"frames": frames, "mels": self._mels, "blocks": self._blocks}
-        classes, self._mels, self._blocks = self._session.run(["classes", "next_mels", "next_blocks"], given)
-        return np.exp(classes[0, -1])
+        names = ["classes", "features", "next_mels", "next_blocks"]
+        classes, features, self._mels, self._blocks = self._session.run(names, given)
+        return np.exp(classes[0, -1]), features[0]
