@@ -43,7 +43,8 @@ async def test_any_outputs_give_what_the_base_takes_or_a_refusal_with_a_reason()
         action = to_action(decision, seen, T0, valid_ms=2000, text="", model="fused")
         assert faults(action) == []
         if action.kind != "stop":
-            await base.step(Message("reason.action", 0, n, ("r", 0, n), T0, T0, T0, {}, action))
+            async for _ in base.step(Message("reason.action", 0, n, ("r", 0, n), T0, T0, T0, {}, action)):
+                pass
     assert accepted > 1000
     assert ctx.report.rows == []
 
