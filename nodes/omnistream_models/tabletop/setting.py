@@ -105,7 +105,7 @@ def drawn_setting(rng: np.random.Generator, *, test: bool) -> Setting:
 
 
 def _view(rng: np.random.Generator, test: bool) -> View:
-    """Cameras of tests stand nearer, and lower or higher, than any of training; each sees all of the table where things may be."""
+    """Cameras of tests stand nearer, and lower or higher, than any of training; each sees wherever things may be."""
     near, steep = rng.uniform(1.0, 1.8), rng.uniform(0.7, 1.1)
     if test:
         near, steep = rng.uniform(0.8, 1.0), rng.uniform(*((0.62, 0.7) if rng.random() < 0.5 else (1.1, 1.3)))

@@ -1,4 +1,4 @@
-"""Rendered scenes: the same number is the same picture, and their truth is what is to be seen. Needs MuJoCo and OpenGL (EGL)."""
+"""Rendered scenes: the same number is the same picture, and their truth is what is to be seen. Needs MuJoCo and EGL."""
 
 from __future__ import annotations
 
