@@ -115,8 +115,11 @@ def crops(made: Sequence[Tabletop], glances: Sequence[Glance], apart: Sequence[G
         right = np.stack([np.concatenate([g[i].argmax(1) for g in some]) for i in (0, 1)], 1) == truth
         new = np.array([bool(t.colour) and held_out(t.kind, t.colour) for t in things])
         known = np.array([bool(t.colour) and t.kind != KINDS[0] for t in things])
-        for part, on in (("all", np.ones(len(things), bool)), ("pairs that were trained", known & ~new), ("pairs that were not", new),
-                         ("no such colour or kind", ~known)):  # fmt: skip
+        parts = {
+            "all": np.ones(len(things), bool), "pairs that were trained": known & ~new, "pairs that were not": new,
+            "no such colour or kind": ~known,
+        }  # fmt: skip
+        for part, on in parts.items():
             row(f"{name}: {part}", int(on.sum()), *(interval(r[on]) for r in (right[:, 1], right[:, 0], right.all(1))))
     print("\n| colour, exact box | n | right | taken for |\n| --- | --- | --- | --- |")
     said = np.concatenate([g.colours.argmax(1) for g in glances])

@@ -70,7 +70,7 @@ def recall(scores: np.ndarray, sought: Sought) -> tuple[list[bool], float]:
     hits = np.take_along_axis(sought.true, best, 1).any(1)
     tables, right = sought.true.shape[1], sought.true.sum(1)
     missed = np.prod([1 - right / (tables - k) for k in range(FIRST)], axis=0)
-    return hits.tolist(), float(np.mean(1 - np.clip(missed, 0, 1)))
+    return [bool(hits[n]) for n in range(len(best))], float(np.mean(1 - np.clip(missed, 0, 1)))
 
 
 def by_vectors(
