@@ -17,6 +17,7 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
+import looks_photos  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from bench_fused import interval, row  # noqa: E402
@@ -27,13 +28,13 @@ from omnistream_models.fused import export as fused_export  # noqa: E402
 from omnistream_models.fused import weights as fused_weights  # noqa: E402
 from omnistream_models.fused.schema import COLOURS, KINDS  # noqa: E402
 from omnistream_models.fused.world import SIZE, held_out  # noqa: E402
-from omnistream_models.tabletop.crops import SIDE, about  # noqa: E402
+from omnistream_models.tabletop.cutting import SIDE, about  # noqa: E402
 from omnistream_models.tabletop.export import load  # noqa: E402
 from omnistream_models.tabletop.network import Sentences  # noqa: E402
 from omnistream_models.tabletop.runtime import Glance, LooksNetwork  # noqa: E402
 from omnistream_models.tabletop.sayings import name_of, words_of  # noqa: E402
 from omnistream_models.tabletop.scenes import Tabletop, Tabletops  # noqa: E402
-from omnistream_models.tabletop.weights import shipped  # noqa: E402
+from omnistream_models.tabletop.weights import FILES, shipped  # noqa: E402
 from omnistream_nodes.object_looks import ObjectLooks  # noqa: E402
 
 SEEDS, DRAWN_SEED = (901, 902, 903), 601
@@ -43,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scenes", type=int, default=1000, help="of each of three seeds")
     parser.add_argument("--weights", type=Path, default=shipped())
+    parser.add_argument("--photos", type=Path, default=looks_photos.FOLDER, help="pictures of opencv-doc")
     options = parser.parse_args()
     torch.set_num_threads(1)
     network = LooksNetwork(options.weights)
@@ -83,7 +85,8 @@ def main() -> None:
     ):
         hits, chance = recall(scores, sought)
         row(f"without pixels, seed {DRAWN_SEED}: {name}", len(hits), interval(hits), f"{100 * chance:.1f}")
-    costs(every[:300], network)
+    costs(every[:300], network, options.weights)
+    photographs(network, options.photos)
 
 
 def rendered(seed: int, count: int) -> list[Tabletop]:
@@ -166,7 +169,25 @@ def labels(made: Sequence[Tabletop], glances: Sequence[Glance]) -> None:
     row("things of another colour: given none", int((truth == 0).sum()), interval((said == 0)[truth == 0]))
 
 
-def costs(made: Sequence[Tabletop], network: LooksNetwork) -> None:
+def photographs(network: LooksNetwork, folder: Path) -> None:
+    """Apart, and few."""
+    found = looks_photos.boxes(folder)
+    if not found:
+        print("\nNo photographs here: apt-get install opencv-doc")
+        return
+    right, told = list[bool](), list[str]()
+    for image, boxes, colours in found:
+        said = network.look(image, boxes).colours
+        for shares, colour in zip(said, colours, strict=True):
+            best = COLOURS[int(shares.argmax())]
+            right.append(best == colour)
+            told += [] if best == colour else [f"{colour or 'another'} taken for {best or 'another'}"]
+    print(f"\n| photographs: {len(found)} of opencv-doc | n | colour right |\n| --- | --- | --- |")
+    row("things, boxed by hand", len(right), interval(right))
+    print("; ".join(told))
+
+
+def costs(made: Sequence[Tabletop], network: LooksNetwork, folder: Path) -> None:
     whole, cut, count = list[float](), list[float](), 0
     for one in made:
         began = time.thread_time()
@@ -181,8 +202,7 @@ def costs(made: Sequence[Tabletop], network: LooksNetwork) -> None:
     for name, values, share in (("a picture", whole, 1), ("a crop", whole, len(made) / count), ("of it to cut it out", cut, 0)):
         ms = np.asarray(values) * (share or len(made) / count)
         row(name, *(f"{v:.2f}" for v in (ms.mean(), np.quantile(ms, 0.5), np.quantile(ms, 0.99))))
-    size = sum(p.stat().st_size for p in shipped().iterdir())
-    print(f"\nThe folder that ships: {size / 1e6:.2f} MB")
+    print(f"\nWeights: {sum((folder / name).stat().st_size for name in FILES) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

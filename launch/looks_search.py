@@ -67,10 +67,10 @@ def sought_of(made: Sequence[Scene]) -> Sought:
 def recall(scores: np.ndarray, sought: Sought) -> tuple[list[bool], float]:
     """Whether one of the FIRST tables by (C, P) scores is right, for each sentence; and what chance would have."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :FIRST]
-    hits = np.take_along_axis(sought.true, best, 1).any(1)
+    hits = [bool(some.any()) for some in np.take_along_axis(sought.true, best, 1)]
     tables, right = sought.true.shape[1], sought.true.sum(1)
     missed = np.prod([1 - right / (tables - k) for k in range(FIRST)], axis=0)
-    return [bool(hits[n]) for n in range(len(best))], float(np.mean(1 - np.clip(missed, 0, 1)))
+    return hits, float(np.mean(1 - np.clip(missed, 0, 1)))
 
 
 def by_vectors(

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
 from omnistream_models.fused.world import SIZE
-from omnistream_models.tabletop.crops import MARGIN, MOST, ROOM, SIDE, Pictures
+from omnistream_models.tabletop.crops import MOST, Pictures
+from omnistream_models.tabletop.cutting import MARGIN, ROOM, SIDE
 from omnistream_models.tabletop.sayings import named, sentence, words_of
 
 __all__ = ["Grid", "Statement", "holds", "names", "sampled", "statements", "varied"]

@@ -10,13 +10,11 @@ import numpy as np
 from omnistream_models.fused.making import Maker, camera
 from omnistream_models.fused.schema import COLOURS, KINDS
 from omnistream_models.fused.world import Thing, related, sprinkle
+from omnistream_models.tabletop.cutting import ROOM, SIDE, about
 from omnistream_models.tabletop.scenes import Tabletops
-from omnistream_nodes.crop import Crop
 
-__all__ = ["MOST", "RELATIONS", "ROOM", "SIDE", "Pictures", "about", "relations_of", "rendered", "unseen"]
+__all__ = ["MOST", "RELATIONS", "Pictures", "relations_of", "rendered", "unseen"]
 
-#: A crop for the network is SIDE pixels square and MARGIN times as large as its box is long; one to train on shows ROOM.
-SIDE, MARGIN, ROOM = 40, 1.25, 1.6
 _STORED = 56
 MOST = 8
 #: Between two things in a sentence; the first says only that both are there.
@@ -41,12 +39,6 @@ class Pictures:
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
-
-
-def about(box: np.ndarray, scale: float = MARGIN) -> Crop:
-    """The square about a box (4,) that the network looks at."""
-    x0, y0, x1, y1 = (float(v) for v in box)
-    return Crop((x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0, 2.0) * scale)
 
 
 def relations_of(things: Sequence[Thing]) -> np.ndarray:

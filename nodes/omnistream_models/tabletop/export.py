@@ -14,7 +14,7 @@ from torch import nn
 from omnistream.errors import ModelError
 from omnistream_models.fused import tensors
 from omnistream_models.tabletop.card import write_card
-from omnistream_models.tabletop.crops import SIDE
+from omnistream_models.tabletop.cutting import SIDE
 from omnistream_models.tabletop.network import Images, Pairs, Sentences
 from omnistream_models.tabletop.weights import Manifest, checked, read_manifest, write_manifest
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from omnistream.errors import ModelError
-from omnistream_models.tabletop.crops import SIDE, about
+from omnistream_models.tabletop.cutting import SIDE, about
 from omnistream_models.tabletop.weights import checked, read_manifest, shipped
 
 __all__ = ["Glance", "LooksNetwork"]

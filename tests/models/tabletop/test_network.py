@@ -10,7 +10,8 @@ from omnistream_models.fused.captions import is_true
 from omnistream_models.fused.schema import COLOURS, KINDS
 from omnistream_models.fused.world import Thing, held_out
 from omnistream_models.tabletop.batches import Grid, holds, names, sampled, statements, varied
-from omnistream_models.tabletop.crops import MOST, RELATIONS, SIDE, about, relations_of, unseen
+from omnistream_models.tabletop.crops import MOST, RELATIONS, relations_of, unseen
+from omnistream_models.tabletop.cutting import SIDE, about
 from omnistream_models.tabletop.network import Images, Pairs, Sentences, contrast
 from omnistream_models.tabletop.sayings import name_of, words_of
 

@@ -1,4 +1,4 @@
-"""Training of seconds: what was broken off goes on as if it had not been, losses fall, and what is written is what was trained."""
+"""Training of seconds: what was broken off goes on as if it had not been, losses fall, and files hold what was trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from omnistream.cli.main import app
 from omnistream.errors import ModelError
 from omnistream_models.fused import tensors
 from omnistream_models.tabletop import training
-from omnistream_models.tabletop.crops import SIDE, Pictures, unseen
+from omnistream_models.tabletop.crops import Pictures, unseen
+from omnistream_models.tabletop.cutting import SIDE
 from omnistream_models.tabletop.export import export, load
 from omnistream_models.tabletop.runtime import LooksNetwork
 from omnistream_models.tabletop.stage import mujoco_or_why_not
