@@ -28,7 +28,7 @@ from omnistream_models.fused import export as fused_export  # noqa: E402
 from omnistream_models.fused import weights as fused_weights  # noqa: E402
 from omnistream_models.fused.schema import COLOURS, KINDS  # noqa: E402
 from omnistream_models.fused.world import SIZE, held_out  # noqa: E402
-from omnistream_models.tabletop.cutting import SIDE, about  # noqa: E402
+from omnistream_models.tabletop.cutting import cut  # noqa: E402
 from omnistream_models.tabletop.export import load  # noqa: E402
 from omnistream_models.tabletop.network import Sentences  # noqa: E402
 from omnistream_models.tabletop.runtime import Glance, LooksNetwork  # noqa: E402
@@ -188,18 +188,22 @@ def photographs(network: LooksNetwork, folder: Path) -> None:
 
 
 def costs(made: Sequence[Tabletop], network: LooksNetwork, folder: Path) -> None:
-    whole, cut, count = list[float](), list[float](), 0
+    whole, cutting, count = list[float](), list[float](), 0
     for one in made:
         began = time.thread_time()
-        some = [about(box).sample(one.image, SIDE) for box in one.boxes]
+        some = [cut(one.image, box) for box in one.boxes]
         middle = time.thread_time()
         network.glance(np.stack(some))
-        cut.append((middle - began) * 1e3)
+        cutting.append((middle - began) * 1e3)
         whole.append((time.thread_time() - began) * 1e3)
         count += len(some)
     print(f"\n| ms of processor time, {SIZE[0]}x{SIZE[1]}, {count / len(made):.1f} things a picture | mean | p50 | p99 |")
     print("| --- | --- | --- | --- |")
-    for name, values, share in (("a picture", whole, 1), ("a crop", whole, len(made) / count), ("of it to cut it out", cut, 0)):
+    for name, values, share in (
+        ("a picture", whole, 1),
+        ("a crop", whole, len(made) / count),
+        ("of it to cut it out", cutting, 0),
+    ):
         ms = np.asarray(values) * (share or len(made) / count)
         row(name, *(f"{v:.2f}" for v in (ms.mean(), np.quantile(ms, 0.5), np.quantile(ms, 0.99))))
     print(f"\nWeights: {sum((folder / name).stat().st_size for name in FILES) / 1e6:.2f} MB")

@@ -10,7 +10,7 @@ import numpy as np
 from omnistream_models.fused.making import Maker, camera
 from omnistream_models.fused.schema import COLOURS, KINDS
 from omnistream_models.fused.world import Thing, related, sprinkle
-from omnistream_models.tabletop.cutting import ROOM, SIDE, about
+from omnistream_models.tabletop.cutting import ROOM, SIDE, cut
 from omnistream_models.tabletop.scenes import Tabletops
 
 __all__ = ["MOST", "RELATIONS", "Pictures", "relations_of", "rendered", "unseen"]
@@ -65,7 +65,7 @@ def rendered(
     crops, things, boxes, relations, first = list[np.ndarray](), list[Thing](), list[np.ndarray](), list[np.ndarray](), [0]
     for n in range(count):
         one = tabletops[n]
-        crops += [(about(box, margin).sample(one.image, side) * 255 + 0.5).astype(np.uint8) for box in one.boxes]
+        crops += [(cut(one.image, box, margin, side) * 255 + 0.5).astype(np.uint8) for box in one.boxes]
         things += one.things
         boxes.append(one.boxes)
         relations.append(relations_of(one.things))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from omnistream_models.fused.grams import BUCKETS
 from omnistream_models.fused.grounding import geometry
@@ -87,7 +88,9 @@ class Sentences(nn.Module):
 
     def forward(self, words: Tensor) -> Said:
         embedded, on = bag(self.table, words), words[..., 0] > 0
-        hidden, _ = self.order(embedded)
+        lengths = on.sum(1).clamp(min=1).cpu()
+        packed, _ = self.order(pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False))
+        hidden, _ = pad_packed_sequence(packed, batch_first=True, total_length=words.shape[1])
         one, relation, other = self.ask(hidden).masked_fill(~on.unsqueeze(-1), _LOWEST).softmax(1).unbind(-1)
         things = self.thing(embedded)
         return Said(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from omnistream.errors import ModelError
-from omnistream_models.tabletop.cutting import SIDE, about
+from omnistream_models.tabletop.cutting import SIDE, cut
 from omnistream_models.tabletop.weights import checked, read_manifest, shipped
 
 __all__ = ["Glance", "LooksNetwork"]
@@ -33,7 +33,7 @@ class LooksNetwork:
 
     def look(self, image: np.ndarray, boxes: Sequence[np.ndarray] | np.ndarray) -> Glance:
         """What is in each box (N, 4), in pixels, of an (H, W, 3) uint8 image."""
-        crops = [about(box).sample(image, SIDE) for box in boxes]
+        crops = [cut(image, box) for box in boxes]
         return self.glance(np.stack(crops) if crops else np.zeros((0, SIDE, SIDE, 3), np.float32))
 
     def glance(self, crops: np.ndarray) -> Glance:

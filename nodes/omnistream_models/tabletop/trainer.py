@@ -13,10 +13,10 @@ __all__ = ["train_looks"]
 def train_looks(
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("looks"),
     seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and scenes give the same network.")] = 0,
-    scenes: Annotated[int, typer.Option(min=20, help="So many scenes are rendered.")] = 5000,
-    steps: Annotated[int, typer.Option(min=20, help="Steps of 128 crops or scenes.")] = 7000,
+    scenes: Annotated[int, typer.Option(min=20, help="So many scenes are rendered.")] = 4000,
+    steps: Annotated[int, typer.Option(min=20, help="Steps of 128 crops or scenes.")] = 4500,
 ) -> None:
-    """Train looks on rendered scenes: write weights, digests and a card. A quarter of an hour of one core.
+    """Train looks on rendered scenes: write weights, digests and a card. Some eight minutes of one core.
 
     A run that was stopped goes on where it was. What is held out for tests is not seen. Needs MuJoCo: pip install
     "omnistream[scenes]".

@@ -25,14 +25,14 @@ from omnistream_models.tabletop.sayings import name_of, words_of
 __all__ = ["BATCH", "STEPS", "TABLES", "Trainer", "stages_of"]
 
 #: Steps of all stages, of `BATCH` crops or twice `TABLES` tables a step.
-STEPS = 7000
+STEPS = 4500
 BATCH, TABLES = 128, 64
 _RATE, _WARM, _VERSIONS = 3e-3, 100, 4
 
 
 def stages_of(steps: int) -> tuple[int, int, int]:
-    """The steps of each stage: four tenths, three tenths, the rest."""
-    first, second = steps * 4 // 10, steps * 3 // 10
+    """The steps of each stage: four tenths, two tenths, the rest."""
+    first, second = steps * 4 // 10, steps * 2 // 10
     return first, second, steps - first - second
 
 

@@ -11,9 +11,10 @@ from omnistream_models.fused.schema import COLOURS, KINDS
 from omnistream_models.fused.world import Thing, held_out
 from omnistream_models.tabletop.batches import Grid, holds, names, sampled, statements, varied
 from omnistream_models.tabletop.crops import MOST, RELATIONS, relations_of, unseen
-from omnistream_models.tabletop.cutting import SIDE, about
+from omnistream_models.tabletop.cutting import MARGIN, SIDE, cut
 from omnistream_models.tabletop.network import Images, Pairs, Sentences, contrast
 from omnistream_models.tabletop.sayings import name_of, words_of
+from omnistream_nodes.crop import Crop
 
 TABLES = unseen(3, 200)
 
@@ -69,9 +70,19 @@ def test_every_kind_and_colour_has_its_turn_however_rare():
     assert share == pytest.approx(np.log(10) / (np.log(10) + np.log(1000)), abs=0.03)
 
 
-def test_a_crop_is_square_about_its_box_and_changes_within_bounds():
-    crop = about(np.array([10.0, 20, 30, 60]))
-    assert (crop.x, crop.y, crop.size) == (20, 40, 50)
+@pytest.mark.parametrize("box", [(10, 20, 30, 60), (-15, 3, 20, 9), (100, 70, 190, 130), (0, 0, 120, 90), (4, 5, 4, 5)])
+def test_a_crop_is_square_about_its_box_as_the_nodes_other_crops_are(box: tuple[int, ...]):
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    size = max(box[2] - box[0], box[3] - box[1], 2) * MARGIN
+    if size < 1.5 * SIDE:  # no finer grid
+        wanted = Crop((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, size).sample(image, SIDE)
+        np.testing.assert_allclose(cut(image, np.array(box)), wanted, atol=2e-3)
+    grey = cut(np.full_like(image, 51), np.array(box))
+    assert grey.shape == (SIDE, SIDE, 3)
+    assert grey.max() <= 0.2 + 1e-6
+
+
+def test_crops_to_train_on_change_within_bounds():
     rng = np.random.default_rng(0)
     x = varied(rng, rng.integers(0, 256, (6, 56, 56, 3), dtype=np.uint8))
     assert x.shape == (6, 3, SIDE, SIDE)
@@ -102,6 +113,8 @@ def test_vectors_are_of_length_one_and_a_batch_is_its_items():
         whole, said = images(crops), sentences(torch.from_numpy(words_of(texts)))
         for vectors in (whole.vectors, said.one, said.relation, said.other):
             torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(len(vectors)))
+        longer = torch.nn.functional.pad(torch.from_numpy(words_of(texts)), (0, 0, 0, 5))
+        torch.testing.assert_close(sentences(longer).relation, said.relation, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(images(crops[2:3]).vectors[0], whole.vectors[2], rtol=1e-4, atol=1e-4)
 
 
