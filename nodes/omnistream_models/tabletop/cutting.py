@@ -21,7 +21,7 @@ def cut(image: np.ndarray, box: np.ndarray, scale: float = MARGIN, side: int = S
     """
     x0, y0, x1, y1 = (float(v) for v in box)
     size = max(x1 - x0, y1 - y0, 2.0) * scale
-    fine = min(_FINEST, max(1, math.ceil(size / side / 1.5)))
+    fine = min(_FINEST, max(1, math.ceil(size / side / 2)))
     across = ((np.arange(side * fine) + 0.5) / (side * fine) - 0.5) * size - 0.5
     rows, row_part, row_on = _between((y0 + y1) / 2 + across, image.shape[0])
     columns, column_part, column_on = _between((x0 + x1) / 2 + across, image.shape[1])

@@ -74,7 +74,7 @@ def test_every_kind_and_colour_has_its_turn_however_rare():
 def test_a_crop_is_square_about_its_box_as_the_nodes_other_crops_are(box: tuple[int, ...]):
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     size = max(box[2] - box[0], box[3] - box[1], 2) * MARGIN
-    if size < 1.5 * SIDE:  # no finer grid
+    if size < 2 * SIDE:  # no finer grid
         wanted = Crop((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, size).sample(image, SIDE)
         np.testing.assert_allclose(cut(image, np.array(box)), wanted, atol=2e-3)
     grey = cut(np.full_like(image, 51), np.array(box))
