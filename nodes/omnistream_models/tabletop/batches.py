@@ -14,7 +14,7 @@ from omnistream_models.tabletop.crops import MOST, Pictures
 from omnistream_models.tabletop.cutting import MARGIN, ROOM, SIDE
 from omnistream_models.tabletop.sayings import named, sentence, words_of
 
-__all__ = ["Grid", "Statement", "holds", "names", "sampled", "statements", "varied"]
+__all__ = ["Grid", "Statement", "holds", "names", "recoloured", "sampled", "statements", "varied"]
 
 Statement = tuple[tuple[int, int], int, tuple[int, int]]
 
@@ -71,6 +71,21 @@ def varied(rng: np.random.Generator, crops: np.ndarray) -> Tensor:
     x = (x * light).clamp(0, 1) ** torch.from_numpy(power).float()[:, None, None, None]
     grain = torch.from_numpy(rng.standard_normal(x.shape, np.float32) * rng.uniform(0, 0.04, (n, 1, 1, 1)).astype(np.float32))
     return (x + grain).clamp(0, 1)
+
+
+def recoloured(rng: np.random.Generator, x: Tensor) -> Tensor:
+    """Crops (N, 3, S, S) in colours that they never had: what is left of them is their shape.
+
+    Without these a network learns of each colour which kinds never have it, and takes a red bowl for a red cup.
+    """
+    n = len(x)
+    mixing = rng.dirichlet((0.4, 0.4, 0.4), (n, 3)).astype(np.float32)
+    mixed = torch.einsum("nij,njhw->nihw", torch.from_numpy(mixing), x)
+    low, high = rng.uniform(-0.1, 0.35, (n, 3)), rng.uniform(0.6, 1.2, (n, 3))
+    swap = rng.random((n, 1)) < 0.2
+    low, high = np.where(swap, high, low), np.where(swap, low, high)
+    first, last = (torch.from_numpy(v.astype(np.float32))[:, :, None, None] for v in (low, high))
+    return (first + (last - first) * mixed).clamp(0, 1)
 
 
 def names(rng: np.random.Generator, kinds: np.ndarray, colours: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,11 @@ class _Residual(nn.Module):
 
 
 class Images(nn.Module):
-    """Crops (N, 3, SIDE, SIDE) float32 RGB in 0..1 -> what is seen on them."""
+    """Crops (N, 3, SIDE, SIDE) float32 RGB in 0..1 -> what is seen on them.
+
+    A vector is made of what kind and what colour it may be, as a name is made of its words: so a red bowl is known by its name
+    where no bowl was red.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,12 +72,14 @@ class Images(nn.Module):
         )  # fmt: skip
         self.whole = nn.Sequential(nn.Linear(2 * 96, 96), nn.ReLU())
         self.kinds, self.colours = nn.Linear(96, len(KINDS)), nn.Linear(96, len(COLOURS))
-        self.vectors = nn.Linear(96, THING)
+        self.vectors = nn.Linear(len(KINDS) + len(COLOURS), THING)
 
     def forward(self, crops: Tensor) -> Seen:
         x = self.trunk((crops - 0.5) * 4)
         x = self.whole(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1))
-        return Seen(self.kinds(x), self.colours(x), F.normalize(self.vectors(x), dim=-1))
+        kinds, colours = self.kinds(x), self.colours(x)
+        shares = torch.cat([kinds.softmax(-1), colours.softmax(-1)], -1)
+        return Seen(kinds, colours, F.normalize(self.vectors(shares.detach()), dim=-1))
 
 
 class Sentences(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
 from omnistream.errors import ModelError
-from omnistream_models.tabletop.batches import Grid, holds, names, sampled, statements, varied
+from omnistream_models.tabletop.batches import Grid, holds, names, recoloured, sampled, statements, varied
 from omnistream_models.tabletop.crops import Pictures
 from omnistream_models.tabletop.network import Images, Pairs, Said, Sentences, contrast
 from omnistream_models.tabletop.sayings import name_of, words_of
@@ -80,7 +80,7 @@ class Trainer:
         stage = int(np.searchsorted(self.ends, self.step, "right"))
         start = self.ends[stage - 1] if stage else 0
         at, length = self.step - start, self.ends[stage] - start
-        warm = min(1.0, (at + 1) / _WARM)
+        warm = min(1.0, (at + 1) / min(_WARM, max(1, length // 10)))
         return _RATE * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * at / length)))
 
     def _loss(self, rng: np.random.Generator) -> Tensor:
@@ -89,12 +89,14 @@ class Trainer:
         self.images.train()
         numbers = sampled(rng, self._groups, BATCH)
         kinds, colours = self._seen.kinds[numbers], self._seen.colours[numbers]
-        seen = self.images(varied(rng, self._seen.crops[numbers]).to(self.device))
-        loss = F.cross_entropy(seen.kinds, self._moved(kinds)) + F.cross_entropy(seen.colours, self._moved(colours))
+        crops, half = varied(rng, self._seen.crops[numbers]), BATCH // 2
+        seen = self.images(torch.cat([crops[:half], recoloured(rng, crops[half:])]).to(self.device))
+        loss = F.cross_entropy(seen.colours[:half], self._moved(colours[:half]))
+        loss = loss + F.cross_entropy(seen.kinds[half:], self._moved(kinds[half:]))
         if self.step < self.ends[0]:
             return loss
-        words, true = names(rng, kinds, colours)
-        return loss + self._named(words, seen.vectors, true)
+        words, true = names(rng, kinds[:half], colours[:half])
+        return loss + self._named(words, seen.vectors[:half], true)
 
     def _named(self, words: Tensor, vectors: Tensor, true: Tensor) -> Tensor:
         """Names and the vectors of crops into one space."""
