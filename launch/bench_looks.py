@@ -163,7 +163,7 @@ def labels(made: Sequence[Tabletop], glances: Sequence[Glance]) -> None:
     sure = ObjectLooks().min_colour
     truth = np.array([COLOURS.index(t.colour) for one in made for t in one.things])
     shares = np.concatenate([g.colours for g in glances])
-    said = np.where(shares.max(1) >= sure, shares.argmax(1), 0)
+    said = np.where(shares.max(1) > sure, shares.argmax(1), 0)
     print(f"\n| as the node names colours, min_colour {sure:g} | n | |\n| --- | --- | --- |")
     row("things of a colour that has a name: named rightly", int((truth > 0).sum()), interval((said == truth)[truth > 0]))
     wrong = (said > 0) & (said != truth)

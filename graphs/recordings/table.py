@@ -17,7 +17,7 @@ from omnistream_models.tabletop.scenes import Tabletop, Tabletops
 
 HERE = Path(__file__).resolve().parent
 START_NS = 1_767_225_600 * SECOND
-FPS, LENGTH_S, SAID_S = 5, 3, 1.5
+FPS, LENGTH_S, SAID_S = 5, 2, 0.9
 SEED, WANTED, TEXT = 77, ("cup", "red"), "take the red cup"
 
 
@@ -43,7 +43,7 @@ def make(path: Path) -> None:
     with RecordingWriter(part, start_ns=START_NS, video="foxglove", fps=FPS, crf=18) as writer:
         for n in range(FPS * LENGTH_S):
             stamp = START_NS + (n + 1) * SECOND // FPS
-            if n == round(FPS * SAID_S):
+            if n == int(FPS * SAID_S):
                 typed = START_NS + round(SAID_S * SECOND)
                 writer.write("typed", RecordedMessage(typed, None, Text(TEXT)))
             writer.write("camera", RecordedMessage(stamp, None, VideoFrame(one.image), seq=n))

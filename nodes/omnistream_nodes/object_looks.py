@@ -96,9 +96,9 @@ class ObjectLooks(Node):
     def _label(self, label: str, glance: Glance, row: int) -> str:
         if label in ("", KINDS[0]):
             kind = int(glance.kinds[row].argmax())
-            label = KINDS[kind] if glance.kinds[row, kind] >= self.min_kind else KINDS[0]
+            label = KINDS[kind] if glance.kinds[row, kind] > self.min_kind else KINDS[0]
         colour = int(glance.colours[row].argmax())
-        if set(split_words(label)) & set(COLOURS[1:]) or glance.colours[row, colour] < self.min_colour or not COLOURS[colour]:
+        if set(split_words(label)) & set(COLOURS[1:]) or glance.colours[row, colour] <= self.min_colour or not COLOURS[colour]:
             return label
         return f"{COLOURS[colour]} {label}"
 

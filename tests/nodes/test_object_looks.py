@@ -62,7 +62,7 @@ async def test_a_label_with_a_colour_is_left_alone_and_one_without_a_kind_gets_o
     said = tuple(f"green {name.split()[-1]}" for name in names)
     assert (await Eye().sees(named(boxes, *said), image)).out.labels == said
     plain = (await Eye(min_kind=0.0, min_colour=1.0).sees(named(boxes), image)).out.labels
-    assert sum(p == n.split()[-1] for p, n in zip(plain, names, strict=True)) >= len(names) - 1
+    assert sum(p == n.split()[-1] for p, n in zip(plain, names, strict=True)) >= 0.6 * len(names)
     assert set((await Eye(min_kind=1.0, min_colour=1.0).sees(named(boxes), image)).out.labels) == {"object"}
 
 

@@ -105,6 +105,8 @@ class Trainer:
 
     def _tables(self, rng: np.random.Generator) -> Tensor:
         """Sentences and tables into one space: tables by their crops, and by their names."""
+        if self.step == self.ends[1]:
+            self._rarer()
         vectors, lists = self._cached(), list[Any]()
         for grid, by_name in ((self._grids[0], False), (self._grids[1], True)):
             rows = rng.choice(len(grid.on), TABLES)
@@ -131,6 +133,16 @@ class Trainer:
         different = {text: n for n, text in enumerate(dict.fromkeys(texts))}
         said = self.sentences(torch.from_numpy(words_of(list(different))).to(self.device)).one
         return said[torch.tensor([different[t] for t in texts])].reshape(*kinds.shape, -1)
+
+    def _rarer(self) -> None:
+        """Let the heads know how rare things are, for sampling showed all alike (Menon et al. 2021, arXiv:2007.07314)."""
+        drawn = np.log(np.maximum(2, [len(g) for g in self._groups]))
+        for head, values in ((self.images.kinds, self._seen.kinds), (self.images.colours, self._seen.colours)):
+            count = head.bias.shape[0]
+            share = np.bincount(values, minlength=count) / len(values)
+            shown = np.bincount([values[g[0]] for g in self._groups], drawn / drawn.sum(), minlength=count)
+            with torch.no_grad():
+                head.bias += self._moved(np.log((share + 1e-4) / (shown + 1e-4))).float()
 
     def _cached(self) -> Tensor:
         """(VERSIONS, T, THING): the vectors of all crops."""
