@@ -142,7 +142,7 @@ class Trainer:
             share = np.bincount(values, minlength=count) / len(values)
             shown = np.bincount([values[g[0]] for g in self._groups], drawn / drawn.sum(), minlength=count)
             with torch.no_grad():
-                head.bias += self._moved(np.log((share + 1e-4) / (shown + 1e-4))).float()
+                head.bias.add_(self._moved(np.log((share + 1e-4) / (shown + 1e-4))).float())
 
     def _cached(self) -> Tensor:
         """(VERSIONS, T, THING): the vectors of all crops."""
