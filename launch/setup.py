@@ -44,6 +44,8 @@ PACKAGES = {
         "gstreamer1.0-plugins-good": "tests of the camera over RTSP",
         "npm": "pictures of hands, for recordings and tests",
         "prometheus": "tests of the metrics against a real Prometheus",
+        "libegl1": "tests of rendered scenes",
+        "libgl1-mesa-dri": "tests of rendered scenes",
         "asterisk-core-sounds-en-g722": "recorded voices, for benchmarks",
     },
 }
