@@ -58,7 +58,7 @@ class FusedReasoner(RuleReasoner):
     - What was said and typed within `together_ms` is taken together: the same twice is done once, two things ask.
     - Nothing is done, and the caption asks, where the network is not sure, where evidence is missing or contradicts itself,
       where it reads another verb than the parser did, and where the parser understood nothing and it is no surer than
-      `sure_alone`. With 1 the parser alone says what is a command: the network took one in four of the sentences that are none,
+      `sure_alone`. With 1 the parser alone says what is a command: the network took one in five of the sentences that are none,
       but near one, for a command (docs/benchmarks.md). Every action is valid by its schema and limits.
 
     With `captions: words` an answer's first words come before the second half has decided, where the words alone tell the verb;

@@ -30,7 +30,7 @@ from omnistream_models.fused.reading import bag
 __all__ = ["STEPS", "Trainer", "stages_of", "train"]
 
 #: Steps of all stages, of `BATCH` scenes a step.
-STEPS = 3000
+STEPS = 4500
 BATCH = 128
 _RATE, _WARM = 2e-3, 200
 #: In training so many words lose so many of their groups of letters.
@@ -164,7 +164,7 @@ def train(
     out: Path,
     *,
     seed: int = 0,
-    scenes: int = 60_000,
+    scenes: int = 100_000,
     stages: tuple[int, int, int, int] = stages_of(STEPS),
     device: str = "",
     told: Callable[[str, int, int, float], None] = lambda *_: None,
