@@ -30,7 +30,7 @@ def retrieval(folder: Path, seed: int, count: int, first: int = 5) -> tuple[floa
             made.append(one)
     with torch.no_grad():
         x, table = tensors(batch([tokens(s.evidence) for s in made])), model.reader.table
-        space = alignment.of_scenes(bag(table, x["labels"]), x["objects"], x["objects_on"]).numpy()
+        space = alignment.of_scenes(bag(table, x["labels"]), x["objects"], x["objects_on"])
     hits, by_chance = list[bool](), list[float]()
     for n, one in enumerate(made):
         what = stated(one, np.random.default_rng(n))
@@ -38,8 +38,8 @@ def retrieval(folder: Path, seed: int, count: int, first: int = 5) -> tuple[floa
         text = text_tokens(Evidence(speech=Words(caption(one, np.random.default_rng(n), test=True))))
         with torch.no_grad():
             row = tensors({name: value[None] for name, value in text.items()})
-            sought = alignment.of_words(model.reader, bag(table, row["words"]), row["words_on"]).numpy()[0]
+            near = alignment.near(alignment.of_words(model.reader, bag(table, row["words"]), row["words_on"]), space).numpy()[0]
         true = np.array([is_true(what, s.things) for s in made])
-        hits.append(bool(true[np.argsort(-(space @ sought), kind="stable")[:first]].any()))
+        hits.append(bool(true[np.argsort(-near, kind="stable")[:first]].any()))
         by_chance.append(1 - float(np.prod(1 - true.sum() / (count - np.arange(first)))))
     return float(np.mean(hits)), float(np.mean(by_chance))

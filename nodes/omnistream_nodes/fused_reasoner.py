@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from omnistream.errors import GraphError, ModelError
 from omnistream.message import MS, SECOND, Action, Caption, Command, Detections, Event, Gesture, RobotState
 from omnistream.node import Context, Recent
 from omnistream_models.fused.decode import to_action
 from omnistream_models.fused.evidence import Evidence, HandSeen, Words
-from omnistream_models.fused.runtime import FusedNetwork
+from omnistream_models.fused.runtime import FusedNetwork, Reading
 from omnistream_models.fused.schema import VERBS, Decision
+from omnistream_models.fused.telling import growing, opening
 from omnistream_nodes.rule_reasoner import RuleReasoner
 
 __all__ = ["FusedOutputs", "FusedReasoner", "checked"]
@@ -56,8 +58,11 @@ class FusedReasoner(RuleReasoner):
     - What was said and typed within `together_ms` is taken together: the same twice is done once, two things ask.
     - Nothing is done, and the caption asks, where the network is not sure, where evidence is missing or contradicts itself,
       where it reads another verb than the parser did, and where the parser understood nothing and it is no surer than
-      `sure_alone`. With 1 the parser alone says what is a command: the network took one in four of the sentences that are none,
+      `sure_alone`. With 1 the parser alone says what is a command: the network took one in five of the sentences that are none,
       but near one, for a command (docs/benchmarks.md). Every action is valid by its schema and limits.
+
+    With `captions: words` an answer's first words come before the second half has decided, where the words alone tell the verb;
+    an action never waits for its caption, which goes on after it.
 
     Words that are enough by themselves are decided on at once; the rest of the network is run only for the others (`why` says
     which). Where the weights are missing the rules decide, and the ledger says so (`fallback`).
@@ -88,6 +93,7 @@ class FusedReasoner(RuleReasoner):
     height: int = 240
     holding: str = "gripper_holding"  # the reading of `state` that is above 0.5 while something is held
     together_ms: int = 1000
+    captions: Literal["whole", "words"] = "whole"  # "words": word by word, each a revision; the last is final
     sure_alone: float = 0.8  # the network must be surer than this of words that the parser did not understand; 1: never
     _said: dict[bool, tuple[Command, int]] = field(default_factory=dict[bool, "tuple[Command, int]"], init=False, repr=False)
 
@@ -99,6 +105,8 @@ class FusedReasoner(RuleReasoner):
         for name, lowest in (("width", 16), ("height", 16), ("together_ms", 0)):
             if getattr(self, name) < lowest:
                 raise GraphError(f"fused_reasoner: {name} is {getattr(self, name)}; write {lowest} or more")
+        if self.captions not in ("whole", "words"):
+            raise GraphError(f"fused_reasoner: captions is {self.captions!r}; write whole or words")
         if not 0 <= self.sure_alone <= 1:
             raise GraphError(f"fused_reasoner: sure_alone is {self.sure_alone}; write a number from 0 to 1")
 
@@ -125,17 +133,29 @@ class FusedReasoner(RuleReasoner):
         gesture: Recent[Gesture] = Recent(),  # noqa: B008 (an empty tuple)
         detections: Detections | None = None,
         state: RobotState | None = None,
-    ) -> FusedOutputs | None:
+    ) -> AsyncIterator[FusedOutputs]:
         known = intent is not None and (intent.intent in VERBS or intent.intent in ("move", "none"))
         if stop is not None or intent is None or intent.intent == "stop" or not known or self._network is None:
             ruled = await super().step(stop=stop, intent=intent, gesture=gesture)
-            return None if ruled is None else FusedOutputs(*ruled)
+            if ruled is not None:
+                yield FusedOutputs(*ruled)
+            return
         start, end = intent.start_ns or self._ctx.now, intent.end_ns or self._ctx.now
         held = self._held(gesture, start)
         if held:
-            return self._refused(intent, held, start, end, None)
+            for out in self._streamed(self._refused(intent, held, start, end, None)):
+                yield out
+            return
         evidence = self._evidence(intent, gesture, detections, state)
-        answer = self._network.decide(evidence)
+        read, shown = self._network.read(evidence), ""
+        if self.captions == "words" and (shown := opening(read.said)):
+            yield FusedOutputs(None, None, replace(self._told_as(start, end, shown), final=False))
+        for out in self._streamed(self._decided(intent, read, start, end, detections), shown):
+            yield out
+
+    def _decided(self, intent: Command, read: Reading, start: int, end: int, detections: Detections | None) -> FusedOutputs:
+        assert self._network is not None
+        evidence, answer = read.evidence, self._network.finish(read)
         decision = checked(answer.decision, intent, self.sure_alone)
         why = Event(
             "decision",
@@ -159,6 +179,17 @@ class FusedReasoner(RuleReasoner):
         cause = self._ctx.cause
         action = to_action(decision, detections, cause, valid_ms=self.valid_ms, text=intent.text, model=_MODEL)
         return FusedOutputs(action, None, self._told_as(start, end, self._told(action)), why)
+
+    def _streamed(self, out: FusedOutputs, shown: str = "") -> Iterator[FusedOutputs]:
+        """What is decided, at once; its caption with it, or word by word after it, as revisions of what was `shown`."""
+        caption = out.caption
+        if self.captions == "whole" or caption is None:
+            yield out
+            return
+        texts = list(growing(caption.text, shown))
+        for n, text in enumerate(texts):
+            told = replace(caption, text=text, final=n == len(texts) - 1, rev=n + bool(shown))
+            yield out._replace(caption=told) if n == 0 else FusedOutputs(None, None, told)
 
     def _evidence(
         self, intent: Command, gesture: Recent[Gesture], detections: Detections | None, state: RobotState | None

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from omnistream.clock import SystemClock
+from omnistream.engine.conductor import Conductor
+from omnistream.engine.local import LocalCrew
+from omnistream.engine.options import RunOptions
+from omnistream.engine.ray import RayCrew
+from omnistream.engine.rundir import RunDir
 from omnistream.errors import GraphError, ModelError
+from omnistream.graph.load import load_graph
+from omnistream.graph.plan import make_plan
 from omnistream.message import INFINITY, MS, SECOND, Command, Detections, Event, Gesture, Message, RobotState
 from omnistream.node import Recent, ports_of
+from omnistream.record.reader import Recording
 from omnistream.testing import context, replay
 from omnistream_models.fused.evidence import HandSeen
 from omnistream_models.fused.gesturing import Showing, point_to
@@ -60,7 +71,8 @@ class Mind:
         if self.ctx.now == 0:
             await self.node.open(self.ctx)
         self.ctx.now = self.ctx.cause = at(now)
-        out = await self.node.step(intent=intent, gesture=gesture, **others) or FusedOutputs(None, None, None)
+        self.outs = [out async for out in self.node.step(intent=intent, gesture=gesture, **others)]
+        out = FusedOutputs(*(next((o[n] for o in reversed(self.outs) if o[n] is not None), None) for n in range(4)))
         assert out.action is None or out.action.model == "rules" or faults(out.action) == []
         return out
 
@@ -184,3 +196,61 @@ def test_the_example_decides_on_what_the_recording_holds(monkeypatch: pytest.Mon
     actions = [(p.kind, p.target, p.model) for p in shown if type(p).__name__ == "Action"]
     assert actions == [("pick", "left cup", "fused")]
     assert [p.data["path"] for p in shown if type(p).__name__ == "Event"] == ["whole"]
+
+
+async def test_captions_grow_word_by_word_and_no_action_waits_for_them():
+    whole, mind = Mind(), Mind(captions="words")
+    for text, intent, others in (
+        ("pick up the blue ball", "pick", {"detections": TABLE}),
+        ("go forward three meters", "move", {}),
+        ("put it there", "place", {}),
+        ("what a day", "none", {}),
+    ):
+        told = (await whole.hears(typed(text, intent), **others)).caption
+        out = await mind.hears(typed(text, intent), **others)
+        captions = [o.caption for o in mind.outs if o.caption is not None]
+        assert replace(out.caption, rev=0) == told
+        assert [c.final for c in captions] == [False] * (len(captions) - 1) + [True]
+        assert [c.rev for c in captions] == list(range(len(captions)))
+        assert {c.id for c in captions} == {told.id}
+        assert len(captions) > 1
+        for one, other in pairwise(captions):
+            assert other.text.startswith(one.text) or not told.text.startswith(one.text)
+            assert len(other.text.split()) == len(one.text.split()) + 1 or not other.text.startswith(one.text)
+        acted = next((n for n, o in enumerate(mind.outs) if o.action is not None), 0)
+        assert acted <= 1, "at most the words before a decision come before its action"
+    assert captions[0].text == "I"
+
+
+def test_a_recording_gives_the_same_captions_word_by_word(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    file, graph = "graphs/recordings/voice_robot.mcap", "graphs/examples/fused_reasoner.yaml"
+    found = [replay(file, graph, sets=sets, from_="10.8s", to="14.2s") for sets in ((), ("nodes.reason.with.captions=words",))]
+    whole, words = ([m.payload for m in f.outputs["screen.message"] if type(m.payload).__name__ == "Caption"] for f in found)
+    assert [c.text for c in whole] == [c.text for c in words if c.final]
+    assert len(words) > 2 * len(whole)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_captions_word_by_word_are_the_same_on_ray(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    file = "graphs/recordings/voice_robot.mcap"
+    with Recording(file) as recording:
+        start = recording.start_ns + 10_800 * MS
+    graph = load_graph(ROOT / "graphs" / "examples" / "fused_reasoner.yaml", ("nodes.reason.with.captions=words",), [])
+    digests = set()
+    for engine in ("local", "ray"):
+        plan, clock, home = make_plan(graph, "one"), SystemClock(), RunDir()
+        try:
+            options = RunOptions(
+                fresh=True, start_ns=start, end_ns=start + 3_400 * MS, offset_ns=clock.offset_ns, run_dir=home.path
+            )
+            crew = RayCrew(plan, options) if engine == "ray" else LocalCrew(plan, clock, options)
+            ended = await Conductor(plan, crew, clock, fresh=True, start_ns=start).run()
+        finally:
+            home.remove()
+        assert ended.nodes["screen"]["in"] > 4
+        digests.add(ended.digest)
+    assert len(digests) == 1

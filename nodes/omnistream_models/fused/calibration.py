@@ -11,29 +11,31 @@ from omnistream_models.fused.scenes import scene
 __all__ = ["calibrated"]
 
 SEED, SCENES = 31, 2000
-#: What a wrong action costs, in right ones.
-_WRONG = 0.5
-_GRID = {"accept": (0.3, 0.4, 0.5, 0.6), "sure": (0.15, 0.25, 0.35, 0.45), "margin": (0.05, 0.15, 0.3, 0.45)}
+#: What a wrong action costs, in right ones; and of good commands no more than this share may be refused, if that can be: 3 %
+#: are wanted on other voices and sentences, where more are.
+_WRONG, _REFUSED = 0.5, 0.02
+_GRID = {"accept": (0.2, 0.3, 0.4, 0.5), "sure": (0.1, 0.2, 0.25, 0.3, 0.35, 0.45), "margin": (0.05, 0.15, 0.3)}
 _ENOUGH = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def calibrated(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
     """The limits, and how many scenes are right with them, in per cent, of those that they were chosen on.
 
-    `accept`, `sure` and `margin`: the most right ones, less half of the wrong actions. `enough`: the lowest at which what is
-    decided by words alone is right as often as by all, but for 0.2 points.
+    `accept`, `sure` and `margin`: the most right ones, less half of the wrong actions, where few good commands are refused.
+    `enough`: the lowest at which what is decided by words alone is right as often as by all, but for 0.2 points.
     """
     network = FusedNetwork(folder)
     made = [scene(SEED, n) for n in range(SCENES)]
     outputs = [network.outputs(s.evidence) for s in made]
     limits = dict(network.manifest.limits)
-    best = -float("inf")
+    best, good = (False, -float("inf")), [n for n, s in enumerate(made) if not s.truth.reason]
     for values in product(*_GRID.values()):
         tried = limits | dict(zip(_GRID, values, strict=True))
         found = [by_all(heads, s.evidence, tried).asked for (_, heads), s in zip(outputs, made, strict=True)]
         worth = sum(1.0 if f == s.truth.asked else -_WRONG * (f != "rejected") for f, s in zip(found, made, strict=True))
-        if worth > best:
-            best, limits = worth, tried
+        few = sum(found[n] == "rejected" for n in good) <= _REFUSED * len(good)
+        if (few, worth) > best:
+            best, limits = (few, worth), tried
     whole = [by_all(heads, s.evidence, limits).asked == s.truth.asked for (_, heads), s in zip(outputs, made, strict=True)]
     early = [by_words(said, limits).asked == s.truth.asked for (said, _), s in zip(outputs, made, strict=True)]
     sure = [float(said["enough"][0]) for said, _ in outputs]

@@ -13,13 +13,20 @@ from omnistream_models.fused.world import Thing, related
 __all__ = ["caption", "is_true", "stated"]
 
 _RELATIONS = ("left_of", "right_of", "front_of", "behind")
+_AT = {"left_of": ("left of", "to the left of"), "right_of": ("right of", "to the right of"), "front_of": ("in front of",),
+       "behind": ("behind",)}  # fmt: skip
+_ON = {"left_of": "on the left of", "right_of": "on the right of"}
 _SAID = {
-    "left_of": Both(("a {a} left of a {b}", "a {a} to the left of a {b}"), ("there is a {a} on the left of a {b}",)),
-    "right_of": Both(("a {a} right of a {b}", "a {a} to the right of a {b}"), ("there is a {a} on the right of a {b}",)),
-    "front_of": Both(("a {a} in front of a {b}", "a {a} that is in front of a {b}"), ("there is a {a} in front of a {b}",)),
-    "behind": Both(("a {a} behind a {b}", "a {a} that is behind a {b}"), ("there is a {a} behind a {b}",)),
-    "": Both(("a {a} and a {b}", "there is a {a} and a {b}"), ("on the table there is a {a} and a {b}",)),
-}
+    name: Both(
+        tuple(form.format(at) for at in at_names for form in ("a {{a}} {} a {{b}}", "a {{a}} that is {} a {{b}}",
+              "the {{a}} is {} the {{b}}", "there is a {{a}} standing {} a {{b}}", "a {{a}} lies {} the {{b}}")),
+        (f"there is a {{a}} {_ON.get(name, at_names[0])} a {{b}}",),
+    )
+    for name, at_names in _AT.items()
+} | {
+    "": Both(("a {a} and a {b}", "there is a {a} and a {b}", "the {a} and the {b}", "there are a {a} and a {b} here",
+              "a table with a {a} and a {b}"), ("on the table there is a {a} and a {b}",)),
+}  # fmt: skip
 
 
 def stated(made: Scene, rng: np.random.Generator) -> tuple[Thing, str, Thing] | None:

@@ -27,8 +27,8 @@ Limits: {limits}.
 
 Generated scenes only (`omnistream_models/fused/scenes.py`): tables with up to nine kinds of things in six colours as boxes
 with labels (no pixels), hands as 21 points by geometry with the measured noise of the hand landmark model, and English
-sentences out of tables, with the errors that the shipped recognizer made on synthesized voices. One pair of kind and colour in
-five, the tests' sentences, voices, cameras and nouns were never trained on.
+sentences out of tables, with the errors that the shipped recognizer made on synthesized voices and with words that merely sound
+alike. One pair of kind and colour in five, the tests' sentences, voices, cameras and nouns were never trained on.
 
 ## Limits
 

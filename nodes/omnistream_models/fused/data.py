@@ -21,7 +21,8 @@ IGNORE = -100
 _VERBS = tuple(VERBS)
 #: Verbs whose words are never enough: a thing, a hand or the gripper's state has its say.
 _NEEDY = ("pick", "place", "give")
-_TRUTH: tuple[str, ...] = ("verb", "reason", "direction", "amount", "manner", "kind", "colour", "target", "enough")
+_TRUTH: tuple[str, ...] = ("verb", "reason", "direction", "amount", "manner", "kind", "colour", "target", "enough",
+                          "objects", "hands")  # fmt: skip
 
 
 def truth(made: Scene) -> dict[str, int]:
@@ -32,6 +33,8 @@ def truth(made: Scene) -> dict[str, int]:
     numbers = dict.fromkeys(_TRUTH, IGNORE)
     numbers["reason"] = REASONS.index(t.reason)
     numbers["enough"] = int(unclear or t.verb not in _NEEDY)
+    thing = not unclear and made.meant is not None
+    numbers["objects"], numbers["hands"] = int(thing), int(thing or (made.family == "there" and not unclear))
     if unclear:
         return numbers
     if t.reason != "contradiction" or t.verb in _NEEDY:
@@ -90,9 +93,12 @@ class Data:
         x = {name: self.arrays[name][numbers] for name in FIELDS}
         y = {name: values[numbers] for name, values in self.truth.items()}
         if rng is not None:
-            free = (y["enough"] == 1) & (y["reason"] != REASONS.index("empty"))
             other = rng.permutation(len(numbers))
-            for names in (("hands", "hands_on"), ("objects", "labels", "objects_on", "seeing"), ("state", "state_on")):
+            for names, free in (
+                (("hands", "hands_on"), y["hands"] == 0),
+                (("objects", "labels", "objects_on", "seeing"), y["objects"] == 0),
+                (("state", "state_on"), (y["enough"] == 1) & (y["reason"] != REASONS.index("empty"))),
+            ):
                 swapped = free & (rng.random(len(numbers)) < 0.25)
                 gone = free & (rng.random(len(numbers)) < 0.15)
                 for name in names:

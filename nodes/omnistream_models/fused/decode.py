@@ -146,6 +146,8 @@ def _named(decision: Decision, heads: Mapping[str, np.ndarray], temperature: flo
 def _clean(logits: np.ndarray, length: int) -> np.ndarray:
     """`length` finite numbers, the unknown ones among them the least likely."""
     flat = np.asarray(logits, np.float64).reshape(-1)[:length]
+    if len(flat) == length and np.isfinite(flat).all():
+        return np.minimum(np.maximum(flat, _LEAST), -_LEAST)
     flat = np.concatenate([flat, np.full(length - len(flat), np.nan)])
     return np.clip(np.nan_to_num(flat, nan=_LEAST, posinf=-_LEAST, neginf=_LEAST), _LEAST, -_LEAST)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,20 @@ from omnistream_models.fused.model import FusedModel
 from omnistream_models.fused.reading import EMBEDDED, SLOTS, WIDTH
 from omnistream_models.fused.schema import HEADS
 from omnistream_models.fused.tokens import FIELDS, LABEL_WORDS, OBJECTS, WORDS
-from omnistream_models.fused.weights import Manifest, read_manifest, write_manifest
+from omnistream_models.fused.weights import PATHS, Manifest, read_manifest, write_manifest
 
 __all__ = ["export", "load"]
 
 _REST = ("objects", "objects_on", "seeing", "hands", "hands_on", "state", "state_on")
+
+#: Weights of more numbers than this are kept at half precision.
+_LARGE = 64
+#: What there may be more or less of: padding adds nothing, so whoever runs the network leaves it out.
+_AS_MANY = {
+    "words": ("embedded", "words_on", "typed", "hidden"),
+    "things": ("objects", "objects_on", "labels", "target"),
+    "frames": ("hands", "hands_on"),
+}
 
 
 class _WordsHalf(nn.Module):
@@ -34,20 +43,20 @@ class _WordsHalf(nn.Module):
 
     def forward(self, embedded: Tensor, on: Tensor, typed: Tensor) -> tuple[Tensor, ...]:
         said, enough, hidden, _, slots = self.reader.read(embedded, on, typed)
-        return (*(said[name] for name in HEADS), enough.unsqueeze(-1), hidden, slots)
+        return (*(said[name] for name in HEADS), enough.unsqueeze(-1), said["needs"], hidden, slots)
 
 
 class _RestHalf(nn.Module):
-    def __init__(self, model: FusedModel) -> None:
+    def __init__(self, model: FusedModel, parts: Sequence[str]) -> None:
         super().__init__()
-        self.fusion = model.fusion
+        self.fusion, self.parts = model.fusion, (*parts, "state")
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         count = len(HEADS)
         said = dict(zip(HEADS, given[:count], strict=True))
         hidden, embedded, slots, labels, words_on = given[count : count + 5]
         x = dict(zip(_REST, given[count + 5 :], strict=True)) | {"words_on": words_on}
-        heads, target, gates = self.fusion(said, hidden, embedded, slots, labels, x)
+        heads, target, gates = self.fusion(said, hidden, embedded, slots, labels, x, self.parts)
         return (*(heads[name] for name in HEADS), target, gates)
 
 
@@ -96,15 +105,17 @@ def _write_onnx(model: FusedModel, folder: Path) -> None:
     embedded, hidden, slots = (torch.zeros(1, n, w) for n, w in ((WORDS, EMBEDDED), (WORDS, WIDTH), (len(SLOTS), WIDTH)))
     labels, on = torch.zeros(1, OBJECTS, LABEL_WORDS, EMBEDDED), blank("words_on")
     _one_half(_WordsHalf(model), folder / "words.onnx", {"embedded": embedded, "words_on": on, "typed": blank("typed")},
-              [*HEADS, "enough", "hidden", "slots"])  # fmt: skip
+              [*HEADS, "enough", "needs", "hidden", "slots"])  # fmt: skip
     given = {f"said_{name}": torch.zeros(1, length) for name, length in HEADS.items()}
     given |= {"hidden": hidden, "embedded": embedded, "slots": slots, "labels": labels, "words_on": on}
     given |= {name: blank(name) for name in _REST}
-    _one_half(_RestHalf(model), folder / "rest.onnx", given, [*HEADS, "target", "gates"])
+    for parts, name in PATHS.items():
+        _one_half(_RestHalf(model, parts), folder / name, given, [*HEADS, "target", "gates"])
 
 
 def _one_half(module: nn.Module, path: Path, given: Mapping[str, Tensor], outputs: list[str]) -> None:
     axes = {name: {0: "batch"} for name in (*given, *outputs)}
+    axes |= {name: {0: "batch", 1: kind} for kind, names in _AS_MANY.items() for name in names if name in axes}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -114,3 +125,24 @@ def _one_half(module: nn.Module, path: Path, given: Mapping[str, Tensor], output
             )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as e:
         raise ModelError(f"{path} cannot be written ({e}); pip install onnx") from e
+    _halve(path)
+
+
+def _halve(path: Path) -> None:
+    """Keep the file's weights at half precision, which they were rounded to, with casts that are done when it is read."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    casts: list[Any] = []
+    for kept in model.graph.initializer:
+        if kept.data_type == TensorProto.FLOAT and np.prod(kept.dims) > _LARGE:
+            value, name = numpy_helper.to_array(kept), kept.name
+            if not np.array_equal(value, value.astype(np.float16).astype(np.float32)):
+                continue  # a constant of the graph, no weight
+            kept.CopyFrom(numpy_helper.from_array(value.astype(np.float16), f"{name}_half"))
+            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
 from omnistream_models.fused.reading import SLOTS, WIDTH
 
-__all__ = ["Grounded", "Grounding", "Shown", "Spoken", "geometry", "masked"]
+__all__ = ["LOWEST", "Grounded", "Grounding", "Shown", "Spoken", "geometry", "masked"]
 
 _FEATURES = 16
 #: The word for the thing, for its colour, for the thing that it is told from, for that one's colour.
@@ -68,8 +68,8 @@ class Grounding(nn.Module):
         self.steady, self.points = nn.Linear(WIDTH, 1), nn.Linear(WIDTH, 1)
         self.weight = nn.Linear(WIDTH, 3)
 
-    def forward(self, spoken: Spoken, objects: Tensor, labels: Tensor, objects_on: Tensor, shown: Shown) -> Grounded:
-        """`objects` (B, N, OBJECT_SIZE), `labels` (B, N, L, EMBEDDED)."""
+    def forward(self, spoken: Spoken, objects: Tensor, labels: Tensor, objects_on: Tensor, shown: Shown | None) -> Grounded:
+        """`objects` (B, N, OBJECT_SIZE), `labels` (B, N, L, EMBEDDED); None where no hand is seen."""
         ask = spoken.slots[:, SLOTS.index("relation")]
         meant, named = self._roles(spoken)
         alike = self._alike(meant, labels)
@@ -86,8 +86,10 @@ class Grounding(nn.Module):
         lead = middle - torch.einsum("bn,bnc->bc", share, middle).unsqueeze(1)
         places = self.where(torch.cat([middle, lead, objects[..., 2:4]], -1))
         placed = torch.einsum("bnf,bf->bn", places, self.position(ask)) * weight[:, 1:2]
-        aimed, points = self._aimed(objects, shown)
-        aimed = aimed * shown.gate * points * weight[:, 2:]
+        aimed, points = torch.zeros_like(own), torch.zeros_like(own[:, :1])
+        if shown is not None:
+            aimed, points = self._aimed(objects, shown)
+            aimed = aimed * shown.gate * points * weight[:, 2:]
         words = own + related + placed
         target = masked(words + aimed, objects_on)
         by_words, by_hand = masked(words, objects_on), masked(aimed, objects_on)

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 from omnistream_models.fused.data import IGNORE
 from omnistream_models.fused.model import FusedModel
 from omnistream_models.fused.schema import HEADS, REASONS
+from omnistream_models.fused.tokens import NEEDS
 
 __all__ = ["by_hands", "by_words", "whole"]
 
@@ -33,6 +34,8 @@ def by_words(said: Mapping[str, Tensor], enough: Tensor, y: Mapping[str, Tensor]
         "direction": torch.where(alone, y["direction"], torch.full_like(y["direction"], IGNORE)),
     }
     total = sum((_WEIGHTS[name] * _cross(said[name], wanted[name]) for name in HEADS), enough.sum() * 0)
+    needed = torch.stack([y[name] for name in NEEDS], -1).to(enough.dtype)
+    total = total + F.binary_cross_entropy_with_logits(said["needs"], needed)
     return total + F.binary_cross_entropy_with_logits(enough, y["enough"].to(enough.dtype))
 
 

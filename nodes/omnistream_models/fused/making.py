@@ -14,6 +14,7 @@ from omnistream_models.fused.gesturing import Showing, point_to, show
 from omnistream_models.fused.noise import blurred, misheard, mistyped
 from omnistream_models.fused.phrases import Both
 from omnistream_models.fused.schema import VERBS, Decision
+from omnistream_models.fused.talk import around
 from omnistream_models.fused.world import SIZE, Camera, Meant, Thing, detections, pairs, sprinkle
 
 __all__ = ["SIDES", "Maker", "Scene", "background", "camera", "idle", "manner", "state", "told"]
@@ -73,9 +74,8 @@ def told(
 ) -> Scene:
     """The words by voice, keyboard or both, with the hand in their time."""
     rng = make.rng
-    if not make.test and not shipped and truth.reason != "unclear" and make.chance(0.4):
-        before, after = make.one(phrases.POLITE[0]), make.one(phrases.POLITE[1])
-        text = f"{before} {text}" if make.chance(0.65) else f"{text} {after}"
+    if not make.test and not shipped and truth.reason != "unclear" and make.chance(0.45):
+        text = around(rng, text)
     typed = make.chance(0.3)
     late = float(rng.uniform(0.05, 0.35))
     clear = make.chance((_CLEAR_SHIPPED if shipped else _CLEAR)[make.test])

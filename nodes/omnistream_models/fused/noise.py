@@ -2,7 +2,7 @@
 
 What a recognizer makes of words is no guess: `hearing.json` holds what the shipped one wrote for words of synthesized voices,
 in one part for training and in another, of the voices that graphs/commands.yaml reserves, for tests
-(launch/measure_hearing.py).
+(launch/measure_hearing.py). Beside them training has words that merely sound alike (`alike.json`, launch/make_alikes.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _ALSO = {
     "cup": "mug", "ball": "sphere", "box": "carton", "block": "cube", "bottle": "flask", "plate": "dish", "can": "tin",
     "bowl": "basin",
 }  # fmt: skip
+#: So many words of training are taken for one of their sound, whether a recognizer has done so or not.
+_ALIKE = 0.1
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
@@ -38,11 +40,20 @@ def _heard(test: bool) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     return found
 
 
+@cache
+def _alike() -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """For each word others of its sound, and how near they are, as shares."""
+    table: dict[str, dict[str, int]] = json.loads(Path(__file__).with_name("alike.json").read_text())
+    return {word: (tuple(near), np.array(list(near.values()), float) / sum(near.values())) for word, near in table.items()}
+
+
 def misheard(rng: np.random.Generator, text: str, *, test: bool) -> str:
-    """`text` as the recognizer might have written it; in training, also with letters that no recognizer has changed yet."""
+    """`text` as the recognizer might have written it; in training, also with words and letters that none has changed yet."""
     table, out = _heard(test), list[str]()
     for word in text.split():
         options = table.get(word)
+        if not test and rng.random() < _ALIKE and word in _alike():
+            options = _alike()[word]
         if options is not None:
             word = options[0][int(rng.choice(len(options[0]), p=options[1]))]
         if not test and len(word) > 3 and rng.random() < 0.02:

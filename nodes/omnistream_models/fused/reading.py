@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from omnistream_models.fused.grams import BUCKETS
 from omnistream_models.fused.schema import HEADS
-from omnistream_models.fused.tokens import WORDS
+from omnistream_models.fused.tokens import NEEDS, WORDS
 
-__all__ = ["EMBEDDED", "SLOTS", "WIDTH", "Attention", "Reader", "Residual", "bag"]
+__all__ = ["EMBEDDED", "NAMED", "SLOTS", "WIDTH", "Attention", "Reader", "Residual", "bag"]
 
 WIDTH, EMBEDDED, _TURNS_HEADS = 80, 48, 4
 #: What is asked of the words: each slot is one query, and each output head reads one of them.
 SLOTS = ("verb", "direction", "amount", "manner", "thing", "reason", "relation", "decide", "caption")
+#: Heads that read one word each, as it is written, and nothing around it: so that a kind of one colour is known in all others.
+NAMED = ("kind", "colour")
 _OF_SLOT = {"verb": 0, "direction": 1, "amount": 2, "manner": 3, "kind": 4, "colour": 4, "reason": 5}
 
 
@@ -85,26 +87,39 @@ class Reader(nn.Module):
         self.layers = nn.ModuleList([_Layer(), _Layer()])
         self.slots = nn.Parameter(torch.randn(len(SLOTS), WIDTH) * 0.3)
         self.ask, self.think = Attention(), Residual(WIDTH, 2 * WIDTH)
-        self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, length) for name, length in HEADS.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, length) for name, length in HEADS.items() if name not in NAMED})
+        self.seek = nn.Linear(WIDTH, len(NAMED))
+        self.nowhere = nn.Linear(WIDTH, len(NAMED))
+        self.names = nn.ModuleDict(
+            {n: nn.Sequential(nn.Linear(EMBEDDED + 1, 48), nn.GELU(), nn.Linear(48, HEADS[n])) for n in NAMED}
+        )
         self.enough = nn.Linear(WIDTH, 1)
+        self.needs = nn.Linear(WIDTH, len(NEEDS))
 
     def forward(self, words: Tensor, on: Tensor, typed: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
         return self.read(bag(self.table, words), on, typed)
 
     def read(self, embedded: Tensor, on: Tensor, typed: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
-        """The same from embedded words (B, WORDS, EMBEDDED)."""
+        """The same from embedded words (B, W, EMBEDDED), of which W may be as few as there are."""
         embedded = torch.where(on.unsqueeze(-1), embedded, torch.zeros_like(embedded))
         keys = torch.where(on, typed, torch.zeros_like(typed)).unsqueeze(-1)
-        x = self.enter(embedded) + self.place + keys * self.channel
+        x = self.enter(embedded) + self.place[: embedded.shape[1]] + keys * self.channel
         x = keys * self.keys(x) + (1 - keys) * self.speech(x)
         for layer in self.layers:
             x = layer(x, on)
         slots = self.slots.unsqueeze(0).expand(on.shape[0], -1, -1)
         slots = self.think(slots + self.ask(slots, x, on))
-        return self.said(slots), self.enough(slots[:, 7]).squeeze(-1), x, embedded, slots
+        said = {name: head(slots[:, _OF_SLOT[name]]) for name, head in self.heads.items()} | self._named(x, embedded, on, slots)
+        decide = slots[:, SLOTS.index("decide")]
+        said = {name: said[name] for name in HEADS} | {"needs": self.needs(decide)}
+        return said, self.enough(decide).squeeze(-1), x, embedded, slots
 
-    def said(self, slots: Tensor) -> dict[str, Tensor]:
-        return {name: head(slots[:, _OF_SLOT[name]]) for name, head in self.heads.items()}
+    def _named(self, x: Tensor, embedded: Tensor, on: Tensor, slots: Tensor) -> dict[str, Tensor]:
+        """What the sought words say, each by its own letters, and whether the sentence has such a word."""
+        scores = self.seek(x).transpose(1, 2).masked_fill(~on.unsqueeze(1), -1e4)
+        weights = torch.cat([scores, self.nowhere(slots[:, _OF_SLOT["kind"]]).unsqueeze(-1)], -1).softmax(-1)
+        found = torch.cat([weights[..., :-1] @ embedded, weights[..., -1:]], -1)
+        return {name: part(found[:, n]) for n, (name, part) in enumerate(self.names.items())}
 
 
 def of_slot(name: str) -> int:

@@ -1,13 +1,14 @@
 """The trained network in ONNX Runtime: evidence -> a decision, by as much of the network as it takes.
 
-Words are read first. Where they alone are enough, as a head says that was trained to know, hands, things and state are not even
-made into tokens. Else the second half decides, with what there is.
+Words are read first, as many as there are. Where they alone are enough, as a head says that was trained to know, hands, things
+and state are not even made into tokens. Else the second half decides, without its parts for things and for hands where there
+are none or the words need none, and on as many as there are: padding would have added nothing.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,44 @@ from omnistream_models.fused import tensors
 from omnistream_models.fused.decode import decode
 from omnistream_models.fused.evidence import Evidence
 from omnistream_models.fused.schema import HEADS, Decision
-from omnistream_models.fused.tokens import kept, other_tokens, text_tokens
-from omnistream_models.fused.weights import Manifest, checked, read_manifest, shipped
+from omnistream_models.fused.tokens import NEEDS, OBJECTS, WORDS, kept, other_tokens, text_tokens
+from omnistream_models.fused.weights import PATHS, Manifest, checked, read_manifest, shipped
 
-__all__ = ["Answer", "FusedNetwork", "by_all", "by_words"]
+__all__ = ["Answer", "FusedNetwork", "Reading", "by_all", "by_words"]
 
 _KNOWN = 4096
+#: What the words are so likely to need is looked at.
+_NEED = 0.05
+#: Room for so many words and things: few sizes, for each is planned anew when it first comes.
+_WORDS, _THINGS = (6, 10, WORDS), (4, 7, OBJECTS)
 _GATES = ("objects", "hands", "state")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`decision`, with the gates of what was weighed; `enough`: how surely the words alone were; `early`: they had to be."""
+    """`decision`, with the gates of what was weighed; `enough`: how surely the words alone were; `early`: they had to be.
+
+    `parts` are the kinds of evidence that were weighed beside the words (of a decision that was not early, the state too).
+    """
 
     decision: Decision
+    enough: float
+    early: bool
+    parts: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return "words" if self.early else " and ".join(("words", *self.parts, "state"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What was made of the words of `evidence`: tokens, what each head says of them, and whether they are enough (`early`)."""
+
+    evidence: Evidence
+    whole: bool
+    tokens: Mapping[str, np.ndarray]
+    said: dict[str, np.ndarray]
     enough: float
     early: bool
 
@@ -43,8 +68,8 @@ class FusedNetwork:
     def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
         folder = folder or shipped()
         self.manifest = read_manifest(folder)
-        self._words = _session(folder, "words.onnx", self.manifest, threads)
-        self._rest = _session(folder, "rest.onnx", self.manifest, threads)
+        self._words = _Half(folder, "words.onnx", self.manifest, threads)
+        self._rest = {parts: _Half(folder, name, self.manifest, threads) for parts, name in PATHS.items()}
         arrays = tensors.parse(checked(folder, "fused.safetensors", self.manifest))
         if "model.reader.table.weight" not in arrays:
             raise ModelError(f"{folder}: the weights hold no table of words; train them again")
@@ -52,33 +77,47 @@ class FusedNetwork:
         self._embedded: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
     def decide(self, evidence: Evidence, *, whole: bool = False) -> Answer:
-        """The decision; with `whole` all of the network is run, whatever the words are."""
-        limits = self.manifest.limits
-        x, embedded, said = self._read(evidence)
+        """The decision; with `whole` all of the network is run, for as many words, hands and things as fit."""
+        return self.finish(self.read(evidence, whole=whole))
+
+    def read(self, evidence: Evidence, *, whole: bool = False) -> Reading:
+        """The first half: what the words say by themselves."""
+        x = text_tokens(evidence)
+        if not whole:
+            count = _room(int(x["words_on"].sum()), _WORDS)
+            x = {name: value[:count] for name, value in x.items()}
+        x["embedded"] = self._embed(x["words"])
+        said = self._words.run(x)
+        said |= {name: 1 / (1 + np.exp(-said[name])) for name in ("enough", "needs")}
         enough = float(said["enough"][0])
-        if not whole and enough >= limits["enough"]:
-            return Answer(by_words(said, limits), enough, early=True)
-        return Answer(by_all(self._whole(evidence, x, embedded, said), evidence, limits), enough, early=False)
+        early = not whole and enough >= self.manifest.limits["enough"]
+        return Reading(evidence, whole, x, said, enough, early)
+
+    def finish(self, read: Reading) -> Answer:
+        """The decision, by the second half where the words are not enough."""
+        if read.early:
+            return Answer(by_words(read.said, self.manifest.limits), read.enough, early=True)
+        heads, parts = self._weigh(read)
+        return Answer(by_all(heads, read.evidence, self.manifest.limits), read.enough, early=False, parts=parts)
 
     def outputs(self, evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """What the words alone say (each head, `enough`), and what all says (each head, `target`, `gates`), undecided."""
-        x, embedded, said = self._read(evidence)
-        return said, self._whole(evidence, x, embedded, said)
+        read = self.read(evidence)
+        return read.said, self._weigh(read)[0]
 
-    def _read(self, evidence: Evidence) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
-        x = text_tokens(evidence)
-        embedded = self._embed(x["words"])
-        said = self._run(self._words, {"embedded": embedded, "words_on": x["words_on"], "typed": x["typed"]})
-        return x, embedded, said | {"enough": 1 / (1 + np.exp(-said["enough"]))}
-
-    def _whole(
-        self, evidence: Evidence, x: Mapping[str, np.ndarray], embedded: np.ndarray, said: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
-        rest = other_tokens(evidence)
-        inputs = {name: rest[name] for name in ("objects", "objects_on", "seeing", "hands", "hands_on", "state", "state_on")}
-        inputs |= {"labels": self._embed(rest["labels"]), "words_on": x["words_on"], "embedded": embedded}
-        inputs |= {"hidden": said["hidden"], "slots": said["slots"]} | {f"said_{name}": said[name] for name in HEADS}
-        return self._run(self._rest, inputs)
+    def _weigh(self, read: Reading) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        rest, parts = other_tokens(read.evidence), tuple(NEEDS)
+        if not read.whole:
+            things, hands = int(rest["objects_on"].sum()), int(rest["hands_on"].sum())
+            there = (things > 0 or bool(rest["seeing"][0]), hands > 0)
+            parts = tuple(
+                p for p, is_there, need in zip(NEEDS, there, read.said["needs"], strict=True) if is_there and need >= _NEED
+            )
+            most: dict[str, int] = dict.fromkeys(("objects", "labels", "objects_on"), _room(things, _THINGS))
+            rest = {name: value[: most.get(name)] for name, value in rest.items()}
+        inputs = {**read.tokens, **rest, "labels": self._embed(rest["labels"]), "hidden": read.said["hidden"]}
+        inputs |= {"slots": read.said["slots"]} | {f"said_{name}": read.said[name] for name in HEADS}
+        return self._rest[parts].run(inputs), parts
 
     def _embed(self, rows: np.ndarray) -> np.ndarray:
         """(..., GRAMS) -> (..., EMBEDDED): the mean of each word's rows of the table, remembered for words that come again."""
@@ -96,10 +135,21 @@ class FusedNetwork:
             out[i] = found
         return out.reshape(*rows.shape[:-1], -1)
 
-    def _run(self, session: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        names = [o.name for o in session.get_outputs()]
-        values = session.run(names, {name: value[None] for name, value in inputs.items()})
-        return {name: value[0] for name, value in zip(names, values, strict=True)}
+
+def _room(count: int, sizes: Sequence[int]) -> int:
+    return next(size for size in sizes if size >= count)
+
+
+class _Half:
+    """One file of the network: arrays by name, of one item, in and out. What it does not read it is not given."""
+
+    def __init__(self, folder: Path, name: str, manifest: Manifest, threads: int) -> None:
+        self._session = _session(folder, name, manifest, threads)
+        self._in, self._out = ([v.name for v in vs] for vs in (self._session.get_inputs(), self._session.get_outputs()))
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = self._session.run(self._out, {name: inputs[name][None] for name in self._in})
+        return {name: value[0] for name, value in zip(self._out, values, strict=True)}
 
 
 def by_words(said: Mapping[str, np.ndarray], limits: Mapping[str, float]) -> Decision:

@@ -12,13 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from omnistream.message import Detections
-from omnistream_models.fused import phrases
+from omnistream_models.fused import phrases, talk
 from omnistream_models.fused.evidence import Words
 from omnistream_models.fused.gesturing import Showing, point_to, show
 from omnistream_models.fused.making import SIDES, Maker, Scene, background, idle, manner, state, told
 from omnistream_models.fused.noise import misheard, mistyped
-from omnistream_models.fused.schema import DEGREES, METRES, VERBS, Decision
+from omnistream_models.fused.schema import DEGREES, KINDS, METRES, VERBS, Decision
 from omnistream_models.fused.things import thing
+from omnistream_models.fused.world import BEYOND
 
 __all__ = ["Scene", "scene"]
 
@@ -103,8 +104,12 @@ def _nothing(make: Maker) -> Scene:
         wrap, own = make.phrase(phrases.WRAPS), make.chance(0.5)
         command = _fixed(make, own) if make.chance(0.5) else (thing(make, "pick", own=own) or _fixed(make, own))
         text = wrap.replace("{c}", command.text)
+        if not make.test and make.chance(0.75):
+            text = talk.wrapped(make.rng, command.text)
     else:
         text = phrases.no_command(make.rng, test=make.test)
+        if not make.test and make.chance(0.5):
+            text = talk.no_command(make.rng, (*KINDS[1:], *BEYOND[0]))
     seen, things = background(make)
     holding = None if make.chance(0.5) else make.chance(0.5)
     made = told(make, text, truth, idle(make), holding=holding, family="none", shipped=False, seen=seen)

@@ -12,7 +12,7 @@ from omnistream_models.fused.evidence import Evidence, HandSeen, Words
 from omnistream_models.fused.grams import GRAMS, grams, split_words
 
 __all__ = [
-    "FIELDS", "HANDS", "HAND_SIZE", "LABEL_WORDS", "OBJECTS", "OBJECT_SIZE", "TEXT_FIELDS", "WORDS",
+    "FIELDS", "HANDS", "HAND_SIZE", "LABEL_WORDS", "NEEDS", "OBJECTS", "OBJECT_SIZE", "TEXT_FIELDS", "WORDS",
     "batch", "kept", "other_tokens", "text_tokens", "tokens",
 ]  # fmt: skip
 
@@ -40,6 +40,8 @@ FIELDS: Mapping[str, tuple[tuple[int, ...], type]] = {
     "state": ((1,), np.float32),
     "state_on": ((1,), np.bool_),
 }
+#: What words may be in need of, where they are not enough.
+NEEDS: tuple[str, ...] = ("objects", "hands")
 #: What is read before anything else.
 TEXT_FIELDS = ("words", "words_on", "typed")
 
@@ -113,10 +115,15 @@ def _put_hands(out: dict[str, np.ndarray], hands: Sequence[HandSeen], words: Wor
 
 
 def _put_objects(out: dict[str, np.ndarray], seen: Detections, size: tuple[int, int]) -> None:
-    for i, n in enumerate(kept(seen)):
-        x0, y0, x1, y1 = np.clip(np.nan_to_num(seen.boxes[n].astype(np.float64) / size[1]), -8, 8)
-        score = float(np.clip(np.nan_to_num(seen.scores[n]), 0, 1))
-        out["objects"][i] = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, score)
+    numbers = kept(seen)
+    count = len(numbers)
+    if not count:
+        return
+    boxes = np.clip(np.nan_to_num(seen.boxes[numbers].astype(np.float64) / size[1]), -8, 8)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    scores = np.clip(np.nan_to_num(seen.scores[numbers].astype(np.float64)), 0, 1)
+    out["objects"][:count] = np.concatenate([(low + high) / 2, high - low, scores[:, None]], axis=1)
+    out["objects_on"][:count] = True
+    for i, n in enumerate(numbers):
         for k, word in enumerate(split_words(seen.labels[n])[-LABEL_WORDS:][::-1]):  # the kind is the last word
             out["labels"][i, k] = grams(word)
-        out["objects_on"][i] = True

@@ -1,8 +1,8 @@
-"""Training of the fused reasoner, in three stages, from nothing but generated scenes.
+"""Training of the fused reasoner, in four stages, from nothing but generated scenes.
 
-One thread; a GPU where there is one. Stages: each modality by itself;
-words and scenes into one space; everything, with streams left out and exchanged. Batches depend on the seed and the step
-alone, so a training that was broken off goes on from its checkpoint as if it had not been.
+One thread; a GPU where there is one. Stages: each modality by itself; words and scenes into one space; everything, with
+streams left out and exchanged, and letters too; at last the space again, on words that stay as they are. Batches depend on
+the seed and the step alone, so a training that was broken off goes on from its checkpoint as if it had not been.
 """
 
 from __future__ import annotations
@@ -30,22 +30,26 @@ from omnistream_models.fused.reading import bag
 __all__ = ["STEPS", "Trainer", "stages_of", "train"]
 
 #: Steps of all stages, of `BATCH` scenes a step.
-STEPS = 4000
-BATCH = 192
+STEPS = 4500
+BATCH = 128
 _RATE, _WARM = 2e-3, 200
+#: In training so many words lose so many of their groups of letters.
+_TORN, _LOST = 0.25, 0.3
 _KEEP_EVERY = 250
 
 
-def stages_of(steps: int) -> tuple[int, int, int]:
-    """The steps of each stage: a twentieth, a tenth, the rest."""
-    first, second = steps // 20, steps // 10
-    return first, second, steps - first - second
+def stages_of(steps: int) -> tuple[int, int, int, int]:
+    """The steps of each stage: a thirtieth, a twentieth, the rest, a fifteenth."""
+    first, second, last = steps // 30, steps // 20, steps // 15
+    return first, second, steps - first - second - last, last
 
 
 class Trainer:
     """Model, optimizer and step; `run` goes on from wherever they are. Stages end at `ends`."""
 
-    def __init__(self, data: Data, *, seed: int, stages: tuple[int, int, int] = stages_of(STEPS), device: str = "cpu") -> None:
+    def __init__(
+        self, data: Data, *, seed: int, stages: tuple[int, int, int, int] = stages_of(STEPS), device: str = "cpu"
+    ) -> None:
         torch.manual_seed(seed)
         self.data, self.seed, self.device, self.step = data, seed, device, 0
         self.ends = tuple(int(n) for n in np.cumsum(stages))
@@ -61,6 +65,7 @@ class Trainer:
         while self.step < min(until, self.ends[-1]):
             for group in self.optimizer.param_groups:
                 group["lr"] = _RATE * self._rate()
+            self.model.requires_grad_(self.step < self.ends[2])  # the last stage changes nothing but the space
             loss = self._loss(np.random.default_rng((self.seed, self.step)))
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
@@ -70,20 +75,24 @@ class Trainer:
             told(self.step, float(loss.detach()))
 
     def _rate(self) -> float:
-        """Warm-up, then the half of a cosine over all that is left."""
+        """Warm-up, then the half of a cosine over all that is left; the last stage has a cosine of its own."""
         if self.step < _WARM:
             return (self.step + 1) / _WARM
-        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (self.step - _WARM) / max(1, self.ends[-1] - _WARM)))
+        last = self.step >= self.ends[2]
+        start, end = (self.ends[2], self.ends[3]) if last else (_WARM, self.ends[2])
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step - start) / max(1, end - start)))
 
     def _loss(self, rng: np.random.Generator) -> Tensor:
         if self.step < self.ends[0]:
             return self._single(rng)
         if self.step < self.ends[1]:
             return self._aligned(rng) + 0.3 * self._single(rng)
+        if self.step >= self.ends[2]:
+            return self._aligned(rng)
         words, labels, x, y = self._batch(rng)
         said, enough, heads, target, _ = self.model.embedded(words, labels, x)
         loss = whole(heads, target, y) + 0.5 * by_words(said, enough, y)
-        return loss + 0.2 * self._aligned(rng) if self.step % 4 == 0 else loss
+        return loss + 0.2 * self._aligned(rng) if self.step % 8 == 0 else loss
 
     def _single(self, rng: np.random.Generator) -> Tensor:
         """Words and hands, each by itself."""
@@ -96,19 +105,30 @@ class Trainer:
         """Sentences and scenes into one space."""
         arrays, numbers = self.data.arrays, rng.choice(self.data.captioned, BATCH)
         rows = arrays["caption"][numbers]
-        x = self._moved({"objects": arrays["objects"][numbers], "on": arrays["objects_on"][numbers], "said": rows > 0})
+        things = int(arrays["objects_on"][numbers].sum(1).max())
+        rows = rows[:, : int((rows > 0).sum(1).max())]
+        seen = {"objects": arrays["objects"][numbers, :things], "on": arrays["objects_on"][numbers, :things]}
+        x = self._moved(seen | {"said": rows > 0})
         texts = self.alignment.of_words(self.model.reader, self._embedded(rows), x["said"])
-        scenes = self.alignment.of_scenes(self._embedded(arrays["labels"][numbers]), x["objects"], x["on"])
-        return contrast(texts, scenes, self.alignment.heat)
+        scenes = self.alignment.of_scenes(self._embedded(arrays["labels"][numbers, :things]), x["objects"], x["on"])
+        return contrast(self.alignment.near(texts, scenes), self.alignment.heat)
 
     def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Embedded words and labels, the other fields, the truth."""
         x, y = self.data.take(self.data.sample(rng, BATCH), rng)
-        words, labels = self._embedded(x.pop("words")), self._embedded(x.pop("labels"))
+        words, things = (max(2, int(x[on].sum(1).max())) for on in ("words_on", "objects_on"))
+        most: dict[str, int] = dict.fromkeys(("words", "words_on", "typed"), words)
+        most |= dict.fromkeys(("objects", "labels", "objects_on"), things)
+        x = {name: value[:, : most.get(name)] for name, value in x.items()}  # padding adds nothing but work
+        words, labels = self._embedded(x.pop("words"), rng), self._embedded(x.pop("labels"))
         return words, labels, self._moved(x), self._moved(y)
 
-    def _embedded(self, rows: np.ndarray) -> Tensor:
+    def _embedded(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
+        """Words by their groups of letters; with `rng`, some have lost some."""
         grams, which = self.data.grams(rows)
+        if rng is not None:
+            torn = rng.random((len(grams), 1)) < _TORN
+            grams = np.where(torn & (rng.random(grams.shape) < _LOST), 0, grams)
         moved = self._moved({"grams": grams, "which": which.astype(np.int32)})
         return bag(self.model.reader.table, moved["grams"])[moved["which"]]
 
@@ -144,8 +164,8 @@ def train(
     out: Path,
     *,
     seed: int = 0,
-    scenes: int = 60_000,
-    stages: tuple[int, int, int] = stages_of(STEPS),
+    scenes: int = 100_000,
+    stages: tuple[int, int, int, int] = stages_of(STEPS),
     device: str = "",
     told: Callable[[str, int, int, float], None] = lambda *_: None,
 ) -> Trainer:

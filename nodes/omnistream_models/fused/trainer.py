@@ -13,8 +13,8 @@ __all__ = ["train_fused"]
 def train_fused(
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("fused"),
     seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and scenes give the same network.")] = 0,
-    scenes: Annotated[int, typer.Option(min=100, help="So many scenes are generated.")] = 60_000,
-    steps: Annotated[int, typer.Option(min=20, help="Steps of 192 scenes.")] = 4000,
+    scenes: Annotated[int, typer.Option(min=100, help="So many scenes are generated.")] = 100_000,
+    steps: Annotated[int, typer.Option(min=20, help="Steps of 128 scenes.")] = 4500,
 ) -> None:
     """Train the fused reasoner on generated scenes: write weights, digests, limits and a card. Half an hour of one core.
 

@@ -1,7 +1,7 @@
 """The folder of a trained network: which files it has, their digests, and the limits chosen for it. Nothing here needs torch.
 
-``fused.json`` (this), ``words.onnx`` and ``rest.onnx`` (the two halves, for nodes), ``fused.safetensors`` (all weights, half
-precision) and ``README.md`` (the card).
+``fused.json`` (this), ``words.onnx`` (the first half), ``rest.onnx`` (the second) and its parts for where there is less to
+weigh, ``fused.safetensors`` (all weights) and ``README.md`` (the card). All weights are kept at half precision.
 """
 
 from __future__ import annotations
@@ -15,10 +15,17 @@ from typing import Any
 from omnistream.errors import ModelError
 from omnistream_models import trained
 
-__all__ = ["FILES", "Manifest", "checked", "read_manifest", "shipped", "write_manifest"]
+__all__ = ["FILES", "PATHS", "Manifest", "checked", "read_manifest", "shipped", "write_manifest"]
 
-FILES = ("words.onnx", "rest.onnx", "fused.safetensors")
-_VERSION = 1
+#: The second half for each choice of things and hands, of which it computes no more than these.
+PATHS: Mapping[tuple[str, ...], str] = {
+    ("objects", "hands"): "rest.onnx",
+    ("objects",): "things.onnx",
+    ("hands",): "hands.onnx",
+    (): "state.onnx",
+}
+FILES = ("words.onnx", *PATHS.values(), "fused.safetensors")
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from omnistream_models.fused.alignment import Alignment
 from omnistream_models.fused.data import tensors
 from omnistream_models.fused.model import GATES, FusedModel
+from omnistream_models.fused.reading import bag
 from omnistream_models.fused.scenes import scene
 from omnistream_models.fused.tokens import FIELDS, OBJECTS, batch, tokens
 
@@ -96,3 +98,37 @@ def test_a_thing_that_is_not_there_is_never_meant(model: FusedModel, items: dict
 def test_nothing_at_all_is_no_fault(model: FusedModel):
     empty = {name: np.zeros((2, *shape), kind) for name, (shape, kind) in FIELDS.items()}
     assert all(torch.isfinite(v).all() for v in outputs(model, empty).values())
+
+
+def test_room_that_is_not_used_and_parts_without_evidence_add_nothing(model: FusedModel):
+    """A law of the adaptive path: what it leaves out would have changed nothing."""
+    for n in range(40):
+        item = batch([tokens(scene(11, n, test=True).evidence)])
+        words, things = (max(2, int(item[on].sum())) for on in ("words_on", "objects_on"))
+        most = dict.fromkeys(("words", "words_on", "typed"), words) | dict.fromkeys(("objects", "labels", "objects_on"), things)
+        x, less = tensors(item), tensors({name: value[:, : most.get(name)] for name, value in item.items()})
+        there = {"objects": bool(item["objects_on"].any() or item["seeing"].any()), "hands": bool(item["hands_on"].any())}
+        parts = (*(name for name, yes in there.items() if yes), "state")
+        with torch.no_grad():
+            found = []
+            for fields, these in ((x, GATES), (less, parts)):
+                embedded, labels = (bag(model.reader.table, fields[name]) for name in ("words", "labels"))
+                said, _, hidden, embedded, slots = model.reader.read(embedded, fields["words_on"], fields["typed"])
+                found.append(model.fusion(said, hidden, embedded, slots, labels, fields, these))
+        (whole, target, gates), (some, fewer, weighed) = found
+        same(whole | {"gates": gates, "target": target[:, :things]}, some | {"gates": weighed, "target": fewer}, 2e-3)
+
+
+def test_a_sentence_is_near_to_the_scene_of_its_things_in_any_order(model: FusedModel, items: dict[str, np.ndarray]):
+    torch.manual_seed(4)
+    space, order = Alignment().eval(), np.random.default_rng(2).permutation(OBJECTS)
+    x = tensors(items)
+    shuffled = tensors({n: items[n][:, order] for n in ("objects", "labels", "objects_on")})
+    with torch.no_grad():
+        said = space.of_words(model.reader, bag(model.reader.table, x["words"]), x["words_on"])
+        found = [
+            space.near(said, space.of_scenes(bag(model.reader.table, v["labels"]), v["objects"], v["objects_on"]))
+            for v in (x, shuffled)
+        ]
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+    assert found[0].shape == (48, 48)

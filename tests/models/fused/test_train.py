@@ -58,23 +58,28 @@ def test_data_are_the_tokens_and_the_truth_of_their_scenes(data):
 
 
 def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(data, tmp_path: Path):
-    through, first = (Trainer(data, seed=1, stages=(2, 2, 2)) for _ in range(2))
-    through.run(6)
+    through, first = (Trainer(data, seed=1, stages=(2, 2, 2, 2)) for _ in range(2))
+    through.run(8)
     first.run(3)
     tensors.write(tmp_path / "c.safetensors", first.state())
-    second = Trainer(data, seed=1, stages=(2, 2, 2))
+    second = Trainer(data, seed=1, stages=(2, 2, 2, 2))
     second.restore(tensors.read(tmp_path / "c.safetensors")[0])
     assert second.step == 3
-    second.run(6)
+    second.run(8)
     for name, p in through.parameters.items():
         torch.testing.assert_close(p, second.parameters[name], rtol=0, atol=0)
 
 
 def test_losses_fall_in_each_stage(data):
-    trainer, losses = Trainer(data, seed=0, stages=(8, 4, 10)), []
+    trainer, losses = Trainer(data, seed=0, stages=(8, 4, 10, 16)), []
     trainer.run(22, lambda _n, loss: losses.append(loss))
     assert losses[7] < losses[0]
     assert losses[21] < losses[12]
+    before = {name: p.detach().clone() for name, p in trainer.parameters.items()}
+    trainer.run(38, lambda _n, loss: losses.append(loss))
+    assert np.mean(losses[34:]) < np.mean(losses[22:26])
+    changed = {name.split(".")[0] for name, p in trainer.parameters.items() if not torch.equal(p, before[name])}
+    assert changed == {"alignment"}, "the last stage leaves the network as it is"
 
 
 def test_a_folder_holds_what_was_trained_and_a_changed_one_is_refused(tmp_path: Path, monkeypatch):
@@ -90,7 +95,8 @@ def test_a_folder_holds_what_was_trained_and_a_changed_one_is_refused(tmp_path: 
         _, found = network.outputs(one.evidence)
         for name in HEADS:
             np.testing.assert_allclose(found[name], heads[name][n].numpy(), atol=2e-4, rtol=1e-3)
-        np.testing.assert_allclose(found["target"], target[n].numpy(), atol=2e-3, rtol=1e-3)
+        room = len(found["target"])  # no more than the scene needs
+        np.testing.assert_allclose(found["target"], target[n].numpy()[:room], atol=2e-3, rtol=1e-3)
         np.testing.assert_allclose(found["gates"], gates[n].numpy(), atol=1e-4)
     total = sum(p.stat().st_size for p in tmp_path.iterdir())
     assert total < 4e6
@@ -118,9 +124,9 @@ def test_the_command_makes_a_folder_that_a_node_can_use(tmp_path: Path, monkeypa
 
 
 def test_a_checkpoint_of_another_seed_is_refused_in_a_sentence(tmp_path: Path):
-    train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1))
+    train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1, 1))
     with pytest.raises(ModelError, match="is of seed 1, not 2"):
-        train(tmp_path, seed=2, scenes=220, stages=(1, 1, 1))
+        train(tmp_path, seed=2, scenes=220, stages=(1, 1, 1, 1))
     (tmp_path / "checkpoint.safetensors").write_bytes(b"\x10" + bytes(7) + b"{]")
     with pytest.raises(ModelError, match="no whole safetensors"):
-        train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1))
+        train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1, 1))
