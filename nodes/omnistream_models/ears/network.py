@@ -16,11 +16,12 @@ from torch.nn import functional
 
 from omnistream_models.ears.features import MELS
 
-__all__ = ["LETTERS", "Ears", "Heard", "Shape", "State"]
+__all__ = ["LETTERS", "STEM", "Ears", "Heard", "Shape", "State"]
 
 #: What CTC spells with; 0 is its blank.
 LETTERS = "_ abcdefghijklmnopqrstuvwxyz'"
-_STEM = 6
+#: Frames that a step of the stem sees.
+STEM = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Ears(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.stem = nn.Conv1d(MELS, shape.channels, _STEM, stride=2)
+        self.stem = nn.Conv1d(MELS, shape.channels, STEM, stride=2)
         self.stem_norm = nn.BatchNorm1d(shape.channels)
         self.blocks = nn.ModuleList(_Block(shape, d) for d in shape.dilations)
         self.classes = nn.Linear(shape.channels, shape.classes)
@@ -92,7 +93,7 @@ class Ears(nn.Module):
         """Streams that have heard nothing yet."""
         weight = self.stem.weight
         past = (self.shape.kernel - 1) * sum(self.shape.dilations)
-        return State(weight.new_zeros(batch, MELS, _STEM - 2), weight.new_zeros(batch, self.shape.channels, past))
+        return State(weight.new_zeros(batch, MELS, STEM - 2), weight.new_zeros(batch, self.shape.channels, past))
 
     def reset(self, state: State, mask: Tensor) -> State:
         """The state with the streams forgotten for which `mask`, (batch,) bool, is true."""
@@ -114,7 +115,7 @@ class Ears(nn.Module):
         heard = Heard(
             functional.log_softmax(self.classes(features), -1), features, functional.log_softmax(self.letters(features), -1)
         )
-        return heard, State(mels[:, :, -(_STEM - 2) :], torch.cat(pasts, dim=2))
+        return heard, State(mels[:, :, -(STEM - 2) :], torch.cat(pasts, dim=2))
 
     def forward(self, mels: Tensor) -> Heard:
         """Whole sounds at once, from silence on."""

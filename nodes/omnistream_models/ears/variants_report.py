@@ -1,0 +1,67 @@
+"""What making smaller variants found, as tables, as JSON and as a section of the card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from omnistream_models.ears.sensitivity import Cost
+from omnistream_models.ears.smaller import Made
+
+__all__ = ["tables", "write_report"]
+
+_HEADING = "## Variants"
+
+
+def tables(made: Made) -> list[str]:
+    """Lines of markdown."""
+    return ["", *_variants(made), "", *_layers(made.layers), "", *_ways(made.ways)]
+
+
+def write_report(folder: Path, made: Made) -> None:
+    """Write ``variants.json``, and the section of ``README.md``, in place of one that is there."""
+    (folder / "variants.json").write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
+    card = folder / "README.md"
+    before = card.read_text(encoding="utf-8").split(_HEADING)[0].rstrip() if card.exists() else "# Ears"
+    card.write_text("\n".join([before, "", _HEADING, "", *_words(made), *tables(made), ""]), encoding="utf-8")
+
+
+def _words(made: Made) -> Iterator[str]:
+    how = made.plan
+    yield "`ears_int8.onnx` computes its products in 8 bits; `ears_small.onnx` has fewer channels, chosen by first-order"
+    yield "importance and taught by the full ears. `omnistream quantize ears` made both (seed"
+    yield f"{how.seed}; {how.steps} steps for int8, {how.small_steps} for small)."
+    yield f"Figures: the network alone, without the recognizer behind it, on {how.scenes}"
+    yield f"scenes of 8 s with noise of 5 to 40 dB, {made.voices};"
+    yield "microseconds of one step in ONNX Runtime, one thread of the machine that made them."
+    yield "Layers left in float: " + (", ".join(made.floats) or "none, for none costs much alone") + "."
+
+
+def _variants(made: Made) -> Iterator[str]:
+    full = made.rows[0]
+    yield "| variant | kB | smaller | parameters | exact % | false/min | loss | us a step |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for r in made.rows:
+        h = r.heard
+        yield (
+            f"| {r.what} | {r.bytes / 1000:.0f} | {1 - r.bytes / full.bytes:.1%} | {r.parameters:,} | {h.exact:.1f} "
+            f"| {h.false_a_minute:.1f} | {h.loss:.4f} | {r.us:.0f} |"
+        )
+
+
+def _layers(costs: Sequence[Cost]) -> Iterator[str]:
+    yield "| layer in int8, alone | points lost | loss, % more | false/min |"
+    yield "| --- | --- | --- | --- |"
+    for c in costs:
+        yield f"| {c.what} | {c.points:+.1f} | {100 * c.loss:+.2f} | {c.false_a_minute:.1f} |"
+
+
+def _ways(costs: Sequence[Cost]) -> Iterator[str]:
+    yield "| all layers, way | points lost | loss, % more | false/min | kB | us a step |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for c in costs:
+        yield (
+            f"| {c.what} | {c.points:+.1f} | {100 * c.loss:+.2f} | {c.false_a_minute:.1f} | {c.bytes / 1000:.0f} | {c.us:.0f} |"
+        )
