@@ -14,7 +14,7 @@ test: ; $(setup) --for test
 	@.venv/bin/python -m pytest
 
 test-gpu: ; $(setup) --for test
-	@.venv/bin/python -m pytest -m gpu
+	@.venv/bin/python -m pytest -m gpu && .venv/bin/python launch/bench_gpu.py
 
 check: ; $(setup) --for test
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/pyright

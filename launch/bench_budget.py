@@ -1,10 +1,11 @@
 """Predictions of latency against what runs then take, over random graphs; half of the seeds were never used for tuning.
 
-python launch/bench_budget.py [--count 60] [--virtual 60] [--seed 0] [--ray 6] [--seconds 5]
+python launch/bench_budget.py [--count 60] [--virtual 60] [--seed 0] [--ray 6] [--seconds 4] [--runs 4]
 
-First in virtual time, where the profile is known and nothing disturbs. Then on this host, of each graph: a run, a profile, a
-prediction, another run. The runs' own difference is the least that any prediction can be off. Seeds of odd sixes (6-11,
-18-23, ...) are held out: nothing was tuned on them.
+First in virtual time, where the profile is known and nothing disturbs. Then on this host, of each graph: runs, a profile, a
+prediction, as many runs again. Sources that are as fast as each other, or as a window, meet in one way for the whole of a run,
+and in another in the next: so several make one measurement. How far the two measurements are from each other is the least that
+any prediction can be off. Seeds of odd sixes (6-11, 18-23, ...) are held out: nothing was tuned on them.
 """
 
 from __future__ import annotations
@@ -107,15 +108,25 @@ async def run(text: str, engine: str, seconds: float) -> dict[str, list[float]]:
     return {k: [(r[0] - r[2]) / 1e6 for r in rs if r[2] > start and r[0] < end] for k, rs in outcome.records.items()}
 
 
-async def graph(seed: int, engine: str, seconds: float, known: HostProfile, keep: Path | None) -> list[Found]:
+async def run_often(text: str, engine: str, seconds: float, runs: int) -> dict[str, list[float]]:
+    """Of several runs together."""
+    together: dict[str, list[float]] = {}
+    for _ in range(runs):
+        for sink, ages in (await run(text, engine, seconds)).items():
+            together.setdefault(sink, []).extend(ages)
+    return together
+
+
+async def graph(seed: int, engine: str, options: argparse.Namespace, known: HostProfile) -> list[Found]:
     shape, text = graph_of(seed)
-    first = await run(text, engine, seconds)
-    measured = await measure(plan_of(text, "one"), seconds, known=known)
+    keep: Path | None = options.keep
+    first = await run_often(text, engine, options.seconds, options.runs)
+    measured = await measure(plan_of(text, "one"), 2 * options.seconds, known=known)
     plan = plan_of(text, "planned")
     setup = Setup(plan, measured.host, engine=engine, declared=declared_of(plan.graph))  # type: ignore[arg-type]
     gc.collect()
     before = await disturbance(0.2)
-    second = await run(text, engine, seconds)
+    second = await run_often(text, engine, options.seconds, options.runs)
     after = await disturbance(0.2)
     wakes = [*before[0], *after[0]]
     others = [*before[1], *after[1]]
@@ -214,7 +225,8 @@ def main() -> None:
     parser.add_argument("--virtual", type=int, default=60, help="so many in virtual time, too")
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--ray", type=int, default=6, help="so many of them on Ray")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each run")
+    parser.add_argument("--runs", type=int, default=4, help="that make one measurement")
     parser.add_argument("--keep", type=Path, help="a folder for graphs, profiles and ages")
     parser.add_argument("--again", type=Path, help="predict anew from such a folder, and run nothing")
     parser.add_argument("--tuning", action="store_true", help="only seeds that are not held out")
@@ -247,7 +259,7 @@ def main() -> None:
         every = max(1, options.count // options.ray) if options.ray else 0
         for i, seed in enumerate(seeds[: options.count]):
             where = "ray" if every and i % every == every - 1 else "local"
-            for f in asyncio.run(graph(seed, where, options.seconds, known, options.keep)):
+            for f in asyncio.run(graph(seed, where, options, known)):
                 found.append(f)
                 line(f)
     report(found, "on this host")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,36 +55,20 @@ def step_ms(run: Callable[[np.ndarray], Any]) -> tuple[float, float]:
 
 def convolutions(folder: Path) -> Callable[[np.ndarray], Any]:
     """A step of the network as it was before its products."""
-    import tempfile
-    import warnings
-
-    import torch
-
-    from omnistream_models.ears.export import load_ears
+    from omnistream_models.ears.export import load_ears, write_network
     from omnistream_models.ears.features import MELS, LogMel
     from omnistream_models.ears.heard import open_step
-    from omnistream_models.ears.network import State
 
-    ears = load_ears(folder)[0].requires_grad_(requires_grad=False)
-
-    class Step(torch.nn.Module):
-        def forward(self, frames: Any, mels: Any, blocks: Any) -> Any:
-            heard, state = ears.step(frames, State(mels, blocks))
-            return heard.classes, *state
-
-    with tempfile.TemporaryDirectory() as made, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path, names = Path(made) / "step.onnx", ["frames", "mels", "blocks"]
-        torch.onnx.export(
-            Step(), (torch.zeros(1, 2, MELS), *ears.init_state(1)), str(path), dynamo=False, opset_version=17,
-            input_names=names, output_names=["classes", "next_mels", "next_blocks"],
-        )  # fmt: skip
-        session = open_step(path)
-    mel, state = LogMel(), [np.zeros(i.shape, np.float32) for i in session.get_inputs()[1:]]
+    with tempfile.TemporaryDirectory() as made:
+        write_network(load_ears(folder)[0], Path(made) / "step.onnx")
+        session = open_step(Path(made) / "step.onnx")
+    inputs = session.get_inputs()
+    mel, state = LogMel(), [np.zeros([n if isinstance(n, int) else 1 for n in i.shape], np.float32) for i in inputs[1:]]
 
     def run(samples: np.ndarray) -> None:
         frames = mel.step(samples).reshape(1, -1, MELS)
-        _, state[0], state[1] = session.run(None, dict(zip(names, [frames, *state], strict=True)))
+        given = dict(zip((i.name for i in inputs), [frames, *state], strict=True))
+        _, state[0], state[1] = session.run(["classes", "next_mels", "next_blocks"], given)
 
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,8 +42,8 @@ class BaseMotion(Node):
     - forward and backward (distance_m), turn (angle_rad, left positive; else `target` left, right, around). come and follow
       drive ahead by distance_m, else `come_m` and `follow_m`: nothing here sees the person. A new motion replaces the old one.
     - slow halves the speed of the motion in progress, or else of the next one, until the base is at rest again. wait passes
-      through and brings the base to rest. home passes through and ends the motion without a word more: from there on the robot
-      drives itself. A velocity within limits does the same.
+      through and brings the base to rest. home passes through behind a velocity of zero that ends a motion in progress: from
+      there on the robot drives itself. A velocity within limits ends it, too, and is not renewed.
     - Any other action (pick, place, gripper, look, wave, give, describe) passes through; the base keeps moving.
     - A stop ends everything at once and is sent on; it wins over an action of the same firing, and an action that is
       stamped no later than a stop is not begun (`superseded`), however late it comes.
@@ -51,7 +51,7 @@ class BaseMotion(Node):
     Each velocity is valid for `ttl_ms` from its cause. Dead reckoning is in event time and counts a velocity only as long
     as it is valid: where ticks are missing the robot's watchdog has stopped it. A motion ends with one velocity of zero.
     An action past its `valid_until` is reported as `expired`; one that is not finite, without a way, over `max_distance_m` or
-    `max_angle_rad`, as `refused`. Nothing is clipped. Acceleration is limited, but for a stop.
+    `max_angle_rad`, as `refused`. Nothing is clipped. Acceleration is limited, but for a stop and home.
 
     ```yaml
     graph: drive
@@ -106,7 +106,11 @@ class BaseMotion(Node):
         action: Message[Action] | None,
         tick: Event | None = None,  # noqa: ARG002 (that it comes is all it says)
         stop: Message[Action] | None = None,
-    ) -> MotionOutputs | None:
+    ) -> AsyncIterator[MotionOutputs]:
+        for motion in self._decide(action, stop):
+            yield MotionOutputs(motion)
+
+    def _decide(self, action: Message[Action] | None, stop: Message[Action] | None) -> Iterator[Action]:
         self._reckon()
         if action is not None and action.payload.kind == "stop":
             stop, action = action if stop is None or action.stamp_ns > stop.stamp_ns else stop, None
@@ -115,10 +119,15 @@ class BaseMotion(Node):
             self._rest()
             if action is not None:
                 self._report("superseded", action.payload, "comes with a stop")
-            return MotionOutputs(Action("stop", INFINITY, text=stop.payload.text, model=stop.payload.model))
-        if action is not None and (begun := self._begin(action)) is not None:
-            return MotionOutputs(begun)
-        return self._velocity()
+            yield Action("stop", INFINITY, text=stop.payload.text, model=stop.payload.model)
+            return
+        through = None if action is None else self._begin(action)
+        if through is None:
+            yield from self._velocity()
+            return
+        if through.kind == "home":
+            yield from self._halt()
+        yield through
 
     def _begin(self, message: Message[Action]) -> Action | None:
         """Take up an action: what is to pass through is returned, a motion becomes the way to go."""
@@ -141,7 +150,7 @@ class BaseMotion(Node):
             case "wait":
                 self._way = _Way() if self._way is not None else None
                 return action
-            case "velocity" | "home":
+            case "velocity":
                 self._rest()
                 return action
             case _:
@@ -191,13 +200,13 @@ class BaseMotion(Node):
         if now >= self._until_ns:
             self._x_mps = self._yaw_radps = 0.0
 
-    def _velocity(self) -> MotionOutputs | None:
-        """The next velocity of the motion in progress; None at rest."""
+    def _velocity(self) -> Iterator[Action]:
+        """The next velocity of the motion in progress; none at rest."""
         if self._way is None:
-            return None
+            return
         now, until = self._ctx.now, self._ctx.cause + self.ttl_ms * MS
         if until <= now:
-            return None
+            return
         passed_s = (now - self._commanded_ns) / SECOND
         self._x_mps = self._line.next_speed(self._x_mps, self._way.x_m, passed_s, self._scale)
         self._yaw_radps = self._turn.next_speed(self._yaw_radps, self._way.yaw_rad, passed_s, self._scale)
@@ -205,7 +214,13 @@ class BaseMotion(Node):
         values = {"x_mps": self._x_mps + 0.0, "yaw_radps": self._yaw_radps + 0.0}
         if self._x_mps == 0 and self._yaw_radps == 0 and self._way == _Way():
             self._rest()
-        return MotionOutputs(Action("velocity", until, values))
+        yield Action("velocity", until, values)
+
+    def _halt(self) -> Iterator[Action]:
+        """End a motion in progress: a velocity that nobody renews calls the watchdog, and that stops all."""
+        if self._way is not None:
+            self._rest()
+            yield Action("velocity", self._ctx.cause + self.ttl_ms * MS, {"x_mps": 0.0, "yaw_radps": 0.0})
 
     def _rest(self) -> None:
         self._way: _Way | None = None

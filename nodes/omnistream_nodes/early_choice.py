@@ -21,7 +21,7 @@ class Limits:
     for `steps` of 20 ms in a row. By how much a phrase may stand below what the recognizer would write (a logarithm):
     `margin_least` where the ears' probability is no more than `doubtful`, up to `margin` where it is `sure`. `weight`: what
     that counts against the logarithm of the ears' probability. `again`: steps before the recognizer is asked again about an
-    utterance, `most` the number of times.
+    utterance, `most` the number of times. From a probability of `alone` on the ears are believed without the recognizer.
     """
 
     ask: float = 0.5
@@ -34,6 +34,7 @@ class Limits:
     weight: float = 0.5
     again: int = 1
     most: int = 8
+    alone: float = 1.0
 
     def margin_at(self, probability: float) -> float:
         """The margin that is allowed where the ears say that a phrase has ended with this probability."""

@@ -52,9 +52,14 @@ class EarlyEars:
 
     def step(self, samples: np.ndarray) -> np.ndarray:
         """(320,) int16, the next of the stream -> (1 + phrases,) probabilities; the first is of none."""
+        return self.hear(samples)[0]
+
+    def hear(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and the (1, D) features that they were made from."""
         frames = self._mel.step(samples).reshape(1, -1, MELS)
         self._heard.append(frames)
-        return np.exp(self._step(frames))
+        logs, features = self._step(frames)
+        return np.exp(logs), features
 
 
 class _Step:
@@ -72,11 +77,12 @@ class _Step:
     def reset(self) -> None:
         self._mels, self._blocks = self._empty
 
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(1, 2, 40) -> (1 + phrases,) log-probabilities."""
+    def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(1, 2, 40) -> (1 + phrases,) log-probabilities, and (1, D) features."""
         given = {"frames": frames, "mels": self._mels, "blocks": self._blocks}
-        classes, self._mels, self._blocks = self._session.run(["classes", "next_mels", "next_blocks"], given)
-        return classes[0, -1]
+        names = ["classes", "features", "next_mels", "next_blocks"]
+        classes, features, self._mels, self._blocks = self._session.run(names, given)
+        return classes[0, -1], features[0]
 
 
 def _is_there(variant: str, manifest: Manifest) -> bool:

@@ -64,8 +64,8 @@ class EarlyListener:
         return heard.start - self._closed < _REST_WITHIN and heard.end - heard.start < _REST_LENGTH
 
     def _weigh(self, candidates: list[Candidate]) -> Verdict | None:
-        if self._model is None:
-            best = candidates[0]
+        best = candidates[0]
+        if self._model is None or best.probability >= self._limits.alone:
             return Verdict(best, round(0.5 + 0.5 * min(1.0, best.probability), 3))
         weighed = self._model.weigh(self._listener.sound(), [c.phrase.text for c in candidates])
         return judge(candidates, [w.margin for w in weighed], self._limits)

@@ -14,10 +14,10 @@ from omnistream_nodes.endpointing import HOP
 from omnistream_nodes.listening import Heard
 from omnistream_nodes.voice_model import RATE_HZ
 
-__all__ = ["Transcriber"]
+__all__ = ["PATCH_SAMPLES", "Transcriber"]
 
 #: Sound lost in a stretch as short as this is stood in for by silence.
-_PATCH_SAMPLES = RATE_HZ * 40 // 1000
+PATCH_SAMPLES = RATE_HZ * 40 // 1000
 
 
 class _Listening(Protocol):
@@ -50,7 +50,7 @@ class Transcriber:
 
     def _gap(self, missing: int, partials: bool) -> Iterator[Heard]:
         """Fill a short gap with silence; begin anew behind a long one."""
-        if 0 < missing <= _PATCH_SAMPLES:
+        if 0 < missing <= PATCH_SAMPLES:
             self._intake.timeline.skip(missing)
             for hop in self._hops.push(np.zeros(missing, np.int16)):
                 yield from self._listener.hear(hop, partials=partials)

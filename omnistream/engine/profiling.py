@@ -230,7 +230,7 @@ async def _alone(info: NodeInfo, given: Sequence[Given], variant: str, plan: Pla
         wall, cpu, waited = (np.asarray(v, np.int64)[first:] for v in (meter.wall, meter.cpu, meter.waited))
         rest = np.maximum(0, wall - cpu - waited)
         gil, takes = 1.0, 1.0
-        if step.kind == "thread" and np.mean(cpu) > _SHORT_NS:
+        if np.mean(cpu) > _SHORT_NS:
             gil = await _gil(step, ctx, given, meter)
             if gil < 1.0:
                 takes = await _takes(step, ctx, given, meter, float(np.median(rest)))
@@ -298,8 +298,8 @@ async def _takes(step: MeteredStep, ctx: Context, given: Sequence[Given], meter:
         thread.join()
     new = [np.asarray(v, np.float64)[before:] for v in (meter.wall, meter.cpu, meter.waited)]
     delays = (new[0] - new[1] - new[2] - rest_ns) / 1e9 / sys.getswitchinterval()
-    # Beginning in the thread and coming back from it want it once each.
-    return round(max(1.0, float(np.median(delays)) - 1.0), 1) if len(delays) else 1.0
+    beginning = 0.0 if step.kind == "inline" else 1.0
+    return round(max(1.0, float(np.median(delays)) - beginning), 1) if len(delays) else 1.0
 
 
 async def _nothing(_: Any) -> None:

@@ -82,7 +82,13 @@ class Step:
 
     def _in_thread(self, args: dict[str, Any], put: Callable[[Any], Awaitable[None]], loop: asyncio.AbstractEventLoop) -> None:
         def hand_over(item: Any) -> None:
-            asyncio.run_coroutine_threadsafe(_awaited(put(item)), loop).result()
+            handing = _handed(put, item)
+            try:
+                given = asyncio.run_coroutine_threadsafe(handing, loop)
+            except RuntimeError:  # the loop has been closed: nobody takes anything any more
+                handing.close()
+                raise
+            given.result()
 
         async def other_loop() -> None:
             if self.generator:
@@ -123,5 +129,5 @@ def outputs_of(ports: Ports, result: Any) -> list[tuple[str, Any, int | None]]:
     return outs
 
 
-async def _awaited(awaitable: Awaitable[None]) -> None:
-    await awaitable
+async def _handed(put: Callable[[Any], Awaitable[None]], item: Any) -> None:
+    await put(item)

@@ -55,7 +55,7 @@ def test_labels_begin_when_a_phrase_has_ended() -> None:
     begin, end = label_span(16000, goes_on=False)
     assert 16000 + 320 <= begin * STEP <= 16000 + 640
     assert (end - begin) * STEP == pytest.approx(280 * 16, abs=STEP)
-    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 170 * 16
+    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 120 * 16
 
 
 def test_scenes_place_ends_anywhere_and_are_the_same_again(tmp_path: Path) -> None:

@@ -101,6 +101,26 @@ def test_the_streamed_file_says_what_torch_says(trained: tuple[Ears, list[float]
     assert whole[:, 1:].sum(1).max() > 0.3  # and it does hear something
 
 
+def test_a_conformers_streamed_file_says_what_torch_says(scenes: Scenes, tmp_path: Path) -> None:
+    """The same files and the same node as the convolutions; which network it is, the shape in the manifest says."""
+    shape = Shape(4, channels=16, kernel=5, dilations=(1, 1), network="conformer", heads=2, window=10)
+    ears = train(shape, scenes, Schedule(8, batch=2), 1)
+    save_ears(ears, tmp_path, PHRASES, {"seed": 1})
+    loaded, manifest = load_ears(tmp_path)
+    assert Shape.from_json(dict(manifest.shape)) == shape
+    mels = torch.from_numpy(scenes.batch(99, 1).mels)[:, :240]
+    with torch.no_grad():
+        whole = loaded(mels).classes[0].exp().numpy()
+    stream = EarlyEars(str(tmp_path), 1)
+    stream._mel.step = lambda samples: samples
+    for _ in range(2):
+        parts = np.stack([stream.step(mels[0, n : n + 2].numpy()) for n in range(0, mels.shape[1], 2)])
+        assert np.allclose(parts, whole, atol=1e-4)
+        stream.reset()
+        stream._mel.step = lambda samples: samples
+    assert np.ptp(whole, axis=0).max() > 0.05  # it is no constant
+
+
 def test_files_that_are_not_those_of_the_manifest_are_refused(trained: tuple[Ears, list[float], Path], tmp_path: Path) -> None:
     ears, _, _ = trained
     save_ears(ears, tmp_path, PHRASES, {})
@@ -139,17 +159,19 @@ def test_the_shipped_ears_are_what_they_say() -> None:
     assert sum(p.stat().st_size for p in shipped_folder().iterdir()) < 4_700_000
 
 
-def test_the_command_makes_ears_that_a_node_can_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_makes_ears_that_a_node_can_use(tmp_path: Path) -> None:
     need_flite()
     (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
     command = [sys.executable, "-m", "omnistream.cli.main", "train", "ears", "--programs", "flite", "--clips", "0.1"]
     command += ["--grammar", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "mine"), "--steps", "2"]
+    command += ["--network", "conformer"]
     env = {"OMNISTREAM_CACHE": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert "the 3 phrases of" in done.stdout
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "flite: rms, slt" in card
+    assert read_manifest(tmp_path / "mine").shape["network"] == "conformer"
     assert EarlyEars(str(tmp_path / "mine"), 1).step(np.zeros(STEP, np.int16)).shape == (4,)
 
 
@@ -159,6 +181,7 @@ def test_trainers_that_are_not_there_or_not_possible_are_sentences(tmp_path: Pat
     for arguments, says in (
         (["nose"], "No such command 'nose'"),
         (["ears", "--programs", "flite"], "flite"),
+        (["ears", "--network", "nose"], "--network nose: write one of convolutions, conformer"),
     ):
         done = subprocess.run([*base, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 2, done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 
@@ -46,15 +47,15 @@ class Drive:
         self._obey(now)
         self.ctx.now, self.ctx.cause = now, now if cause is None else T0 + round(cause * MS)
         at = now if stamp is None else T0 + round(stamp * MS)
-        out = await self.node.step(
-            action and self._message(action, at), Event("tick") if tick else None, stop and self._message(stop, at)
-        )
-        if out is None or out.motion is None:
-            return None
-        self.sent.append((now, out.motion))
-        if out.motion.kind in ("velocity", "stop"):
-            self._obeyed = out.motion
-        return out.motion
+        given = action and self._message(action, at), Event("tick") if tick else None, stop and self._message(stop, at)
+        last: Action | None = None
+        async for out in self.node.step(*given):
+            last = out.motion
+            assert last is not None
+            self.sent.append((now, last))
+            if last.kind in ("velocity", "stop"):
+                self._obeyed = last
+        return last
 
     async def run(self, start: float, end: float, every: float = 50) -> list[Action | None]:
         """Ticks in [start, end)."""
@@ -277,6 +278,17 @@ async def test_home_and_a_bare_velocity_take_the_base_over():
         assert await drive.run(1050, 2000) == [None] * 19
 
 
+async def test_before_home_a_motion_ends_so_that_no_watchdog_ends_what_the_robot_does_then():
+    drive = Drive()
+    await drive.fire(0, act("forward", distance_m=5))
+    await drive.run(50, 1000)
+    await drive.fire(1000, act("home"))
+    assert [(a.kind, a.values.get("x_mps")) for _, a in drive.sent[-2:]] == [("velocity", 0.0), ("home", None)]
+    idle = Drive()
+    await idle.fire(0, act("home"))
+    assert [a.kind for _, a in idle.sent] == ["home"]
+
+
 async def test_slow_halves_the_speed_until_the_base_is_at_rest():
     drive = Drive()
     await drive.fire(0, act("forward", distance_m=2))
@@ -359,8 +371,8 @@ async def test_no_limit_is_ever_exceeded(steps):
     drive = await driven(steps)
     last = {"x_mps": 0.0, "yaw_radps": 0.0}
     since = 0
-    for t, a in drive.sent:
-        if a.kind != "velocity":
+    for (t, a), (_, following) in itertools.pairwise([*drive.sent, (0, STOP)]):
+        if a.kind != "velocity" or following.kind == "home":
             if a.kind in ("stop", "home"):
                 last = dict.fromkeys(last, 0.0)
             continue

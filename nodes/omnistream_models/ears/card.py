@@ -23,12 +23,13 @@ def write_card(folder: Path, manifest: Manifest, grammar: Grammar, clips: Sequen
     sizes = "\n".join(f"- `{n}`: {(folder / n).stat().st_size / 1e6:.1f} MB, sha256 `{manifest.sha256[n]}`" for n in FILES)
     reserved = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in grammar.reserved.items()) or "none"
     how = manifest.made
+    network = manifest.shape.get("network", "convolutions")
     limit = f", at most {how['minutes']:g} minutes" if how.get("minutes") else ""
     made = f"seed {how.get('seed')}, {how.get('steps')} of {how.get('of')} steps{limit}; loss at the end {how.get('loss')}"
     (folder / "README.md").write_text(
         f"""# Ears for {Path(grammar.file).name}
 
-A causal network on 40 log-mels that says every 20 ms which of {len(manifest.phrases)} phrases has just ended, if one has.
+A causal network ({network}) on 40 log-mels that says every 20 ms which of {len(manifest.phrases)} phrases has just ended.
 `spoken_commands` runs it; `omnistream train ears --grammar {Path(grammar.file).name}` made it ({made}).
 
 {sizes}

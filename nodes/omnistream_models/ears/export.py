@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnistream_models.ears.manifest import VARIANTS, Manifest, read_manifest, verified_bytes, write_manifest
-from omnistream_models.ears.network import Ears, Shape
+from omnistream_models.ears.network import Ears, Shape, State
 from omnistream_models.ears.products import folded, write_step
 
-__all__ = ["load_ears", "save_ears"]
+__all__ = ["load_ears", "save_ears", "write_network"]
 
 
 def save_ears(ears: Ears, folder: Path, phrases: tuple[str, ...], made: dict[str, Any]) -> Manifest:
@@ -35,7 +36,10 @@ def save_ears(ears: Ears, folder: Path, phrases: tuple[str, ...], made: dict[str
             else:
                 kept[name] = value.clone()
     save_file(kept, folder / "ears.safetensors", {"format": "pt"})
-    write_step(folded(ears), folder / "ears.onnx")
+    if ears.shape.network == "convolutions":
+        write_step(folded(ears), folder / "ears.onnx")
+    else:
+        write_network(ears, folder / "ears.onnx")
     for name in VARIANTS.values():
         if name != "ears.onnx":
             (folder / name).unlink(missing_ok=True)
@@ -52,3 +56,32 @@ def load_ears(folder: Path) -> tuple[Ears, Manifest]:
     tensors = load(verified_bytes(folder, "ears.safetensors", manifest))
     ears.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
     return ears.eval(), manifest
+
+
+class _Step(nn.Module):
+    """What nodes run: letters are for training only."""
+
+    def __init__(self, ears: Ears) -> None:
+        super().__init__()
+        self.ears = ears
+
+    def forward(self, frames: Tensor, mels: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        heard, state = self.ears.step(frames, State(mels, blocks))
+        return heard.classes, heard.features, state.mels, state.blocks
+
+
+def write_network(ears: Ears, path: Path) -> None:
+    """The network as ONNX, as it is and for any number of steps and streams; `products.write_step` is faster for one of each.
+
+    Inputs `frames` (B, 2 T, 40), `mels`, `blocks`; outputs `classes` (B, T, K), `features` (B, T, C), and the new state.
+    """
+    state = ears.init_state(1)
+    names = ["frames", "mels", "blocks", "classes", "features", "next_mels", "next_blocks"]
+    axes = {name: {0: "batch"} for name in names}
+    axes["frames"][1], axes["classes"][1], axes["features"][1] = "frames", "steps", "steps"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Step(ears).eval(), (torch.zeros(1, 2, state.mels.shape[1]), *state), str(path), dynamo=False, opset_version=17,
+            input_names=names[:3], output_names=names[3:], dynamic_axes=axes,
+        )  # fmt: skip

@@ -21,10 +21,12 @@ __all__ = ["IGNORED", "Batch", "Scenes", "label_span"]
 #: What a frame is labelled with that teaches nothing: whether it is still the end of the phrase is a matter of taste.
 IGNORED = -100
 #: A phrase is to be told from so long after its last voiced sample, for so long; one that could go on is waited for.
-_AFTER, _AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (20, 170, 280))
+_AFTER, _AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (20, 120, 280))
 _LEVEL = 2300.0
 #: How often what is heard next is a command, and how often each program speaks (those that are there).
 _COMMANDS = 0.55
+#: How often what is no command begins with one and goes on ("go home and sleep"): what tells an end from a middle.
+_GO_ON = 0.5
 _SHARES = {"espeak-ng": 0.42, "flite": 0.24, "joe": 0.14, "kokoro": 0.20}
 
 
@@ -52,9 +54,14 @@ class Scenes:
         self._goes_on = [grammar.goes_on(p) for p in grammar.phrases]
         self._noise = NoisePool(np.random.default_rng(seed))
         said: dict[str, dict[int, list[Clip]]] = {}
+        going: dict[str, list[Clip]] = {}
+        beginnings = tuple(f"{p.text} " for p in grammar.phrases)
         for clip in clips:
-            said.setdefault(clip.voice.split(" ")[0], {}).setdefault(clip.phrase, []).append(clip)
-        self._said = said
+            program = clip.voice.split(" ")[0]
+            said.setdefault(program, {}).setdefault(clip.phrase, []).append(clip)
+            if clip.phrase < 0 and clip.text.startswith(beginnings):
+                going.setdefault(program, []).append(clip)
+        self._said, self._going = said, going
         self._programs = [p for p in said if len(said[p]) > 1]
         shares = np.array([_SHARES.get(p, 0.2) for p in self._programs])
         self._shares = shares / shares.sum()
@@ -95,7 +102,8 @@ class Scenes:
         return log_mel(np.clip(sound, -32768, 32767)), labels, " ".join(texts)
 
     def _clip(self, rng: np.random.Generator) -> Clip:
-        said = self._said[self._programs[int(rng.choice(len(self._programs), p=self._shares))]]
+        program = self._programs[int(rng.choice(len(self._programs), p=self._shares))]
+        said = self._said[program]
         phrase = -1
         if rng.random() < _COMMANDS or -1 not in said:
             if rng.random() < 0.5:
@@ -105,4 +113,6 @@ class Scenes:
                 some = alike[int(rng.integers(len(alike)))]
                 phrase = some[int(rng.integers(len(some)))]
         clips = said.get(phrase) or said[-1 if -1 in said else next(iter(said))]
+        if phrase < 0 and program in self._going and rng.random() < _GO_ON:
+            clips = self._going[program]
         return clips[int(rng.integers(len(clips)))]

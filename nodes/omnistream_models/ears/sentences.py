@@ -88,6 +88,10 @@ class Sentences:
         """A sentence that has little to do with the grammar."""
         return self._other(_everyday, rng)
 
+    def going_on(self, phrase: str, rng: np.random.Generator) -> str:
+        """A sentence that begins with a phrase."""
+        return self._other(lambda r: f"{phrase} {_one(r, _AFTER) if r.random() < 0.5 else _joined(r)}", rng)
+
     def _other(self, make: Callable[[np.random.Generator], str], rng: np.random.Generator) -> str:
         """One that is no phrase, does not end in an urgent one said alone, and is not kept for tests."""
         for _ in range(50):
@@ -133,6 +137,11 @@ def _everyday(rng: np.random.Generator) -> str:
         return _one(rng, _EVERYDAY)
     text = f"{_one(rng, _SUBJECTS)} {_one(rng, _VERBS)}"
     return f"{text} {_one(rng, _AFTER)}" if rng.random() < 0.4 else text
+
+
+def _joined(rng: np.random.Generator) -> str:
+    join = _one(rng, ["and", "but", "so", "then", "because", "if", "when", "or", "while", ""])
+    return f"{join} {_everyday(rng)}".strip()
 
 
 def _one(rng: np.random.Generator, items: Sequence[T]) -> T:

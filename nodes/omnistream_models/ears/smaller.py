@@ -66,6 +66,8 @@ def make_variants(folder: Path, out: Path, grammar: Grammar, how: Plan, told: To
     torch.set_num_threads(1)
     torch.manual_seed(how.seed)
     ears, manifest = load_ears(folder)
+    if ears.shape.network != "convolutions":
+        raise ModelError(f"{folder}: these ears are a {ears.shape.network}; only convolutions are made smaller")
     if manifest.phrases != tuple(p.text for p in grammar.phrases):
         raise ModelError(f"{folder}: these ears are not for the phrases of {grammar.file}; name their file with --grammar")
     learned, tuning, voices = scenes_of(grammar, how, told)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from omnistream_models.ears.shape import Shape
+
 __all__ = ["train_ears"]
 
 _MOST_PHRASES = 400
@@ -20,6 +22,7 @@ def train_ears(
     minutes: Annotated[float, typer.Option(min=0, help="Train at most so long, synthesis not counted. 0: no limit.")] = 0.0,
     clips: Annotated[float, typer.Option(min=0.001, help="Make so many times the usual number of clips.")] = 1.0,
     programs: Annotated[str, typer.Option(help="Only these synthesizers, such as flite,espeak-ng.")] = "",
+    network: Annotated[str, typer.Option(help="What hears: convolutions, or a conformer.")] = "convolutions",
 ) -> None:
     """Train ears for the phrases of a commands file: synthesize them, learn them, write weights, digests and a card.
 
@@ -31,6 +34,7 @@ def train_ears(
     from omnistream.errors import GraphError
     from omnistream_models import cache_dir
     from omnistream_models.ears import synthesis
+    from omnistream_models.ears.shape import NETWORKS, usual_shape
     from omnistream_models.ears.voices import installed_programs, missing_programs
     from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
@@ -40,14 +44,14 @@ def train_ears(
             f"{grammar}: {len(found.phrases)} phrases are more than the {_MOST_PHRASES} that ears are trained for; train them "
             "for a file with the most frequent ones: the recognizer understands the others, more slowly"
         )
+    if network not in NETWORKS:
+        raise GraphError(f"--network {network}: write one of {', '.join(NETWORKS)}")
     console = Console()
     wanted = [p.strip() for p in programs.split(",") if p.strip()] or installed_programs()
     console.print(f"ears for the {len(found.phrases)} phrases of {found.file}, said by {', '.join(wanted)}")
     for program, where in missing_programs().items():
         console.print(f"[yellow]notice:[/] without {program} the ears are worse on voices they have not heard: {where}")
-    amounts = {
-        p: synthesis.Amount(a.renderings * clips, a.others * clips) for p, a in synthesis.AMOUNTS.items() if p in wanted
-    }  # fmt: skip
+    amounts = {p: a.times(clips) for p, a in synthesis.AMOUNTS.items() if p in wanted}
     if set(wanted) - set(amounts):
         raise GraphError(f"--programs {programs}: write some of {', '.join(synthesis.AMOUNTS)}")
     columns = (
@@ -63,14 +67,15 @@ def train_ears(
             jobs = synthesis.plan(found, [program], seed, amounts)
             task = bar.add_task(f"{program} speaks", total=len(jobs), note="")
             spoken += synthesis.make_clips(jobs, cache_dir() / "ears", lambda n, t=task: bar.advance(t, n))
-        _learn(found, spoken, out, seed, steps, minutes, bar)
+        _learn(found, spoken, usual_shape(network, len(found.phrases) + 1), out, seed, steps, minutes, bar)
     console.print(f"written to {out}: use it with 'spoken_commands' and ears: {out}")
 
 
-def _learn(grammar: Any, clips: list[Any], out: Path, seed: int, steps: int, minutes: float, bar: Any) -> None:
+def _learn(
+    grammar: Any, clips: list[Any], shape: Shape, out: Path, seed: int, steps: int, minutes: float, bar: Any
+) -> None:  # fmt: skip
     from omnistream_models.ears.card import write_card
     from omnistream_models.ears.export import save_ears
-    from omnistream_models.ears.network import Shape
     from omnistream_models.ears.scenes import Scenes
     from omnistream_models.ears.training import Progress, Schedule, steps_of, train
 
@@ -85,8 +90,7 @@ def _learn(grammar: Any, clips: list[Any], out: Path, seed: int, steps: int, min
 
     phrases = tuple(p.text for p in grammar.phrases)
     ears = train(
-        Shape(len(phrases) + 1), Scenes(clips, grammar, seed), Schedule(steps, minutes=minutes), seed,
-        out / "checkpoint.safetensors", report,
+        shape, Scenes(clips, grammar, seed), Schedule(steps, minutes=minutes), seed, out / "checkpoint.safetensors", report,
     )  # fmt: skip
     voices: dict[str, int] = {}
     for clip in clips:

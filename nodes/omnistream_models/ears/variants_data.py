@@ -16,6 +16,8 @@ __all__ = ["Plan", "Told", "scenes_of"]
 
 #: Gets what is done, how much, of how much, and a note.
 Told = Callable[[str, int, int, str], None]
+#: How much the voices that judge say.
+_JUDGES = Amount(8, 4, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,12 @@ def scenes_of(grammar: Grammar, how: Plan, told: Told) -> tuple[Scenes, Scenes, 
     programs = how.programs or tuple(installed_programs())
     clips: list[Any] = []
     for program in programs:
-        amount = AMOUNTS[program]
-        scaled = {program: Amount(amount.renderings * how.clips, amount.others * how.clips)}
-        jobs = plan(grammar, [program], how.seed, scaled)
+        jobs = plan(grammar, [program], how.seed, {program: AMOUNTS[program].times(how.clips)})
         clips += make_clips(jobs, cache_dir() / "ears", _counted(told, f"{program} speaks", len(jobs)))
     learned = Scenes(clips, grammar, how.seed)
     if "espeak-ng" not in programs:
         return learned, Scenes(clips, grammar, how.seed + 77), "the voices of training, in other scenes"
-    jobs = plan(grammar, ["espeak-ng"], how.seed + 77, {"espeak-ng": Amount(8 * how.clips, 5 * how.clips)}, is_tuning)
+    jobs = plan(grammar, ["espeak-ng"], how.seed + 77, {"espeak-ng": _JUDGES.times(how.clips)}, is_tuning)
     judges = make_clips(jobs, cache_dir() / "ears", _counted(told, "judges speak", len(jobs)))
     return learned, Scenes(judges, grammar, how.seed + 77), "voices of espeak-ng that choose thresholds"
 

@@ -8,6 +8,8 @@ from heapq import heappop, heappush
 
 __all__ = ["Cores", "Events", "Job", "Lock"]
 
+_CORE_AGAIN_NS = 500_000
+
 
 class Events:
     """What happens when. `run` goes on until nothing is left, or `until`."""
@@ -78,6 +80,10 @@ class Cores:
         self.others = others
         self._plan()
 
+    @property
+    def full(self) -> bool:
+        return self._jobs + self.others >= self.count
+
     def start(self, job: Job) -> None:
         self._catch_up()
         self._jobs += 1
@@ -131,11 +137,22 @@ class Lock:
         self.events, self.cores, self.switch_ns = events, cores, switch_ns
         self._holder: Job | None = None
         self._waiting: deque[Job] = deque()
+        self._interrupted: set[Job] = set()
+        #: Called, and forgotten, when somebody takes the lock: those who compute without it, and will want it soon.
+        self.told: list[Callable[[], None]] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for it."""
+        return bool(self._waiting)
 
     def take(self, job: Job) -> None:
         if self._holder is None:
             self._holder = job
             self.cores.start(job)
+            told, self.told = self.told, []
+            for tell in told:
+                tell()
         else:
             self._waiting.append(job)
             self._ask(self._holder)
@@ -148,6 +165,7 @@ class Lock:
         """Who has waited for the whole interval gets it, if nobody has given it up meanwhile."""
         if self._holder is holder and self._waiting and self._waiting[0] is first:
             self.cores.pause(holder)
+            self._interrupted.add(holder)
             self._waiting.append(holder)
             self._give()
 
@@ -162,9 +180,15 @@ class Lock:
 
     def _give(self) -> None:
         self._holder = None
-        if self._waiting:
+        while self._waiting:
             job = self._waiting.popleft()
+            if job in self._interrupted:
+                self._interrupted.discard(job)
+                if self.cores.full:  # its core has been taken meanwhile; the lock is free until it has one again
+                    self.events.at(self.events.now + _CORE_AGAIN_NS, lambda j=job: self.take(j))
+                    continue
             self._holder = job
             self.cores.start(job)
             if self._waiting:
                 self._ask(job)
+            return

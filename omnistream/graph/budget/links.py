@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
 from omnistream.flow.token import Ack
-from omnistream.graph.budget.loop import Loop
+from omnistream.graph.budget.loop import Loop, Pieces
 from omnistream.graph.budget.parts import SimNode, SimSource
 from omnistream.message import INFINITY, Message
 
@@ -64,7 +64,7 @@ class FarLink:
         self.under_way.append(message.stamp_ns)
         sent = self.node.events.now
 
-        def come() -> Generator[float, None, None]:
+        def come() -> Pieces:
             yield cost
             now = self.node.events.now
             self.under_way.popleft()
@@ -110,5 +110,5 @@ class FarBack:
         events.at(events.now + int(self.latency()), lambda: self.owner.loop.call_soon(what, woken=True))
 
 
-def _spend(cost: float) -> Generator[float, None, None]:
+def _spend(cost: float) -> Pieces:
     yield cost

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 from omnistream.graph.budget.cores import Cores, Events, Job, Lock
 
-__all__ = ["Loop", "Task", "Turns"]
+__all__ = ["Loop", "Pieces", "Task", "Turns", "Work"]
 
-#: What the loop does: at once, or in pieces that each say how many nanoseconds of computing come before the next.
-Task = Callable[[], Generator[float, None, None] | None]
+
+class Work(NamedTuple):
+    """Nanoseconds of computing: so many with Python's lock, which is taken so many times, and so many without."""
+
+    held: float
+    free: float
+    times: int
+
+
+#: Each piece of a task, or what it computes before the next one; a number holds the lock all the time.
+Pieces = Generator["float | Work", None, None]
+#: What the loop does: at once, or in pieces.
+Task = Callable[[], Pieces | None]
 
 
 class Loop:
@@ -22,7 +34,7 @@ class Loop:
         self.busy_ns = 0.0
         self._queue: deque[Task] = deque()
         self._idle = True
-        self._piece: Generator[float, None, None] | None = None
+        self._piece: Pieces | None = None
         self._job = Job(0.0, self._step)
 
     def call_soon(self, task: Task, *, woken: bool = False) -> None:
@@ -33,6 +45,7 @@ class Loop:
             self.events.at(self.events.now + (0 if woken else int(self.wake())), self._begin)
 
     def _begin(self) -> None:
+        """Take the lock, and go on."""
         self._job.left = 1.0
         self.lock.take(self._job)
 
@@ -51,32 +64,68 @@ class Loop:
             cost = next(piece, None)
             if cost is None:
                 self._piece = None
+            elif isinstance(cost, Work):
+                self.busy_ns += cost.held + cost.free
+                self.lock.release()
+                self.compute(cost, self._begin)
+                return
             elif cost >= 1.0:
                 self.busy_ns += cost
                 self.lock.go_on(self._job, cost)
                 return
 
-    def in_thread(self, held_ns: float, free_ns: float, times: int, done: Callable[[], None]) -> None:
-        """A step in a thread, which takes Python's lock so many times: so much of it with the lock, so much without."""
-        held, free = max(1.0, held_ns / times), free_ns / times
-        left = times
+    def compute(self, work: Work, done: Callable[[], None]) -> None:
+        """In a thread that begins without the lock, and ends without it."""
+        _Computing(self, work, done).take()
 
-        def again() -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                done()
-            else:
-                self.lock.take(Job(held, freely))
 
-        def freely() -> None:
-            self.lock.release()
-            if free >= 1.0:
-                self.cores.start(Job(free, again))
-            else:
-                again()
+class _Computing:
+    """Now with the lock, now without. While nobody else has the lock the rest is one piece, however often it is taken; while
+    somebody has, each time is waited for."""
 
-        again()
+    def __init__(self, loop: Loop, work: Work, done: Callable[[], None]) -> None:
+        self._lock, self._cores, self._done = loop.lock, loop.cores, done
+        self._held, self._free = max(1.0, work.held / work.times), work.free / work.times
+        self._left = (self._held + self._free) * work.times
+        self._job = Job(0.0, self._worked)
+        self._alone = False
+
+    def take(self) -> None:
+        self._lock.take(Job(self._held, self._had))
+
+    def _had(self) -> None:
+        self._left -= self._held
+        if self._left < 1.0:
+            self._lock.release()
+            self._done()
+        elif self._free < 1.0:
+            self._lock.release()
+            self.take()
+        else:
+            self._alone = not self._lock.wanted
+            if self._alone:
+                self._lock.told.append(self._taken)
+            self._compute(self._left if self._alone else self._free)
+            self._lock.release()
+
+    def _taken(self) -> None:
+        """Somebody has the lock from now on."""
+        if self._alone and self._job.running:
+            self._alone = False
+            self._cores.pause(self._job)
+            self._left += self._job.left
+            self._compute(self._free)
+
+    def _compute(self, ns: float) -> None:
+        self._job.left = min(ns, self._left)
+        self._left -= self._job.left
+        self._cores.start(self._job)
+
+    def _worked(self) -> None:
+        self._alone = False
+        if self._left < 1.0:
+            self._held = 1.0
+        self.take()
 
 
 class Turns:
@@ -87,20 +136,20 @@ class Turns:
 
     def __init__(self, loop: Loop, limit_ns: int = 0) -> None:
         self.loop, self.limit_ns = loop, limit_ns
-        self._ready: deque[Callable[[], Generator[float, None, None]]] = deque()
+        self._ready: deque[Callable[[], Pieces]] = deque()
         self._scheduled = False
         self._until = 0
 
     def over(self) -> bool:
         return self.limit_ns > 0 and self.loop.events.now > self._until
 
-    def wake(self, advance: Callable[[], Generator[float, None, None]]) -> None:
+    def wake(self, advance: Callable[[], Pieces]) -> None:
         self._ready.append(advance)
         if not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._turn)
 
-    def _turn(self) -> Generator[float, None, None]:
+    def _turn(self) -> Pieces:
         self._until = self.loop.events.now + self.limit_ns
         while self._ready:
             yield from self._ready.popleft()()

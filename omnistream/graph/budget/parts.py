@@ -6,7 +6,7 @@ payloads that expire, which are not simulated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,14 +14,13 @@ from omnistream.flow.cell import Cell, Firing, OutPort, edge_passed
 from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
 from omnistream.graph.budget.cores import Events
-from omnistream.graph.budget.loop import Loop, Turns
+from omnistream.graph.budget.loop import Loop, Pieces, Turns, Work
 from omnistream.graph.budget.trace import Leg, Trace
 from omnistream.message import INFINITY, Message
 
 __all__ = ["Bag", "Costs", "Rhythm", "Seen", "SimNode", "SimSource"]
 
 _BATCH = 32
-_OFTEN_NS = 500_000
 
 
 class Bag:
@@ -97,11 +96,11 @@ class SimNode:
             self.queued = True
             self.turns.wake(self._turn)
 
-    def _turn(self) -> Generator[float, None, None]:
+    def _turn(self) -> Pieces:
         self.queued = False
         return self.advance()
 
-    def advance(self) -> Generator[float, None, None]:
+    def advance(self) -> Pieces:
         cell = self.cell
         for _ in range(_BATCH):
             if cell.firing is not None or not cell.room():
@@ -120,7 +119,7 @@ class SimNode:
             if self.costs.kind != "inline":  # a task begins after the turn
                 self.loop.call_soon(self._in_thread if self.costs.kind == "thread" else self._as_task)
                 return
-            yield self.costs.engine_ns + self.costs.cpu()
+            yield from self._compute()
             self._end()
             if self.turns.over():  # between two firings others may come first
                 self.wake()
@@ -137,18 +136,27 @@ class SimNode:
         if cell.histories:
             cell.trim()
 
-    def _as_task(self) -> Generator[float, None, None]:
-        yield self.costs.engine_ns + self.costs.cpu()
-        self.events.at(self.events.now + int(self.costs.rest()), self._back)
+    def _compute(self) -> Pieces:
+        """A firing, on the loop."""
+        if self.costs.gil >= 1.0:
+            yield self.costs.engine_ns + self.costs.cpu()
+        else:
+            yield self.costs.engine_ns
+            yield self._work()
 
-    def _in_thread(self) -> Generator[float, None, None]:
-        yield self.costs.engine_ns
+    def _work(self) -> Work:
         cpu = self.costs.cpu()
         held = cpu * self.costs.gil
+        return Work(held, cpu - held, max(1, int(self.costs.takes + 0.5)))
+
+    def _as_task(self) -> Pieces:
+        yield from self._compute()
+        self.events.at(self.events.now + int(self.costs.rest()), self._back)
+
+    def _in_thread(self) -> Pieces:
+        yield self.costs.engine_ns
         rest = int(self.costs.rest())
-        # Taken again after so short a while, it makes no difference any more.
-        times = max(1, min(int(self.costs.takes + 0.5), int(cpu / _OFTEN_NS)))
-        self.loop.in_thread(held, cpu - held, times, lambda: self.events.at(self.events.now + rest, self._back))
+        self.loop.compute(self._work(), lambda: self.events.at(self.events.now + rest, self._back))
 
     def _back(self) -> None:
         self.loop.call_soon(self._end_later, woken=True)
@@ -284,7 +292,7 @@ class SimSource:
     def _arrived(self) -> None:
         self.loop.call_soon(self._take, woken=True)
 
-    def _take(self) -> Generator[float, None, None]:
+    def _take(self) -> Pieces:
         self.stamp = self.due if self.rhythm.stamped else self.events.now
         yield self.engine_ns + self.rhythm.cpu()
         self._try()
