@@ -95,6 +95,20 @@ def times(folder: str) -> None:
             f" {cold:7.3f} {first[1] / cold:6.2f}x"
         )
 
+    print(f"a change of variant: {change_ms(EarlyEars(folder, 1)):.1f} ms, once: the other ears hear again what they remember")
+
+
+def change_ms(stream: EarlyEars) -> float:
+    """Median milliseconds of a change to each variant in turn, in the middle of sound."""
+    for samples in np.random.default_rng(1).integers(-2000, 2000, (200, STEP)).astype(np.int16):
+        stream.step(samples)
+    took: list[float] = []
+    for variant in [*stream.variants[1:], stream.variants[0]] * 8:
+        begun = time.perf_counter()
+        stream.use(variant)
+        took.append((time.perf_counter() - begun) * 1e3)
+    return float(np.median(took))
+
 
 async def commands(folder: str, grammar: Grammar, every: int) -> None:
     """Exact commands and near misses of each variant."""

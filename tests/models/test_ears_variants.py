@@ -209,7 +209,7 @@ def test_the_command_makes_variants_that_a_node_can_use_and_tells_what_they_cost
     mine = {"ears": str(tmp_path / "mine"), "grammar": str(tmp_path / "small.yaml"), "programs": "flite", "clips": 0.1}
     quantize_ears(**mine, out="", seed=1, steps=1, small_steps=1, scenes=1)
     shown, card = capsys.readouterr().out, (tmp_path / "mine" / "README.md").read_text()
-    for said in ("| narrow.7 |", "| dynamic, per tensor (taken) |", "| int8, fewer, learned for it |", "| small |"):
+    for said in ("| narrow.7 |", "| dynamic, per tensor (taken) |", "| int8, fewer, learned for it", "| small |"):
         assert said in shown
         assert said in card
     assert len(json.loads((tmp_path / "mine" / "variants.json").read_text())["layers"]) == 18

@@ -29,6 +29,8 @@ __all__ = ["Made", "Row", "make_variants"]
 #: Of 128 channels and 256 hidden units: an eighth of the parameters; and what makes the int8 file a quarter of the float one.
 _SMALL = 40 / 128
 _INT8 = 15 / 16
+#: Fewer hidden units are kept where the loss is no more than this much of that with all of them.
+_TOLERATED = 1.03
 _BATCH, _IMPORTANCE_BATCHES = 16, 4
 #: Scenes of these batches are neither those of training nor of fine-tuning.
 _IMPORTANCE_FROM, _CALIBRATION = 200_000, 300_000
@@ -48,10 +50,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What `make_variants` found. `voices` says on what; `floats` are the layers that int8 leaves alone."""
+    """What `make_variants` found, on which `voices`. `kept`: the row that became int8; `floats`: the layers that it leaves."""
 
     voices: str
     rows: Sequence[Row]
+    kept: str
     layers: Sequence[Cost]
     ways: Sequence[Cost]
     floats: Sequence[str]
@@ -101,18 +104,21 @@ def _made(
     ints = [c.what for c in layers if c.what not in floats]
     write_int8(paths["full"], paths["int8"], ints)
     rows.append(row("int8", paths["int8"], full))
-    fewer = pruned(full, matters, full.shape.channels, round(full.hidden * _INT8))
-    _write_both(fewer, paths["int8"], ints)
-    rows.append(row("int8, fewer hidden units", paths["int8"], fewer))
+    fewer, tried = pruned(full, matters, full.shape.channels, round(full.hidden * _INT8)), paths["int8"].with_suffix(".tried")
+    _write_both(fewer, tried, ints)
+    rows.append(row("int8, fewer hidden units", tried, fewer))
     if how.steps:
         aware = _learned_for_int8(fewer, full, learned, ints, how, told)
-        _write_both(aware, paths["int8"], ints)
-        rows.append(row("int8, fewer, learned for it", paths["int8"], aware))
+        _write_both(aware, tried, ints)
+        rows.append(row("int8, fewer, learned for it", tried, aware))
+    kept = rows[-1] if rows[-1].heard.loss <= rows[1].heard.loss * _TOLERATED else rows[1]
+    if kept is rows[-1]:
+        tried.replace(paths["int8"])
     if how.small_steps:
         small = pruned(full, matters, round(full.shape.channels * _SMALL), round(full.hidden * _SMALL))
         write_step(_taught(small, full, learned, how, told), paths["small"])
         rows.append(row("small", paths["small"], small))
-    return Made(voices, rows, layers, ways, floats, how)
+    return Made(voices, rows, kept.what, layers, ways, floats, how)
 
 
 def _costs(

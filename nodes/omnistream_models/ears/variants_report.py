@@ -44,9 +44,9 @@ def _variants(made: Made) -> Iterator[str]:
     yield "| variant | kB | smaller | parameters | exact % | false/min | loss | us a step |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for r in made.rows:
-        h = r.heard
+        h, name = r.heard, f"{r.what} (kept)" if r.what == made.kept else r.what
         yield (
-            f"| {r.what} | {r.bytes / 1000:.0f} | {1 - r.bytes / full.bytes:.1%} | {r.parameters:,} | {h.exact:.1f} "
+            f"| {name} | {r.bytes / 1000:.0f} | {1 - r.bytes / full.bytes:.1%} | {r.parameters:,} | {h.exact:.1f} "
             f"| {h.false_a_minute:.1f} | {h.loss:.4f} | {r.us:.0f} |"
         )
 
