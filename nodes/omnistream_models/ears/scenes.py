@@ -25,8 +25,9 @@ _AFTER, _AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (20, 120, 280))
 _LEVEL = 2300.0
 #: How often what is heard next is a command, and how often each program speaks (those that are there).
 _COMMANDS = 0.55
-#: How often what is no command begins with one and goes on ("go home and sleep"): what tells an end from a middle.
-_GO_ON = 0.5
+#: How often what is no command begins with one and goes on ("go home and sleep"), or ends with one ("they never go home"): what
+#: tells a phrase from a part of a sentence.
+_PARTS = 0.6
 _SHARES = {"espeak-ng": 0.42, "flite": 0.24, "joe": 0.14, "kokoro": 0.20}
 
 
@@ -54,14 +55,14 @@ class Scenes:
         self._goes_on = [grammar.goes_on(p) for p in grammar.phrases]
         self._noise = NoisePool(np.random.default_rng(seed))
         said: dict[str, dict[int, list[Clip]]] = {}
-        going: dict[str, list[Clip]] = {}
-        beginnings = tuple(f"{p.text} " for p in grammar.phrases)
+        parts: dict[str, list[Clip]] = {}
+        begin, end = tuple(f"{p.text} " for p in grammar.phrases), tuple(f" {p.text}" for p in grammar.phrases)
         for clip in clips:
             program = clip.voice.split(" ")[0]
             said.setdefault(program, {}).setdefault(clip.phrase, []).append(clip)
-            if clip.phrase < 0 and clip.text.startswith(beginnings):
-                going.setdefault(program, []).append(clip)
-        self._said, self._going = said, going
+            if clip.phrase < 0 and (clip.text.startswith(begin) or clip.text.endswith(end)):
+                parts.setdefault(program, []).append(clip)
+        self._said, self._parts = said, parts
         self._programs = [p for p in said if len(said[p]) > 1]
         shares = np.array([_SHARES.get(p, 0.2) for p in self._programs])
         self._shares = shares / shares.sum()
@@ -113,6 +114,6 @@ class Scenes:
                 some = alike[int(rng.integers(len(alike)))]
                 phrase = some[int(rng.integers(len(some)))]
         clips = said.get(phrase) or said[-1 if -1 in said else next(iter(said))]
-        if phrase < 0 and program in self._going and rng.random() < _GO_ON:
-            clips = self._going[program]
+        if phrase < 0 and program in self._parts and rng.random() < _PARTS:
+            clips = self._parts[program]
         return clips[int(rng.integers(len(clips)))]

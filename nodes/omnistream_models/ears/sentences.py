@@ -92,6 +92,10 @@ class Sentences:
         """A sentence that begins with a phrase."""
         return self._other(lambda r: f"{phrase} {_one(r, _AFTER) if r.random() < 0.5 else _joined(r)}", rng)
 
+    def led_up_to(self, phrase: str, rng: np.random.Generator) -> str:
+        """A sentence that ends with a phrase."""
+        return self._other(lambda r: f"{_one(r, _BEFORE) if r.random() < 0.7 else _everyday(r)} {phrase}", rng)
+
     def _other(self, make: Callable[[np.random.Generator], str], rng: np.random.Generator) -> str:
         """One that is no phrase, does not end in an urgent one said alone, and is not kept for tests."""
         for _ in range(50):

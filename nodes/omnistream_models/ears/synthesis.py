@@ -26,23 +26,24 @@ _WITH_FILLER = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How often each phrase is said by a program's voices, and for each phrase how many other sentences, and such that begin
-    with it and go on."""
+    """How often each phrase is said by a program's voices, and for each phrase how many other sentences, such that begin
+    with it and go on, and such that end with it."""
 
     renderings: float
     others: float
     going_on: float = 0.0
+    led_up_to: float = 0.0
 
     def times(self, by: float) -> Amount:
-        return Amount(self.renderings * by, self.others * by, self.going_on * by)
+        return Amount(self.renderings * by, self.others * by, self.going_on * by, self.led_up_to * by)
 
 
 #: Natural voices teach more but take longer: a clip of kokoro is 1.3 s of a core, of joe 0.08, of espeak-ng 0.03.
 AMOUNTS: Mapping[str, Amount] = {
-    "espeak-ng": Amount(30, 28, 20),
-    "flite": Amount(20, 15, 10),
-    "joe": Amount(12, 11, 8),
-    "kokoro": Amount(4, 2, 1.5),
+    "espeak-ng": Amount(30, 28, 20, 14),
+    "flite": Amount(20, 15, 10, 8),
+    "joe": Amount(12, 11, 8, 6),
+    "kokoro": Amount(4, 2, 1.5, 1),
 }
 
 
@@ -81,9 +82,10 @@ def plan(
         for n in range(round(amount.others * len(grammar.phrases))):
             text = sentences.near(rng) if n % 3 else sentences.everyday(rng)
             jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
-        for n in range(round(amount.going_on * len(grammar.phrases))):
-            text = sentences.going_on(grammar.phrases[n % len(grammar.phrases)].text, rng)
-            jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
+        for often, around in ((amount.going_on, sentences.going_on), (amount.led_up_to, sentences.led_up_to)):
+            for n in range(round(often * len(grammar.phrases))):
+                text = around(grammar.phrases[n % len(grammar.phrases)].text, rng)
+                jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
     return jobs
 
 
