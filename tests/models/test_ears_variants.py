@@ -18,7 +18,7 @@ from omnistream_models.ears.features import MELS
 from omnistream_models.ears.fine_tuning import Course, fine_tuned, quantization_aware
 from omnistream_models.ears.heard import hearing, judged, open_step
 from omnistream_models.ears.int8 import LEVELS, WAYS, layers_of, write_int8
-from omnistream_models.ears.manifest import VARIANTS, write_manifest
+from omnistream_models.ears.manifest import VARIANTS, read_manifest, shipped_folder, write_manifest
 from omnistream_models.ears.network import Ears, Shape
 from omnistream_models.ears.products import Products, folded, parameters_run, write_step
 from omnistream_models.ears.pruning import importance, pruned
@@ -197,6 +197,19 @@ def test_a_command_is_right_when_the_first_rise_at_its_end_is_its_own() -> None:
         heard = judged(said(step, phrase), labels)
         assert (heard.said, heard.right, heard.false) == (1, right, false)
     assert judged(sure, labels).loss > 0
+
+
+def test_the_shipped_variants_are_as_small_as_their_card_says() -> None:
+    where, manifest = shipped_folder(), read_manifest(shipped_folder())
+    sizes = {v: (where / name).stat().st_size for v, name in VARIANTS.items() if name in manifest.sha256}
+    assert EarlyEars("shipped", 1).variants == tuple(sizes)
+    assert sizes["int8"] < 0.26 * sizes["full"]
+    assert sizes.get("small", 0) < 0.13 * sizes["full"]
+    card = (where / "README.md").read_text()
+    assert all(f"`{name}`" in card and f"`{digest}`" in card for name, digest in manifest.sha256.items())
+    rows = {row["what"]: row for row in json.loads((where / "variants.json").read_text())["rows"]}
+    full = rows["full"]["parameters"]
+    assert rows.get("small", {"parameters": full // 8})["parameters"] * 8 <= full
 
 
 def test_the_command_makes_variants_that_a_node_can_use_and_tells_what_they_cost(

@@ -67,7 +67,7 @@ async def test_in_pieces_equals_whole(variant, human, say, room, fed) -> None:
         heard = await fed(SpokenCommands())
         heard.ctx.variant = variant
         found.append([t for _, t in await heard.hear(sound, size)])
-        assert not heard.reports
+        assert set(heard.reports) <= {"no_variant"}  # of which those that ship may lack one
     assert found[0] == found[1]
     assert len([t for t in found[0] if t.final]) == 3
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from omnistream_models.ears.manifest import FILES, read_manifest
 from omnistream_models.ears.sensitivity import Cost
 from omnistream_models.ears.smaller import Made
 
@@ -25,14 +27,21 @@ def write_report(folder: Path, made: Made) -> None:
     (folder / "variants.json").write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
     card = folder / "README.md"
     before = card.read_text(encoding="utf-8").split(_HEADING)[0].rstrip() if card.exists() else "# Ears"
-    card.write_text("\n".join([before, "", _HEADING, "", *_words(made), *tables(made), ""]), encoding="utf-8")
+    sha256 = read_manifest(folder).sha256
+    for name, digest in sha256.items():  # the full step was written anew
+        before = re.sub(rf"(`{re.escape(name)}`: .*sha256 )`\w+`", rf"\1`{digest}`", before)
+    files = [f"- `{n}`: {(folder / n).stat().st_size / 1e6:.2f} MB, sha256 `{d}`" for n, d in sha256.items() if n not in FILES]
+    card.write_text("\n".join([before, "", _HEADING, "", *files, "", *_words(made), *tables(made), ""]), encoding="utf-8")
 
 
 def _words(made: Made) -> Iterator[str]:
     how = made.plan
-    yield "`ears_int8.onnx` computes its products in 8 bits; `ears_small.onnx` has fewer channels, chosen by first-order"
-    yield "importance and taught by the full ears. `omnistream quantize ears` made both (seed"
-    yield f"{how.seed}; {how.steps} steps for int8, {how.small_steps} for small)."
+    yield "`omnistream quantize ears` made these: `ears_int8.onnx` computes its products in 8 bits"
+    yield f"({how.steps} steps of learning for it)"
+    if how.small_steps:
+        yield "and `ears_small.onnx` has fewer channels, chosen by first-order importance, and was taught by the full ears"
+        yield f"({how.small_steps} steps)"
+    yield f"(seed {how.seed})."
     yield f"Figures: the network alone, without the recognizer behind it, on {how.scenes}"
     yield f"scenes of 8 s with noise of 5 to 40 dB, {made.voices};"
     yield "microseconds of one step in ONNX Runtime, one thread of the machine that made them."
