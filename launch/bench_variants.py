@@ -55,13 +55,15 @@ async def costs(make: Any, stream: str, variant: str, part: str) -> tuple[float,
 def main() -> None:
     from omnistream_nodes.hand_gesture import HandGesture
     from omnistream_nodes.speech_recognizer import SpeechRecognizer
+    from omnistream_nodes.spoken_commands import SpokenCommands
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"load at start: {os.getloadavg()[0]:.2f}; medians of {options.rounds} interleaved rounds\n")
     print(f"{'node':20s} {'shown':10s} {'variant':12s} {'% of a core':>12s} {'p50 ms':>8s} {'p99 ms':>8s}")
-    for node, stream, part in ((HandGesture, "camera", "hand"), (HandGesture, "camera", "none"), (SpeechRecognizer, "mic", "")):
+    hands = (HandGesture, "camera", "hand"), (HandGesture, "camera", "none")
+    for node, stream, part in (*hands, (SpeechRecognizer, "mic", ""), (SpokenCommands, "mic", "")):
         found: dict[str, list[tuple[float, float, float]]] = {v: [] for v in node.variants}
         for _ in range(options.rounds):
             for variant in node.variants:

@@ -129,9 +129,9 @@ class Score:
 class Ears:
     """Recognizer and parser, fed as in a live run."""
 
-    def __init__(self, recognizer: SpeechRecognizer | SpokenCommands) -> None:
+    def __init__(self, recognizer: SpeechRecognizer | SpokenCommands, variant: str = "") -> None:
         self.recognizer, self.parser = recognizer, CommandParser(embedding=True)
-        self._heard, self._parsed = context("speech"), context("parse")
+        self._heard, self._parsed = context("speech", variant=variant), context("parse")
 
     async def open(self) -> None:
         await self.recognizer.open(self._heard)

@@ -36,6 +36,11 @@ class SpokenCommands(Node):
     `grammar`: a commands file. `partial_ms`: time between partial transcripts, 0 for none: each takes the recognizer as long as
     the ears need in a second. Gaps in the sound and chunks of another rate are treated, and reported, as there. English only.
 
+    Variants: `full`; `int8`, whose ears compute in whole numbers; `small`, whose ears have an eighth of the parameters, and
+    which leaves partial transcripts out. The recognizer's time, which is most of the node's, is the same in all. A change of
+    variant loses no word: the other ears first hear again what they would remember. Ears of another folder have variants if
+    `omnistream quantize ears` made them; without them they stay as they are (``no_variant``, said once).
+
     Models: ears (ours), Moonshine tiny (Useful Sensors, MIT), voice activity: silero-vad 6 (MIT) or WebRTC's.
 
     ```yaml
@@ -49,6 +54,7 @@ class SpokenCommands(Node):
 
     blocking: ClassVar[bool] = True
     inexact = {"confidence": 5e-3}
+    variants = ("full", "int8", "small")
 
     grammar: str = "commands.yaml"
     ears: str = "shipped"
@@ -103,6 +109,7 @@ class SpokenCommands(Node):
         limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent)
         listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
         early = EarlyListener(listener, ears, Decider(grammar, ears.phrases, limits), model, limits)
+        self._ctx, self._ears, self._missed = ctx, ears, set[str]()
         self._transcriber = Transcriber(ctx, early, grammar.lang)
 
     def _silences(self) -> Silences:
@@ -117,5 +124,16 @@ class SpokenCommands(Node):
         )
 
     async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:
-        for transcript in self._transcriber.hear(audio):
+        self._vary(self._ctx.variant)
+        for transcript in self._transcriber.hear(audio, partials=self._ctx.variant != "small"):
             yield transcript
+
+    def _vary(self, variant: str) -> None:
+        self._ears.use(variant)
+        if variant and variant not in self._ears.variants and variant not in self._missed:
+            self._missed.add(variant)
+            self._ctx.report(
+                "no_variant",
+                f"{self._ctx.name}: the ears {self.ears} have no variant '{variant}'; 'omnistream quantize ears --ears "
+                f"{self.ears}' makes it",
+            )

@@ -9,7 +9,7 @@ import typer
 from omnistream.cli import attach, check, draw, models_cmd, new, nodes, profile, record, replay, run, top
 from omnistream.cli.devices import list_devices
 from omnistream.cli.optional import OptionalValues
-from omnistream.cli.train import Trainers
+from omnistream.cli.train import Quantizers, Trainers
 
 __all__ = ["app"]
 
@@ -48,6 +48,10 @@ app.add_typer(_record, name="record")
 
 app.add_typer(
     typer.Typer(cls=Trainers, no_args_is_help=True, help="Train a model of OmniStream's own, or of a package's."), name="train"
+)
+app.add_typer(
+    typer.Typer(cls=Quantizers, no_args_is_help=True, help="Make smaller and faster variants of a trained model."),
+    name="quantize",
 )
 
 _new = typer.Typer(no_args_is_help=True, help="Skeletons to begin with.")

@@ -17,6 +17,7 @@ from omnistream.errors import GraphError
 from omnistream.message import MS, SECOND, Command, Transcript
 from omnistream.record import Recording
 from omnistream.testing import context, replay
+from omnistream_models.ears.manifest import FILES, read_manifest, shipped_folder, write_manifest
 from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 from omnistream_nodes.spoken_commands import SpokenCommands
@@ -57,12 +58,47 @@ async def test_a_person_is_understood_before_a_silence_could_be(human, room, fed
     assert not heard.reports
 
 
-async def test_in_pieces_equals_whole(human, say, room, fed) -> None:
+@pytest.mark.parametrize("variant", SpokenCommands.variants)
+async def test_in_pieces_equals_whole(variant, human, say, room, fed) -> None:
     sound = room(say("turn left", "flite slt"), human("cards/001.wav"), say("take the cup", "espeak-ng en-us"))
-    whole = [t for _, t in await (await fed(SpokenCommands())).hear(sound, len(sound))]
-    assert len([t for t in whole if t.final]) == 3
     sizes = map(random.Random(1).randint, itertools.repeat(1), itertools.repeat(5000))
-    assert [t for _, t in await (await fed(SpokenCommands())).hear(sound, sizes)] == whole
+    found: list[list[Transcript]] = []
+    for size in (len(sound), sizes):
+        heard = await fed(SpokenCommands())
+        heard.ctx.variant = variant
+        found.append([t for _, t in await heard.hear(sound, size)])
+        assert set(heard.reports) <= {"no_variant"}  # of which those that ship may lack one
+    assert found[0] == found[1]
+    assert len([t for t in found[0] if t.final]) == 3
+
+
+async def test_a_change_of_variant_while_someone_speaks_loses_and_invents_nothing(human, say, room, fed, parse) -> None:
+    texts = ["turn left", "take the cup", "go forward two meters"]
+    clips = [say(texts[0], "flite slt"), human("cards/001.wav"), say(texts[1], "espeak-ng en-us"), say(texts[2], "flite rms")]
+    sound = room(*clips)
+    for seed in range(3):
+        rng, heard = random.Random(seed), await fed(SpokenCommands())
+        found: list[tuple[int, Transcript]] = []
+        at = 0
+        while at < len(sound):
+            heard.ctx.variant = rng.choice(SpokenCommands.variants)
+            n = 320 * rng.randint(2, 25)
+            found += await heard.hear(sound[at : at + n])
+            at += n
+        assert [c.text for c in await parse(found)] == texts
+        assert len(_finals(found)) == len(clips)
+
+
+async def test_ears_without_variants_stay_as_they_are_and_say_so_once(say, room, fed, tmp_path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes((shipped_folder() / name).read_bytes())
+    write_manifest(tmp_path, read_manifest(shipped_folder()))
+    heard = await fed(SpokenCommands(ears=str(tmp_path)))
+    heard.ctx.variant = "int8"
+    (final,) = _finals(await heard.hear(room(say("turn left", "flite slt"))))
+    assert final.text == "turn left"
+    assert heard.reports == ["no_variant"]
+    assert "omnistream quantize ears" in heard.ctx.report.rows[0][1]
 
 
 async def test_the_future_does_not_change_the_past(human, room, fed) -> None:
@@ -135,8 +171,6 @@ def test_the_example_graph_understands_the_recording_soon_after_the_words() -> N
 
 
 def test_the_grammar_s_phrases_are_those_that_the_shipped_ears_know() -> None:
-    from omnistream_models.ears.manifest import read_manifest, shipped_folder
-
     grammar = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": 1.0})
     assert set(read_manifest(shipped_folder()).phrases) == {p.text for p in grammar.phrases}
 

@@ -2,5 +2,6 @@
 
 `voices` and `synthesis` make clips of the grammar's phrases and of `sentences` that are none; `augment` and `scenes` make
 streams of them with a label for each 20 ms; `network`, of `convolutions` or as a `conformer`, is trained on those by
-`training`; `export` writes what nodes load.
+`training`; `export` writes what nodes load. `smaller` makes variants of it: as `products`, in `int8`, with fewer channels
+(`pruning`, `fine_tuning`); `heard` and `sensitivity` tell what each costs.
 """

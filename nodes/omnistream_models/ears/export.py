@@ -9,14 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omnistream_models.ears.manifest import Manifest, read_manifest, verified_bytes, write_manifest
+from omnistream_models.ears.manifest import VARIANTS, Manifest, read_manifest, verified_bytes, write_manifest
 from omnistream_models.ears.network import Ears, Shape, State
+from omnistream_models.ears.products import folded, write_step
 
-__all__ = ["load_ears", "save_ears"]
+__all__ = ["load_ears", "save_ears", "write_network"]
 
 
 def save_ears(ears: Ears, folder: Path, phrases: tuple[str, ...], made: dict[str, Any]) -> Manifest:
-    """Write ``ears.safetensors``, ``ears.onnx`` and ``ears.json``. Kernels are rounded to 16 bits first, in `ears` too."""
+    """Write ``ears.safetensors``, ``ears.onnx`` and ``ears.json``. Kernels are rounded to 16 bits first, in `ears` too.
+
+    Smaller variants of what was in the folder before are removed: 'omnistream quantize ears' makes them anew.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +36,13 @@ def save_ears(ears: Ears, folder: Path, phrases: tuple[str, ...], made: dict[str
             else:
                 kept[name] = value.clone()
     save_file(kept, folder / "ears.safetensors", {"format": "pt"})
-    _onnx(ears, folder / "ears.onnx")
+    if ears.shape.network == "convolutions":
+        write_step(folded(ears), folder / "ears.onnx")
+    else:
+        write_network(ears, folder / "ears.onnx")
+    for name in VARIANTS.values():
+        if name != "ears.onnx":
+            (folder / name).unlink(missing_ok=True)
     write_manifest(folder, Manifest(phrases, ears.shape.to_json(), made=made))
     return read_manifest(folder)
 
@@ -60,8 +70,11 @@ class _Step(nn.Module):
         return heard.classes, heard.features, state.mels, state.blocks
 
 
-def _onnx(ears: Ears, path: Path) -> None:
-    """Inputs `frames` (B, 2 T, 40), `mels`, `blocks`; outputs `classes` (B, T, K), `features` (B, T, C), and the new state."""
+def write_network(ears: Ears, path: Path) -> None:
+    """The network as ONNX, as it is and for any number of steps and streams; `products.write_step` is faster for one of each.
+
+    Inputs `frames` (B, 2 T, 40), `mels`, `blocks`; outputs `classes` (B, T, K), `features` (B, T, C), and the new state.
+    """
     state = ears.init_state(1)
     names = ["frames", "mels", "blocks", "classes", "features", "next_mels", "next_blocks"]
     axes = {name: {0: "batch"} for name in names}

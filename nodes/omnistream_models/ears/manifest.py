@@ -1,7 +1,7 @@
 """What lies beside a network's weights: which phrase each class is, its shape, and the digests that the files must have.
 
-A folder of ears holds ``ears.json`` (this), ``ears.onnx`` (one step, for nodes), ``ears.safetensors`` (for training and torch)
-and ``README.md`` (its card). Nothing here needs torch.
+A folder of ears holds ``ears.json`` (this), ``ears.onnx`` (one step, for nodes), ``ears.safetensors`` (for training and torch),
+``README.md`` (its card) and, if they were made, smaller variants of the step. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 from omnistream.errors import ModelError
 from omnistream_models import trained
 
-__all__ = ["FILES", "Manifest", "read_manifest", "shipped_folder", "verified_bytes", "write_manifest"]
+__all__ = ["FILES", "VARIANTS", "Manifest", "reach_of", "read_manifest", "shipped_folder", "verified_bytes", "write_manifest"]
 
 FILES = ("ears.onnx", "ears.safetensors")
+#: The step of each variant, best first; the smaller ones are there where 'omnistream quantize ears' has made them.
+VARIANTS = {"full": "ears.onnx", "int8": "ears_int8.onnx", "small": "ears_small.onnx"}
 _VERSION = 1
 
 
@@ -39,7 +41,8 @@ def shipped_folder() -> Path:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``ears.json`` with the digests of the files that lie beside it."""
-    text = json.dumps(asdict(manifest) | {"sha256": trained.digests(folder, FILES)}, indent=1)
+    files = [*FILES, *(name for name in VARIANTS.values() if name not in FILES and (folder / name).exists())]
+    text = json.dumps(asdict(manifest) | {"sha256": trained.digests(folder, files)}, indent=1)
     (folder / "ears.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -56,6 +59,11 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.version != _VERSION:
         raise ModelError(f"{path}: version {manifest.version} of ears; this OmniStream reads {_VERSION}, train them anew")
     return manifest
+
+
+def reach_of(manifest: Manifest) -> int:
+    """How many steps of 20 ms a network of this shape can remember: what its blocks see, and the stem's four frames."""
+    return (int(manifest.shape["kernel"]) - 1) * sum(manifest.shape["dilations"]) + 2
 
 
 def verified_bytes(folder: Path, name: str, manifest: Manifest) -> bytes:

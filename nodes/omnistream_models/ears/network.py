@@ -18,11 +18,12 @@ from omnistream_models.ears.convolutions import Convolutions
 from omnistream_models.ears.features import MELS
 from omnistream_models.ears.shape import Shape
 
-__all__ = ["LETTERS", "Ears", "Heard", "Shape", "State"]
+__all__ = ["LETTERS", "STEM", "Ears", "Heard", "Shape", "State"]
 
 #: What CTC spells with; 0 is its blank.
 LETTERS = "_ abcdefghijklmnopqrstuvwxyz'"
-_STEM = 6
+#: Frames that a step of the stem sees.
+STEM = 6
 
 
 class State(NamedTuple):
@@ -47,7 +48,7 @@ class Ears(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.stem = nn.Conv1d(MELS, shape.channels, _STEM, stride=2)
+        self.stem = nn.Conv1d(MELS, shape.channels, STEM, stride=2)
         self.stem_norm = nn.BatchNorm1d(shape.channels)
         self.blocks = Conformer(shape) if shape.network == "conformer" else Convolutions(shape)
         self.classes = nn.Linear(shape.channels, shape.classes)
@@ -56,7 +57,7 @@ class Ears(nn.Module):
     def init_state(self, batch: int) -> State:
         """Streams that have heard nothing yet."""
         weight = self.stem.weight
-        return State(weight.new_zeros(batch, MELS, _STEM - 2), self.blocks.init_past(batch).to(weight))
+        return State(weight.new_zeros(batch, MELS, STEM - 2), self.blocks.init_past(batch).to(weight))
 
     def reset(self, state: State, mask: Tensor) -> State:
         """The state with the streams forgotten for which `mask`, (batch,) bool, is true."""
@@ -70,7 +71,7 @@ class Ears(nn.Module):
         heard = Heard(
             functional.log_softmax(self.classes(features), -1), features, functional.log_softmax(self.letters(features), -1)
         )
-        return heard, State(mels[:, :, -(_STEM - 2) :], blocks)
+        return heard, State(mels[:, :, -(STEM - 2) :], blocks)
 
     def forward(self, mels: Tensor) -> Heard:
         """Whole sounds at once, from silence on."""

@@ -1,0 +1,142 @@
+"""A step of the ears with its products in int8, by ONNX Runtime's own quantizer.
+
+Activations are quantized as they come, each by its own range (dynamic): of what ONNX Runtime has this is the fastest here and
+loses least, and it needs no calibration that a new microphone could belie. Weights have a
+range per tensor and 7 of the 8 bits: a processor without VNNI adds pairs of products in 16 bits, which 8 could overflow. What
+is left in float (depthwise kernels, biases) is stored at half precision and widened when the file is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omnistream.errors import ModelError
+
+__all__ = ["DYNAMIC", "LEVELS", "WAYS", "Way", "layers_of", "write_int8"]
+
+#: Weights are whole numbers of steps from -64 to 64.
+LEVELS = 64
+
+_HALVE_FROM = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How products are quantized. `static` ranges of activations need calibration; `qdq` writes them as pairs around each."""
+
+    static: bool = False
+    per_channel: bool = False
+    qdq: bool = True
+
+    def __str__(self) -> str:
+        kind = ("static, " + ("QDQ" if self.qdq else "QOperator")) if self.static else "dynamic"
+        return f"{kind}, per {'channel' if self.per_channel else 'tensor'}"
+
+
+DYNAMIC = Way()
+#: Those that can be had, for comparison.
+WAYS = (DYNAMIC, Way(per_channel=True), Way(static=True), Way(static=True, per_channel=True), Way(static=True, qdq=False))
+
+
+def layers_of(step: Path) -> list[str]:
+    """The layers of a step that can be quantized, in their order, such as "widen.3"."""
+    return [_layer(node.name) for node in _onnx().load(step).graph.node if node.op_type in ("Gemm", "MatMul")]
+
+
+def write_int8(
+    step: Path, out: Path, layers: Collection[str], way: Way = DYNAMIC, calibration: list[dict[str, np.ndarray]] | None = None,
+) -> None:  # fmt: skip
+    """Write `step` to `out` with so many of its layers quantized. `calibration` is what a static way is fed with.
+
+    Raises ModelError where the package `onnx` is missing.
+    """
+    onnx = _onnx()
+    from onnxruntime import quantization as q
+
+    names = [node.name for node in onnx.load(step).graph.node if _layer(node.name) in layers]
+    names += [f"{name}_MatMul" for name in names]  # as the dynamic way calls what it makes of a Gemm
+    quiet = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation for convolutions, by the root logger
+    common: dict[str, Any] = {
+        "weight_type": q.QuantType.QInt8, "per_channel": way.per_channel, "reduce_range": True, "nodes_to_quantize": names
+    }  # fmt: skip
+    try:
+        if not way.static:
+            q.quantize_dynamic(str(step), str(out), **common)
+        else:
+            fed: Any = _Fed(calibration or [])
+            floats = {"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]} if way.qdq else {}
+            q.quantize_static(
+                str(step), str(out), fed, activation_type=q.QuantType.QUInt8, extra_options=floats,
+                quant_format=q.QuantFormat.QDQ if way.qdq else q.QuantFormat.QOperator, **common,
+            )  # fmt: skip
+    finally:
+        logging.getLogger().setLevel(quiet)
+    model = onnx.load(out)
+    _halve(model)
+    _shorten(model)
+    onnx.save(model, out)
+
+
+def _halve(model: Any) -> None:
+    """Store the floats that are left at half precision, with a Cast that ONNX Runtime folds when it loads the file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    del model.graph.value_info[:]
+    casts: list[Any] = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < _HALVE_FROM:
+            continue
+        values = numpy_helper.to_array(tensor)
+        wide, tensor_half = tensor.name, f"{tensor.name}_half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor_half))
+        casts.append(helper.make_node("Cast", [tensor_half], [wide], f"widen_{wide}", to=TensorProto.FLOAT))
+    for n, cast in enumerate(casts):
+        model.graph.node.insert(n, cast)
+
+
+def _shorten(model: Any) -> None:
+    """Give all within the graph short names: those that the quantizer makes up would be a twentieth of the file."""
+    graph = model.graph
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    short: dict[str, str] = {"": ""} | {name: name for name in kept}
+    for node in graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [short.setdefault(name, f"t{len(short)}") for name in names]
+    for tensor in graph.initializer:
+        tensor.name = short.setdefault(tensor.name, f"t{len(short)}")
+
+
+class _Fed:
+    """Calibration data as ONNX Runtime reads it."""
+
+    def __init__(self, feeds: list[dict[str, np.ndarray]]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._feeds, None)
+
+    def __iter__(self) -> _Fed:
+        return self
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        return next(self._feeds)
+
+
+def _layer(node: str) -> str:
+    return node.removeprefix("/").rpartition("/")[0]
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+    except ImportError as e:
+        raise ModelError(f"ears cannot be quantized without the package onnx ({e}); pip install onnx") from e
+    return onnx
