@@ -26,7 +26,8 @@ bench: ; $(setup) --for test
 	&& .venv/bin/python launch/bench_budget.py
 
 bench-models: ; $(setup) --for test
-	@.venv/bin/python launch/bench_models.py && .venv/bin/python launch/bench_reaction.py && .venv/bin/python launch/bench_fused.py
+	@.venv/bin/python launch/bench_models.py && .venv/bin/python launch/bench_reaction.py && .venv/bin/python launch/bench_fused.py \
+	&& .venv/bin/python launch/bench_small.py && .venv/bin/python launch/bench_looks.py
 
 soak: ; $(setup) --for test
 	@.venv/bin/python launch/soak.py && .venv/bin/python launch/soak_link.py && .venv/bin/python launch/soak_replay.py --count $(N)

@@ -111,4 +111,6 @@ def by_alignment(model: FusedModel, alignment: Alignment, texts: list[str], made
     rows = tensors({name: np.stack([r[name] for r in read]) for name in read[0]})
     with torch.no_grad():
         space = alignment.of_scenes(bag(table, x["labels"]), x["objects"], x["objects_on"])
-        return (alignment.of_words(model.reader, bag(table, rows["words"]), rows["words_on"]) @ space.T).numpy()
+        said = alignment.of_words(model.reader, bag(table, rows["words"]), rows["words_on"])
+        near = [alignment.near(type(said)(*(part[n : n + 1] for part in said)), space) for n in range(len(texts))]
+        return torch.cat(near).numpy()

@@ -17,29 +17,21 @@ __all__ = ["Candidate", "Decider", "Limits", "Verdict", "judge"]
 class Limits:
     """What is asked of a phrase before it is believed; chosen on voices that are neither trained on nor reserved for tests.
 
-    `ask`: the ears' probability that some phrase has ended from which the recognizer is asked, `ask_urgent` for urgent intents,
-    for `steps` of 20 ms in a row. By how much a phrase may stand below what the recognizer would write (a logarithm):
-    `margin_least` where the ears' probability is no more than `doubtful`, up to `margin` where it is `sure`. `weight`: what
-    that counts against the logarithm of the ears' probability. `again`: steps before the recognizer is asked again about an
-    utterance, `most` the number of times. From a probability of `alone` on the ears are believed without the recognizer.
+    `ask`: the ears' probability that some phrase has ended from which it is believed, `ask_urgent` for urgent intents. It is
+    averaged over some steps of 20 ms, each of which keeps the part `smooth` of those before: who goes on talking says so by
+    then. The recognizer is asked from the part `ahead` of it on, so as to be done by then. `margin`: by how much a phrase may
+    stand below what the recognizer would write (a logarithm), `weight`: what that counts against the logarithm of the ears'
+    probability. `again`: steps before the recognizer is asked again about an utterance, `most` the number of times.
     """
 
-    ask: float = 0.5
+    ask: float = 0.4
     ask_urgent: float = 0.4
-    steps: int = 1
-    margin_least: float = 2.0
-    margin: float = 12.0
-    doubtful: float = 0.5
-    sure: float = 0.95
+    smooth: float = 0.5
+    ahead: float = 0.6
+    margin: float = 16.0
     weight: float = 0.5
     again: int = 1
     most: int = 8
-    alone: float = 1.0
-
-    def margin_at(self, probability: float) -> float:
-        """The margin that is allowed where the ears say that a phrase has ended with this probability."""
-        part = min(1.0, max(0.0, (probability - self.doubtful) / (self.sure - self.doubtful)))
-        return self.margin_least + part * (self.margin - self.margin_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ def judge(candidates: Sequence[Candidate], margins: Sequence[float], limits: Lim
     """What the ears and the recognizer make of it together: the likeliest by both, if the recognizer can believe it."""
     scores = [math.log(c.probability) - limits.weight * m for c, m in zip(candidates, margins, strict=True)]
     best = int(np.argmax(scores))
-    if margins[best] > limits.margin_at(sum(c.probability for c in candidates)):
+    if margins[best] > limits.margin:
         return None
     return Verdict(candidates[best], round(1 - 0.5 * max(0.0, margins[best]) / limits.margin, 3))
 
@@ -81,20 +73,34 @@ class Decider:
 
     def reset(self) -> None:
         """A new utterance."""
-        self._run = 0
+        self._here = np.zeros(len(self._known))
         self._rest = 0
         self._asked = 0
 
     def step(self, probabilities: np.ndarray, most: int = 4) -> list[Candidate]:
-        """The next 20 ms: (1 + phrases,) -> what to ask the recognizer about now, or nothing."""
-        limits = self._limits
-        here = np.where(self._known, probabilities, 0.0)
-        ended, urgent = float(here.sum()), float(here[self._urgent].sum())
-        self._run = self._run + 1 if ended >= limits.ask or urgent >= limits.ask_urgent else 0
+        """The next 20 ms: (1 + phrases,) -> the phrases that may have ended, or nothing."""
+        limits, here = self._limits, self._here
+        here += (1 - limits.smooth) * (np.where(self._known, probabilities, 0.0) - here)
         self._rest = max(0, self._rest - 1)
-        if self._run < limits.steps or self._rest or self._asked >= limits.most:
+        if not self._over(limits.ahead):
             return []
-        self._asked += 1
-        self._rest = limits.again
         order = np.argsort(-here, kind="stable")[:most]
         return [Candidate(p, float(here[n])) for n in order if (p := self._phrases[n - 1]) is not None and here[n] > 0.003]
+
+    @property
+    def ripe(self) -> bool:
+        """Whether they have been ending for long enough to believe it."""
+        return self._over(1.0)
+
+    def _over(self, part: float) -> bool:
+        """Whether so much is there of what is asked for."""
+        urgent = float(self._here[self._urgent].sum())
+        return float(self._here.sum()) >= part * self._limits.ask or urgent >= part * self._limits.ask_urgent
+
+    def may_ask(self) -> bool:
+        """Whether the recognizer may be asked now; it is counted."""
+        if self._rest or self._asked >= self._limits.most:
+            return False
+        self._asked += 1
+        self._rest = self._limits.again
+        return True

@@ -35,37 +35,52 @@ class EarlyListener:
         self._limits = limits
         self._steps = Frames(STEP)
         self._closed = -_REST_WITHIN
+        self._begin()
 
     def hear(self, hop: np.ndarray, *, partials: bool = True) -> Iterator[Heard]:
         """One more hop of (128,) int16; as `Listener.hear`."""
         yield from (h for h in self._listener.hear(hop, partials=partials) if not self._is_rest(h))
         if self._listener.now.began:
-            self._decider.reset()
+            self._begin()
         for step in self._steps.push(hop):
             probabilities = self._ears.step(step)
             if not self._listener.speaking:
                 continue
-            candidates = self._decider.step(probabilities)
-            verdict = self._weigh(candidates) if candidates else None
-            if verdict is not None:
+            self._verdict = self._think(self._decider.step(probabilities))
+            if self._verdict is not None and self._decider.ripe:
                 self._closed = self._listener.now.end
-                yield self._listener.close(verdict.candidate.phrase.text, verdict.confidence)
+                yield self._listener.close(self._verdict.candidate.phrase.text, self._verdict.confidence)
+                self._begin()
                 break
 
     def lost(self, sample: int) -> Iterator[Heard]:
         """Sound was lost; as `Listener.lost`."""
         self._steps.clear()
         self._ears.reset()
-        self._decider.reset()
+        self._begin()
         yield from self._listener.lost(sample)
+
+    def _begin(self) -> None:
+        """A new utterance."""
+        self._decider.reset()
+        self._verdict: Verdict | None = None
 
     def _is_rest(self, heard: Heard) -> bool:
         """Whether this is but the end of what has been told already."""
         return heard.start - self._closed < _REST_WITHIN and heard.end - heard.start < _REST_LENGTH
 
+    def _think(self, candidates: list[Candidate]) -> Verdict | None:
+        """The recognizer is asked at once, so as to be done when the ears have heard enough; its word on a phrase holds for as
+        long as that is the likeliest."""
+        if not candidates:
+            return None
+        if self._verdict is not None and self._verdict.candidate.phrase is candidates[0].phrase:
+            return self._verdict
+        return self._weigh(candidates) if self._decider.may_ask() else None
+
     def _weigh(self, candidates: list[Candidate]) -> Verdict | None:
-        best = candidates[0]
-        if self._model is None or best.probability >= self._limits.alone:
+        if self._model is None:
+            best = candidates[0]
             return Verdict(best, round(0.5 + 0.5 * min(1.0, best.probability), 3))
         weighed = self._model.weigh(self._listener.sound(), [c.phrase.text for c in candidates])
         return judge(candidates, [w.margin for w in weighed], self._limits)

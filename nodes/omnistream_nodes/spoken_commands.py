@@ -22,12 +22,12 @@ __all__ = ["SpokenCommands"]
 
 @dataclass(kw_only=True)
 class SpokenCommands(Node):
-    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 50 ms after its last sound.
+    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 80 ms after its last sound.
 
-    A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which. From a
-    probability of `ask` on (`ask_urgent` for urgent intents: "stop") the recognizer weighs the likeliest phrases against what
-    it would write itself; the one that both agree on is the utterance's final transcript at once, without waiting for silence.
-    A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.2 s.
+    A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which; the recognizer
+    weighs the likeliest against what it would write itself. From a probability of `ask` on (`ask_urgent` for urgent intents:
+    "stop"; averaged over some 40 ms) the one that both agree on is the utterance's final transcript at once, without waiting
+    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s.
 
     All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
     that the ears were not trained for (said once, as ``untrained``), those that they miss, and free text. `omnistream train
@@ -60,7 +60,7 @@ class SpokenCommands(Node):
     ears: str = "shipped"
     activity: VoiceModelName = "silero"
     threshold: float = 0.5
-    ask: float = 0.5
+    ask: float = 0.4
     ask_urgent: float = 0.4
     commit_ms: int = 200
     unsure_ms: int = 360

@@ -27,49 +27,49 @@ def asked(decider: Decider, *rows: np.ndarray) -> list[list[str]]:
     return [[c.phrase.text for c in decider.step(row)] for row in rows]
 
 
+AT_ONCE = {"smooth": 0.0, "ahead": 1.0}
+
+
 def test_the_recognizer_is_asked_from_the_limit_on_likeliest_first() -> None:
-    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5))
+    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5, **AT_ONCE))
     rows = heard(turn_left=0.3, turn_right=0.1), heard(turn_left=0.3, turn_right=0.4)
     assert asked(decider, *rows) == [[], ["turn right", "turn left"]]
 
 
 def test_urgent_phrases_have_a_limit_of_their_own_together() -> None:
-    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.9, ask_urgent=0.35))
+    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.9, ask_urgent=0.35, **AT_ONCE))
     assert asked(decider, heard(turn_left=0.8), heard(stop=0.2, stop_now=0.2)) == [[], ["stop", "stop now"]]
 
 
 def test_a_phrase_that_the_grammar_lacks_is_never_proposed() -> None:
-    assert asked(
-        Decider(GRAMMAR, TEXTS, Limits(ask=0.5, ask_urgent=0.35)), heard(go_away=0.99), heard(go_away=0.9, stop=0.05)
-    ) == [[], []]
+    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5, ask_urgent=0.35, **AT_ONCE))
+    assert asked(decider, heard(go_away=0.99), heard(go_away=0.9, stop=0.05)) == [[], []]
 
 
 def test_it_is_asked_again_after_a_rest_and_not_for_ever() -> None:
-    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5, again=3, most=2))
+    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5, again=3, most=2, **AT_ONCE))
     row = heard(turn_left=0.9)
-    assert [bool(a) for a in asked(decider, *[row] * 9)] == [True, False, False, True, False, False, False, False, False]
+    assert [bool(decider.step(row)) and decider.may_ask() for _ in range(9)] == [i in (0, 3) for i in range(9)]
     decider.reset()
-    assert asked(decider, row) == [["turn left"]]
+    assert decider.may_ask()
 
 
-def test_steps_in_a_row_are_waited_for() -> None:
-    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5, steps=2))
-    row, none = heard(turn_left=0.9), heard()
-    assert [bool(a) for a in asked(decider, row, none, row, row)] == [False, False, False, True]
+def test_a_phrase_is_asked_about_ahead_and_believed_when_it_has_been_ending_for_a_while() -> None:
+    decider = Decider(GRAMMAR, TEXTS, Limits(ask=0.5, ask_urgent=0.3, smooth=0.5, ahead=0.6))
+    left, stop, none = heard(turn_left=0.8), heard(stop=0.8), heard()
+
+    def seen(*rows: np.ndarray) -> list[tuple[bool, bool]]:
+        decider.reset()
+        return [(bool(decider.step(row)), decider.ripe) for row in rows]
+
+    assert seen(left, left, left) == [(True, False), (True, True), (True, True)]
+    assert seen(left, none, left) == [(True, False), (False, False), (True, True)]
+    assert seen(stop, none) == [(True, True), (True, False)]
 
 
 def test_both_have_a_word() -> None:
-    limits = Limits(margin=8, margin_least=8, weight=1.0)
+    limits = Limits(margin=8, weight=1.0)
     pair = [Candidate(LEFT, 0.6), Candidate(RIGHT, 0.3)]
     assert judge(pair, [0.0, 0.0], limits) == Verdict(pair[0], 1.0)
     assert judge(pair, [4.0, 0.5], limits) == Verdict(pair[1], pytest.approx(0.969, abs=1e-3))
     assert judge(pair, [20.0, 30.0], limits) is None
-
-
-def test_the_less_sure_the_ears_the_less_doubt_is_allowed() -> None:
-    limits = Limits(margin_least=2, margin=12, doubtful=0.5, sure=0.9)
-    assert [limits.margin_at(p) for p in (0.1, 0.5, 0.7, 0.9, 1.0)] == pytest.approx([2, 2, 7, 12, 12])
-    assert judge([Candidate(LEFT, 0.95)], [10.0], limits) is not None
-    assert judge([Candidate(LEFT, 0.5)], [10.0], limits) is None
-    assert judge([Candidate(LEFT, 0.5)], [1.0], limits) is not None
-    assert judge([Candidate(STOP, 0.5), Candidate(NOW, 0.4)], [10.0, 20.0], limits) is not None  # something has ended

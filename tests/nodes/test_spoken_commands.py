@@ -67,7 +67,7 @@ async def test_in_pieces_equals_whole(variant, human, say, room, fed) -> None:
         heard = await fed(SpokenCommands())
         heard.ctx.variant = variant
         found.append([t for _, t in await heard.hear(sound, size)])
-        assert set(heard.reports) <= {"no_variant"}  # of which those that ship may lack one
+        assert not heard.reports
     assert found[0] == found[1]
     assert len([t for t in found[0] if t.final]) == 3
 
@@ -166,7 +166,7 @@ def test_the_example_graph_understands_the_recording_soon_after_the_words() -> N
     commands = [m for m in heard if m.payload.intent != "none"]
     assert [m.payload.text for m in commands] == [t["text"] for t in truth]
     late_ms = [(m.stamp_ns - t["end_ns"]) / MS for m, t in zip(commands, truth, strict=True)]
-    assert np.median(late_ms) < 200
+    assert np.median(late_ms) < 250
     assert max(late_ms) < 520
 
 
