@@ -77,6 +77,8 @@ class SourceHost:
         packed = checked(emit.payload, sent=self.remote)  # what cannot cross is refused here, where the fault is
         stamp = self._stamp(emit)
         if not self.live:
+            if stamp > self.worker.lead_limit:
+                self.out.raise_bound(stamp)  # who waits for what it does not say before holds back those that it waits for
             self.waiting_for = stamp
             await self.worker.lead(stamp)
             self.waiting_for = None
