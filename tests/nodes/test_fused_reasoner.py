@@ -233,24 +233,20 @@ def test_a_recording_gives_the_same_captions_word_by_word(monkeypatch: pytest.Mo
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_captions_word_by_word_are_the_same_on_ray(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    file = "graphs/recordings/voice_robot.mcap"
-    with Recording(file) as recording:
-        start = recording.start_ns + 10_800 * MS
-    graph = load_graph(ROOT / "graphs" / "examples" / "fused_reasoner.yaml", ("nodes.reason.with.captions=words",), [])
+    with Recording("graphs/recordings/table.mcap") as recording:
+        start = recording.start_ns
+    graph = load_graph(ROOT / "graphs" / "examples" / "object_looks.yaml", ("nodes.reason.with.captions=words",), [])
     digests = set()
     for engine in ("local", "ray"):
         plan, clock, home = make_plan(graph, "one"), SystemClock(), RunDir()
         try:
-            options = RunOptions(
-                fresh=True, start_ns=start, end_ns=start + 3_400 * MS, offset_ns=clock.offset_ns, run_dir=home.path
-            )
+            options = RunOptions(fresh=True, start_ns=start, offset_ns=clock.offset_ns, run_dir=home.path)
             crew = RayCrew(plan, options) if engine == "ray" else LocalCrew(plan, clock, options)
             ended = await Conductor(plan, crew, clock, fresh=True, start_ns=start).run()
         finally:
             home.remove()
-        assert ended.nodes["screen"]["in"] > 4
+        assert ended.nodes["reason"]["out"] > 4
         digests.add(ended.digest)
     assert len(digests) == 1
