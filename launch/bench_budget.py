@@ -88,12 +88,12 @@ def plan_of(text: str, layout: str) -> Any:
     return make_plan(parse_graph(text, str(HERE / "budget.yaml")), layout)  # type: ignore[arg-type]
 
 
-async def run(text: str, engine: str, seconds: float) -> dict[str, list[float]]:
-    """Ages of effects at each sink."""
+async def run(text: str, engine: str, seconds: float, chance: int) -> dict[str, list[float]]:
+    """Ages of effects at each sink; `chance` says when sources begin, and what each step costs."""
     plan = plan_of(text, "planned")
     clock, home = SystemClock(), RunDir() if engine == "ray" else None
     try:
-        options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path if home else "")
+        options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path if home else "", seed=chance)
         if engine == "ray":
             from omnistream.engine.ray import RayCrew
 
@@ -108,11 +108,11 @@ async def run(text: str, engine: str, seconds: float) -> dict[str, list[float]]:
     return {k: [(r[0] - r[2]) / 1e6 for r in rs if r[2] > start and r[0] < end] for k, rs in outcome.records.items()}
 
 
-async def run_often(text: str, engine: str, seconds: float, runs: int) -> dict[str, list[float]]:
+async def run_often(text: str, engine: str, seconds: float, chances: range) -> dict[str, list[float]]:
     """Of several runs together."""
     together: dict[str, list[float]] = {}
-    for _ in range(runs):
-        for sink, ages in (await run(text, engine, seconds)).items():
+    for chance in chances:
+        for sink, ages in (await run(text, engine, seconds, chance)).items():
             together.setdefault(sink, []).extend(ages)
     return together
 
@@ -120,13 +120,13 @@ async def run_often(text: str, engine: str, seconds: float, runs: int) -> dict[s
 async def graph(seed: int, engine: str, options: argparse.Namespace, known: HostProfile) -> list[Found]:
     shape, text = graph_of(seed)
     keep: Path | None = options.keep
-    first = await run_often(text, engine, options.seconds, options.runs)
+    first = await run_often(text, engine, options.seconds, range(options.runs))
     measured = await measure(plan_of(text, "one"), 2 * options.seconds, known=known)
     plan = plan_of(text, "planned")
     setup = Setup(plan, measured.host, engine=engine, declared=declared_of(plan.graph))  # type: ignore[arg-type]
     gc.collect()
     before = await disturbance(0.2)
-    second = await run_often(text, engine, options.seconds, options.runs)
+    second = await run_often(text, engine, options.seconds, range(options.runs, 2 * options.runs))
     after = await disturbance(0.2)
     wakes = [*before[0], *after[0]]
     others = [*before[1], *after[1]]

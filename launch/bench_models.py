@@ -117,6 +117,8 @@ async def main() -> None:
     options.add_argument("--voices", default="", help="such as 'flite rms,espeak-ng en-us+f2'")
     options.add_argument("--systems", default=",".join(SYSTEMS))
     options.add_argument("--ears", default="shipped", help="a folder of trained ears")
+    options.add_argument("--ask", type=float, default=SpokenCommands.ask, help="how sure the ears of spoken_commands must be")
+    options.add_argument("--ask-urgent", type=float, default=SpokenCommands.ask_urgent, help="the same of urgent intents")
     given = options.parse_args()
     grammar = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": CommandParser.default_distance_m})
     texts = [p.text for p in grammar.phrases][:: given.every]
@@ -125,7 +127,8 @@ async def main() -> None:
     say = Voices()
     opened: dict[str, speech.Ears] = {}
     for system in given.systems.split(","):
-        node = SpokenCommands(ears=given.ears) if system == "spoken_commands" else SYSTEMS[system]()
+        early = {"ears": given.ears, "ask": given.ask, "ask_urgent": given.ask_urgent}
+        node = SpokenCommands(**early) if system == "spoken_commands" else SYSTEMS[system]()
         opened[system] = speech.Ears(node)
         await opened[system].open()
         await commands(opened[system], system, grammar, texts, voices, say)

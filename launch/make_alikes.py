@@ -85,7 +85,8 @@ def main() -> None:
         if nearest:
             shares = np.exp(-6 * np.array([far for far, _ in nearest]))
             out[word] = {other: max(1, round(100 * s)) for (_, other), s in zip(nearest, shares / shares.max(), strict=True)}
-    OUT.write_text(json.dumps(out, indent=0, separators=(",", ":")) + "\n")
+    lines = (f"{json.dumps(word)}: {json.dumps(near)}" for word, near in out.items())
+    OUT.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{len(out)} words, {sum(map(len, out.values())) / len(out):.1f} alikes each, of {len(written)}")
 
 

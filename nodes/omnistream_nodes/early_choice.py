@@ -15,7 +15,8 @@ __all__ = ["Candidate", "Decider", "Limits", "Verdict", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is asked of a phrase before it is believed; chosen on voices that are neither trained on nor reserved for tests.
+    """What is asked of a phrase before it is believed; chosen on voices that are neither trained on nor reserved for tests, but
+    for `ask`, which trades haste for near misses (a table in docs/benchmarks.md).
 
     `ask`: the ears' probability that some phrase has ended from which it is believed, `ask_urgent` for urgent intents. It is
     averaged over some steps of 20 ms, each of which keeps the part `smooth` of those before: who goes on talking says so by

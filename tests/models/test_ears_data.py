@@ -14,7 +14,7 @@ from omnistream_models.ears.features import STEP
 from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
-from omnistream_models.ears.speech import voiced_span
+from omnistream_models.ears.speech import Clip, voiced_span
 from omnistream_models.ears.synthesis import AMOUNTS, Amount, make_clips, plan
 from omnistream_models.ears.voices import held_out, may_train, voices_of
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
@@ -49,6 +49,20 @@ def test_other_sentences_are_never_commands_nor_those_of_the_tests() -> None:
     kept = {" ".join(SHIPPED.words(t)) for t in SHIPPED.confusable}
     assert not [t for t in made if SHIPPED.find(t) or " ".join(SHIPPED.words(t)) in kept]
     assert len(set(made)) > 1200
+    for phrase in ("stop", "go forward", "pick up the red cup"):
+        for around, has in ((sentences.going_on, str.startswith), (sentences.led_up_to, str.endswith)):
+            some = [around(phrase, rng) for _ in range(100)]
+            assert not [t for t in some if SHIPPED.find(t) or " ".join(SHIPPED.words(t)) in kept]
+            assert sum(has(t, phrase) for t in some) > 90  # another where that would be one of the tests
+
+
+def test_parts_of_sentences_are_heard_often_though_few_clips_are_such() -> None:
+    sound = np.full(8000, 900, np.int16)
+    stop = next(n for n, p in enumerate(SHIPPED.phrases) if p.text == "stop")
+    said = {"stop": stop, "stop by the river": -1, "she said stop": -1} | {f"other{n}": -1 for n in range(40)}
+    clips = [Clip(sound, 0, len(sound), text, "flite awb", phrase) for text, phrase in said.items()]
+    heard = " ".join(text for n in range(30) for text in Scenes(clips, SHIPPED, 1).batch(n, 2).texts)
+    assert heard.count("river") + heard.count("she said") > heard.count("other") / 4
 
 
 def test_labels_begin_when_a_phrase_has_ended() -> None:

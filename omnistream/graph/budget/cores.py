@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 
 __all__ = ["Cores", "Events", "Job", "Lock"]
 
+#: Who finds his core taken when he has the lock again has one after so long: half of a tick of the kernel's clock.
 _CORE_AGAIN_NS = 500_000
 
 
@@ -82,6 +83,7 @@ class Cores:
 
     @property
     def full(self) -> bool:
+        """Whether one more job would share a core."""
         return self._jobs + self.others >= self.count
 
     def start(self, job: Job) -> None:

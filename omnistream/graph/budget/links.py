@@ -10,7 +10,8 @@ from omnistream.flow.edge import Edge
 from omnistream.flow.port import InEdge, Port
 from omnistream.flow.token import Ack
 from omnistream.graph.budget.loop import Loop, Pieces
-from omnistream.graph.budget.parts import SimNode, SimSource
+from omnistream.graph.budget.parts import SimNode
+from omnistream.graph.budget.sources import SimSource
 from omnistream.message import INFINITY, Message
 
 __all__ = ["DirectBack", "DirectLink", "FarBack", "FarLink"]

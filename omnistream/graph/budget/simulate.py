@@ -16,7 +16,7 @@ from omnistream.graph.budget.cores import Cores, Events
 from omnistream.graph.budget.draws import Draws
 from omnistream.graph.budget.links import DirectBack, DirectLink, FarBack, FarLink
 from omnistream.graph.budget.loop import Loop, Turns
-from omnistream.graph.budget.parts import Bag, Costs, Rhythm, Seen, SimNode, SimSource
+from omnistream.graph.budget.parts import Bag, Costs, Seen, SimNode
 from omnistream.graph.budget.profile import (
     HopProfile,
     HostProfile,
@@ -26,6 +26,7 @@ from omnistream.graph.budget.profile import (
     StepProfile,
     StreamProfile,
 )
+from omnistream.graph.budget.sources import Rhythm, SimSource
 from omnistream.graph.budget.trace import Trace
 from omnistream.graph.graph import NodeInfo, Plan
 from omnistream.graph.wiring import Wire, wires
