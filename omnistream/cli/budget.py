@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omnistream.graph.budget.profile import HostProfile, Profile
     from omnistream.graph.graph import Plan
 
-__all__ = ["AcceptLateOption", "Forecast", "ProfileOption", "forecast", "refuse", "show"]
+__all__ = ["AcceptLateOption", "Forecast", "ProfileOption", "SpareOption", "forecast", "refuse", "show"]
 
 AcceptLateOption = Annotated[
     bool, typer.Option("--accept-late", help="Go on although the profile says that the budget cannot be held.")
@@ -29,6 +29,13 @@ AcceptLateOption = Annotated[
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", metavar="FILE", help="The profile to go by; default: the one beside the graph.")
 ]
+SpareOption = Annotated[
+    float,
+    typer.Option(
+        "--spare", metavar="PERCENT", min=0, max=90,
+        help="Refuse what holds its budget with less than this to spare, in time and in what steps may take.",
+    ),
+]  # fmt: skip
 _SHOWN = 3
 _WIDTH = 56
 #: A join that is forced less often is not worth a line.
@@ -45,9 +52,13 @@ class Forecast:
 
 
 def forecast(
-    plan: Plan, graph: str, engine: Engine, profile: str | None = None, variants: Mapping[str, str] | None = None
-) -> Forecast:
-    """What this host's profile says of a plan. Raises GraphError where the profile cannot be read or, if named, found."""
+    plan: Plan, graph: str, engine: Engine, profile: str | None = None, variants: Mapping[str, str] | None = None,
+    spare: float = 0.0,
+) -> Forecast:  # fmt: skip
+    """What this host's profile says of a plan, with the share `spare` of its budget to be left over.
+
+    Raises GraphError where the profile cannot be read or, if named, found.
+    """
     from omnistream.graph.budget.advice import advise
     from omnistream.graph.budget.predict import Setup, declared_of, predict
     from omnistream.graph.budget.profile import profile_path, read_profile
@@ -64,7 +75,8 @@ def forecast(
         return Forecast(
             None, f"{file} is of another host or other versions ({others}); `omnistream profile {graph}` adds this one", file
         )
-    setup = Setup(plan, host, engine=engine.value, variants=dict(variants or {}), declared=declared_of(plan.graph))
+    declared = declared_of(plan.graph)
+    setup = Setup(plan, host, engine=engine.value, variants=dict(variants or {}), declared=declared, spare=spare)
     prediction = predict(setup)
     return Forecast(prediction if prediction.fits else advise(setup, prediction), file=file)
 
@@ -128,7 +140,7 @@ def _paths(found: Prediction) -> Table:
     columns = ("from source to sink", "p50 ms", "p99 ms", "late", "per s", "at most", "bottleneck")
     table = _table(*columns)
     for p in found.paths[:40]:
-        color = "green" if p.fits and p.p99 <= 0.8 * found.budget_ms else "yellow" if p.fits else "red"
+        color = "green" if p.fits and p.needs <= 0.8 * found.budget_ms else "yellow" if p.fits else "red"
         limit = f"{p.limit:.1f}" if p.limit < 1e6 else "-"
         late = f"{p.late:.0%}" if p.late else "-"
         p50, p99 = (f"{v:.1f}" if v < 1e9 else "-" for v in (p.p50, p.p99))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from omnistream.cli.budget import AcceptLateOption, Forecast, ProfileOption, forecast, refuse, show
+from omnistream.cli.budget import AcceptLateOption, Forecast, ProfileOption, SpareOption, forecast, refuse, show
 from omnistream.cli.conduct import Engine, EngineOption, layout_of
 from omnistream.cli.files import find_streams
 from omnistream.cli.screen import screen
@@ -47,6 +47,7 @@ def check(
     engine: EngineOption = Engine.ray,
     variants: VariantOption = None,
     profile: ProfileOption = None,
+    spare: SpareOption = 0.0,
     accept_late: AcceptLateOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is predicted as JSON, and nothing else.")] = False,
 ) -> None:
@@ -65,7 +66,7 @@ def check(
     host = Host.here()
     plan = make_plan(found, layout_of(engine, None).value, host)
     console = screen()
-    said = forecast(plan, graph, engine, profile, kept)
+    said = forecast(plan, graph, engine, profile, kept, spare / 100)
     if as_json:
         _print_json(graph, said)
         if said.prediction is not None:

@@ -172,6 +172,28 @@ def test_a_budget_is_refused_where_the_p99_is_over_it(ms: int) -> None:
         assert found.fits is fits
 
 
+@given(st.integers(30, 200), st.sampled_from([0.1, 0.2, 0.5]))
+@settings(max_examples=8, deadline=None)
+def test_what_is_to_spare_is_left_of_the_budget(ms: int, spare: float) -> None:
+    """Where nothing queues a budget fits that is longer by just the share."""
+    case = chain([ms / 2, ms / 4], every_ms=1000)
+    least = p99(case.predict(400)) / (1 - spare)
+    for budget, fits in ((least + 0.2, True), (least - 0.2, False)):
+        found = predict(dataclasses.replace(dataclasses.replace(case, budget=f"{budget:.3f}ms").setup(), spare=spare), 400)
+        assert found.fits is fits
+        assert found.paths[0].needs == pytest.approx(least)
+
+
+def test_what_holds_only_if_no_step_is_slower_has_nothing_to_spare() -> None:
+    """A thread that is busy for nine tenths of the time has 20 % to spare of no budget at all: its queue would grow."""
+    setup = dataclasses.replace(one_thread(45, 50, "{block: 64}"), budget="100ms").setup()
+    assert predict(setup, 900).fits
+    found = predict(dataclasses.replace(setup, spare=0.2), 900)
+    assert not found.fits
+    (sentence,) = advise(dataclasses.replace(setup, spare=0.2), found).advice
+    assert "of 100, of which 20% are to be left to spare" in sentence
+
+
 def test_what_is_skipped_for_being_late_is_no_success() -> None:
     case = one_thread(40, 100, "newest")
     case.budget = "30ms"

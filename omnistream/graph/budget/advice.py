@@ -43,6 +43,7 @@ def _sentence(setup: Setup, path: PathTime, budget_ms: float) -> str:
     part = next(p for p in path.parts if p.node == name)
     if part.tail:
         says = f"{name} takes {part.tail:.0f} ms p99 of {budget_ms:.0f}"
+        says += f", of which {setup.spare:.0%} are to be left to spare" if setup.spare else ""
     else:
         says = f"{name} takes {_typical(setup, name):.0f} ms, too long for what is left of {budget_ms:.0f}"
     if path.used > 0.95:
@@ -52,18 +53,18 @@ def _sentence(setup: Setup, path: PathTime, budget_ms: float) -> str:
         after = _after(change.setup, path)
         if after is not None and after <= budget_ms:
             return f"{says}; {change.words} makes it {after:.0f} ms"
-        if after is not None and not best and after < path.p99 * 0.8:
+        if after is not None and not best and after < path.needs * 0.8:
             best = f"; {change.words} makes it {after:.0f} ms, which is not enough"
-    if path.p99 != float("inf"):
-        best += f"; `budget: {_round_up(path.p99)}ms` would hold"
+    if path.needs != float("inf"):
+        best += f"; `budget: {_round_up(path.needs)}ms` would hold"
     return says + (best or "; give it a cheaper step, or fewer messages")
 
 
 def _after(setup: Setup, path: PathTime) -> float | None:
-    """The p99 of the same way after a change; None where too little comes by it in time."""
+    """What the same way needs after a change; None where too little comes by it in time."""
     after = predict(setup, _FIRINGS)
     ways = [p for p in after.paths if p.nodes[: len(path.nodes)] == path.nodes]
-    return max(p.p99 for p in ways) if ways and all(p.late <= MAY_BE_LATE for p in ways) else None
+    return max(p.needs for p in ways) if ways and all(p.late <= MAY_BE_LATE for p in ways) else None
 
 
 def _typical(setup: Setup, name: str) -> float:

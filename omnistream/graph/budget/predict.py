@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,12 +45,14 @@ class PathTime:
     """One way from a source to a sink, in milliseconds from cause to effect.
 
     `late` is the share that is skipped or refused for being late. `limit` is how many effects a second the way can give
-    at most, `bottleneck` what bounds it, and `used` how much of that is used (1: all).
+    at most, `bottleneck` what bounds it, and `used` how much of that is used (1: all). `needs` is the least budget that
+    the way fits: the p99, and more where something is to be left to spare.
     """
 
     nodes: tuple[str, ...]
     p50: float
     p99: float
+    needs: float
     n: int
     late: float
     rate: float
@@ -99,9 +102,9 @@ class Prediction:
             "cores_used": round(self.cores, 3),
             "paths": [
                 {
-                    "nodes": list(p.nodes), "p50_ms": _finite(p.p50), "p99_ms": _finite(p.p99), "n": p.n,
-                    "late_share": round(p.late, 4), "rate_hz": round(p.rate, 3), "limit_hz": _finite(p.limit),
-                    "bottleneck": p.bottleneck, "bottleneck_used": round(p.used, 3), "fits": p.fits,
+                    "nodes": list(p.nodes), "p50_ms": _finite(p.p50), "p99_ms": _finite(p.p99),
+                    "needs_ms": _finite(p.needs), "n": p.n, "late_share": round(p.late, 4), "rate_hz": round(p.rate, 3),
+                    "limit_hz": _finite(p.limit), "bottleneck": p.bottleneck, "bottleneck_used": round(p.used, 3), "fits": p.fits,
                     "parts": [{"node": x.node} | {k: round(getattr(x, k), 3) for k in _FIGURES} for x in p.parts],
                 }
                 for p in self.paths
@@ -118,7 +121,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is simulated."""
+    """What is simulated, and the share of the budget (0 to below 1) that is to be left to spare."""
 
     plan: Plan
     host: HostProfile
@@ -127,6 +130,7 @@ class Setup:
     declared: Mapping[str, Declared] = field(default_factory=dict)
     cores: float | None = None
     seed: int = 0
+    spare: float = 0.0
 
     def simulate(self, firings: int = FIRINGS) -> Simulated:
         return simulate(
@@ -136,14 +140,28 @@ class Setup:
 
 
 def predict(setup: Setup, firings: int = FIRINGS) -> Prediction:
-    """What the plan takes, by simulation; the same each time."""
+    """What the plan takes, by simulation; the same each time.
+
+    With something to spare a way fits only if its p99 leaves that much of the budget over, and if it would still hold were
+    each step so much slower as to use it up: close to what a loop or a core can take, a little more to do makes queues
+    longer by far more.
+    """
     run = setup.simulate(firings)
     graph = setup.plan.graph
     budget_ms = graph.budget_ns / MS
     paths = _paths(setup.plan, run, budget_ms)
+    if setup.spare:
+        slower = dataclasses.replace(setup, host=setup.host.slower(1 / (1 - setup.spare)))
+        then = {p.nodes: p for p in _paths(setup.plan, slower.simulate(firings), budget_ms)}
+        paths = tuple(_with_spare(p, then.get(p.nodes), budget_ms, setup.spare) for p in paths)
     reached = {p.nodes[-1] for p in paths}
     silent = tuple(n for n, i in graph.nodes.items() if i.role == "sink" and n not in reached)
     return Prediction(budget_ms, paths, _joins(graph, run), run.cores, run.seconds, _notices(setup), silent)
+
+
+def _with_spare(path: PathTime, slower: PathTime | None, budget_ms: float, spare: float) -> PathTime:
+    needs = max(path.p99 / (1 - spare), slower.p99 if slower is not None else math.inf)
+    return dataclasses.replace(path, needs=needs, fits=path.fits and needs <= budget_ms)
 
 
 def declared_of(graph: Graph) -> dict[str, Declared]:
@@ -172,14 +190,14 @@ def _paths(plan: Plan, run: Simulated, budget_ms: float) -> tuple[PathTime, ...]
         limit = rate / used if used else float("inf")
         fits = late <= MAY_BE_LATE and p99 <= budget_ms
         parts = _parts(run.seen.legs[way], ages)
-        found.append(PathTime(way, p50, p99, len(ages), late, rate, limit, name, used, parts, fits))
+        found.append(PathTime(way, p50, p99, p99, len(ages), late, rate, limit, name, used, parts, fits))
     for way, count in run.seen.late.items():
         share = count / run.seen.fired[way]
         if share > MAY_BE_LATE and not any(p[: len(way)] == way for p in run.seen.ages):  # nothing ever came through
             name, used = _bottleneck(way, worker, run)
             nothing = tuple(Part(n, 0, 0, 0, 0, 0, 0) for n in way)
             never = float("inf")
-            found.append(PathTime(way, never, never, count, share, 0.0, 0.0, name, used, nothing, fits=False))
+            found.append(PathTime(way, never, never, never, count, share, 0.0, 0.0, name, used, nothing, fits=False))
     return tuple(sorted(found, key=lambda p: -p.p99))
 
 

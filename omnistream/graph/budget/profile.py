@@ -95,6 +95,10 @@ class StepProfile(_Part):
     takes: _Mean = 1.0
     """How often it has to take that lock again beside one who holds it all the time."""
 
+    def slower(self, by: float) -> StepProfile:
+        """The step if all of it took `by` times as long."""
+        return self.model_copy(update={k: getattr(self, k).scaled(by) for k in ("cpu", "rest", "wall")})
+
 
 class StreamProfile(_Part):
     """What comes out of an output."""
@@ -175,6 +179,14 @@ class HostProfile(_Part):
     """What the engine itself takes for a firing in place."""
     hops: Annotated[list[HopProfile], Field(max_length=64)] = []
     nodes: Annotated[dict[_Word, NodeProfile], Field(max_length=10_000)]
+
+    def slower(self, by: float) -> HostProfile:
+        """This host if each step of each node took `by` times as long."""
+        nodes = {
+            name: n.model_copy(update={"cpu": n.cpu.scaled(by), "alone": {v: s.slower(by) for v, s in n.alone.items()}})
+            for name, n in self.nodes.items()
+        }
+        return self.model_copy(update={"nodes": nodes})
 
 
 class Profile(_Part):
