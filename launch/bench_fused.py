@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import json
 import os
-import time
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,17 +22,21 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import numpy as np  # noqa: E402
+from fused_costs import costs  # noqa: E402
 from fused_rules import Rules  # noqa: E402
 from fused_search import retrieval  # noqa: E402
+from tables import interval, row  # noqa: E402
 
 from omnistream.message import SECOND, Command  # noqa: E402
+from omnistream_models import cache_dir  # noqa: E402
 from omnistream_models.fused import noise  # noqa: E402
 from omnistream_models.fused.decode import decode, to_action  # noqa: E402
 from omnistream_models.fused.evidence import MODALITIES, Evidence, Words  # noqa: E402
 from omnistream_models.fused.random_outputs import random_detections, random_logits  # noqa: E402
-from omnistream_models.fused.runtime import Answer, FusedNetwork  # noqa: E402
+from omnistream_models.fused.runtime import FusedNetwork  # noqa: E402
 from omnistream_models.fused.scenes import Scene, scene  # noqa: E402
 from omnistream_models.fused.schema import Decision, faults  # noqa: E402
+from omnistream_models.fused.sounding import sounds_of  # noqa: E402
 from omnistream_models.fused.weights import shipped  # noqa: E402
 from omnistream_nodes.fused_reasoner import FusedReasoner, checked  # noqa: E402
 
@@ -40,15 +44,6 @@ SEEDS = (501, 502, 503)
 _SPATIAL = ("left", "right", "front", "back", "left_of", "right_of", "front_of", "behind", "next_to")
 _RELATIVE = _SPATIAL[4:]
 Asked = tuple[str, ...] | str
-
-
-def interval(hits: Sequence[bool]) -> str:
-    """Per cent, and where 95 of 100 resamples of the scenes lie."""
-    if not len(hits):
-        return "-"
-    x, rng = np.asarray(hits, float), np.random.default_rng(0)
-    means = 100 * x[rng.integers(0, len(x), (1000, len(x)))].mean(1)
-    return f"{100 * x.mean():5.1f} [{np.quantile(means, 0.025):.1f}, {np.quantile(means, 0.975):.1f}]"
 
 
 class Network:
@@ -67,17 +62,13 @@ def right(
     return [decide(s.evidence if change is None else change(n, s.evidence)) == s.truth.asked for n, s in enumerate(made)]
 
 
-def row(name: str, *cells: object) -> None:
-    print(f"| {name} | " + " | ".join(str(c) for c in cells) + " |")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scenes", type=int, default=2000, help="of each of three seeds")
     parser.add_argument("--weights", type=Path, default=shipped())
     options = parser.parse_args()
     net = Network(options.weights)
-    made = [scene(seed, n, test=True) for seed in SEEDS for n in range(options.scenes)]
+    made = [one for seed in SEEDS for one in spoken(seed, options.scenes)]
     print(
         f"load at start: {os.getloadavg()[0]:.2f}; seeds {SEEDS}, {options.scenes} scenes each; {net.network.manifest.made}\n"
     )
@@ -87,12 +78,24 @@ def main() -> None:
     as_node(made, net, commands)
     families(made, fused, ruled)
     missing(made, net)
+    plainly(net, options.scenes)
     refusals(made, net)
     heard(net)
     costs(made, net.network)
     valid()
     print("\nRetrieval: 1,000 held-out scenes by a sentence; any scene that it is true of counts")
     row("recall@5 | by chance", *(f"{100 * v:.1f} %" for v in retrieval(options.weights, 601, 1000)))
+
+
+def spoken(seed: int, count: int) -> list[Scene]:
+    """The scenes of a seed, with what the ears made of their sentences in voices of tests, where a synthesizer is here."""
+    made = [scene(seed, n, test=True) for n in range(count)]
+    programs = [p for p in ("flite", "espeak-ng") if shutil.which(p)]
+    if not programs:
+        print(f"seed {seed}: no synthesizer is here (apt-get install flite espeak-ng), so nothing is heard")
+        return made
+    sounds = sounds_of(dict(enumerate(made)), programs, cache_dir() / "fused", seed=seed, test=True)
+    return [replace(s, evidence=replace(s.evidence, sound=sounds.get(n))) for n, s in enumerate(made)]
 
 
 async def by_rules(made: Sequence[Scene]) -> tuple[list[bool], list[Command | None]]:
@@ -132,7 +135,7 @@ def accuracy(made: Sequence[Scene], net: Network, fused: Sequence[bool], ruled: 
     clear = [n for n, s in enumerate(made) if (s.evidence.words or Words("")).text == s.text]
     row(f"- where no word was misheard or mistyped, n = {len(clear)}", interval([fused[n] for n in clear]), "", "")
     three("rules", ruled)
-    for only in (("speech", "typed"), ("hands",), ("detections",), ("state",)):
+    for only in (("speech", "sound", "typed"), ("speech", "typed"), ("hands",), ("detections",), ("state",)):
         rest = [m for m in MODALITIES if m not in only]
         three(f"only {' and '.join(only)}", right(made, net.asked, lambda _n, e, rest=rest: e.without(*rest)))
     order = np.random.default_rng(1).permutation(len(made))
@@ -189,6 +192,18 @@ def missing(made: Sequence[Scene], net: Network) -> None:
         row(gone, len(there), interval(hits), f"{best}: {interval(singles[best])}", interval(wrong))
 
 
+def plainly(net: Network, count: int) -> None:
+    """Detectors that know no colours, a quarter of them no kinds either, with a camera's picture and without."""
+    print("\n| things are found by a detector | n | fused |\n| --- | --- | --- |")
+    for name, plain, gone in (
+        ("that names kinds and colours", 0.0, ("looks",)), ("the same, and what has no full name is looked at", 0.0, ()),
+        ("that names no colours, and in a quarter no kinds", 1.0, ("looks",)), ("the same, looked at", 1.0, ()),
+    ):  # fmt: skip
+        made = [scene(seed, n, test=True, plain=plain) for seed in SEEDS for n in range(count)]
+        mine = [s for s in made if s.meant is not None and s.evidence.detections is not None]
+        row(name, len(mine), interval(right(mine, net.asked, lambda _n, e, gone=gone: e.without(*gone))))
+
+
 def refusals(made: Sequence[Scene], net: Network) -> None:
     print("\n| truth | n | refused |\n| --- | --- | --- |")
     for reason in ("", "contradiction", "missing", "ambiguous", "absent", "empty", "full", "unclear"):
@@ -241,47 +256,6 @@ def heard(net: Network) -> None:
         "other words for a command: as the command itself", len(pairs), interval([a == b and a != "rejected" for a, b in found])
     )
     row("other words for a command: another action", len(pairs), interval([b not in (a, "rejected") for a, b in found]))
-
-
-def timed(network: FusedNetwork, evidence: Evidence, whole: bool) -> tuple[Answer, list[float]]:
-    """A decision, made three times, and what each took, in ms of processor time."""
-    times: list[float] = []
-    while True:
-        began = time.thread_time()
-        answer = network.decide(evidence, whole=whole)
-        times.append((time.thread_time() - began) * 1e3)
-        if len(times) == 3:
-            return answer, times
-
-
-def costs(made: Sequence[Scene], network: FusedNetwork) -> None:
-    """Each way by itself, in turns of 100; of each decision the first time and the least of three, for others use the host."""
-    some = made[:2000]
-    spent: dict[tuple[bool, str], list[float]] = {
-        (w, t): [] for w in (True, False) for t in ("the first", "the least of three")
-    }
-    hits: dict[bool, list[bool]] = {True: [], False: []}
-    paths: Counter[str] = Counter()
-    for start in range(0, len(some), 100):
-        for whole in (True, False):
-            for s in some[start : start + 100]:
-                answer, times = timed(network, s.evidence, whole)
-                spent[whole, "the first"].append(times[0])
-                spent[whole, "the least of three"].append(min(times))
-                hits[whole].append(answer.decision.asked == s.truth.asked)
-                paths[answer.path] += not whole
-    print(
-        f"\n| a decision, ms of processor time, n = {len(some)} | mean | p50 | p99 | exact |\n| --- | --- | --- | --- | --- |"
-    )
-    names = {True: "all of the network", False: "as much as it takes"}
-    for (whole, which), taken in spent.items():
-        ms = np.asarray(taken)
-        cells = (f"{v:.2f}" for v in (ms.mean(), np.quantile(ms, 0.5), np.quantile(ms, 0.99)))
-        row(f"{names[whole]}, {which}", *cells, interval(hits[whole]))
-    print("\nDecided by: " + ", ".join(f"{name} {count / len(some):.0%}" for name, count in paths.most_common()))
-    for which in ("the first", "the least of three"):
-        less = 1 - np.mean(spent[False, which]) / np.mean(spent[True, which])
-        print(f"Mean cost, {which}: {100 * less:.0f} % lower.")
 
 
 def valid(count: int = 100_000) -> None:

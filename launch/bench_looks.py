@@ -20,9 +20,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import looks_photos  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from bench_fused import interval, row  # noqa: E402
 from fused_search import by_alignment, drawn_scenes, recall, sought_of  # noqa: E402
 from looks_search import as_scene, by_names, by_vectors  # noqa: E402
+from tables import interval, row  # noqa: E402
 
 from omnistream.message import Detections  # noqa: E402
 from omnistream_models.fused import export as fused_export  # noqa: E402

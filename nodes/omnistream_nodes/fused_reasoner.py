@@ -8,13 +8,27 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from omnistream.errors import GraphError, ModelError
-from omnistream.message import MS, SECOND, Action, Caption, Command, Detections, Event, Gesture, RobotState
+from omnistream.message import (
+    MS,
+    SECOND,
+    Action,
+    Caption,
+    Command,
+    Detections,
+    Event,
+    Features,
+    Gesture,
+    RobotState,
+    VideoFrame,
+)
 from omnistream.node import Context, Recent
 from omnistream_models.fused.decode import to_action
-from omnistream_models.fused.evidence import Evidence, HandSeen, Words
+from omnistream_models.fused.evidence import Evidence, Words
 from omnistream_models.fused.runtime import FusedNetwork, Reading
 from omnistream_models.fused.schema import VERBS, Decision
 from omnistream_models.fused.telling import growing, opening
+from omnistream_models.tabletop.runtime import LooksNetwork
+from omnistream_nodes.gathering import hands_of, look_of, sound_of
 from omnistream_nodes.rule_reasoner import RuleReasoner
 
 __all__ = ["FusedOutputs", "FusedReasoner", "checked"]
@@ -113,7 +127,7 @@ class FusedReasoner(RuleReasoner):
     async def open(self, ctx: Context) -> None:
         await super().open(ctx)
         self._said, self._done = {}, (0, ())
-        self._network = self._loaded()
+        self._network, self._looks = self._loaded(), self._looking()
 
     def _loaded(self) -> FusedNetwork | None:
         """The network; None where the one that ships is not there. A folder that was asked for is replaced by nothing else."""
@@ -125,6 +139,13 @@ class FusedReasoner(RuleReasoner):
             self._ctx.report("fallback", f"{self._ctx.name}: decides by the rules of rule_reasoner, because {e}")
             return None
 
+    def _looking(self) -> LooksNetwork | None:
+        try:
+            return LooksNetwork(threads=self._ctx.threads)
+        except ModelError as e:
+            self._ctx.report("fallback", f"{self._ctx.name}: knows things by their labels alone, because {e}")
+            return None
+
     async def step(  # pyright: ignore[reportIncompatibleMethodOverride]  (one output more)
         self,
         *,
@@ -133,6 +154,8 @@ class FusedReasoner(RuleReasoner):
         gesture: Recent[Gesture] = Recent(),  # noqa: B008 (an empty tuple)
         detections: Detections | None = None,
         state: RobotState | None = None,
+        frame: VideoFrame | None = None,
+        sound: Recent[Features] = Recent(),  # noqa: B008
     ) -> AsyncIterator[FusedOutputs]:
         known = intent is not None and (intent.intent in VERBS or intent.intent in ("move", "none"))
         if stop is not None or intent is None or intent.intent == "stop" or not known or self._network is None:
@@ -146,7 +169,11 @@ class FusedReasoner(RuleReasoner):
             for out in self._streamed(self._refused(intent, held, start, end, None)):
                 yield out
             return
-        evidence = self._evidence(intent, gesture, detections, state)
+        evidence = replace(
+            self._evidence(intent, gesture, detections, state),
+            sound=sound_of(sound, start, end),
+            look=look_of(self._looks, detections, frame, (self.width, self.height), self._blind),
+        )
         read, shown = self._network.read(evidence), ""
         if self.captions == "words" and (shown := opening(read.said)):
             yield FusedOutputs(None, None, replace(self._told_as(start, end, shown), final=False))
@@ -201,9 +228,14 @@ class FusedReasoner(RuleReasoner):
         words = {typed: _words(intent, now)}
         if other is not None and other[0].intent != "none" and now - other[1] <= self.together_ms * MS:
             words[not typed] = _words(other[0], now)
-        hands = [HandSeen((m.stamp_ns - now) / SECOND, m.payload.landmarks) for m in gesture if m.payload.landmarks is not None]
         holding = None if state is None or self.holding not in state.values else state.values[self.holding] > 0.5
-        return Evidence(words.get(False), words.get(True), hands, detections, holding, (self.width, self.height))
+        return Evidence(
+            words.get(False), typed=words.get(True), hands=hands_of(gesture, now), detections=detections, holding=holding,
+            size=(self.width, self.height),
+        )  # fmt: skip
+
+    def _blind(self, why: str) -> None:
+        self._ctx.report("refused", f"{self._ctx.name}: {why}; things are known by their labels alone")
 
     def _refused(self, intent: Command, text: str, start: int, end: int, why: Event | None) -> FusedOutputs:
         self._ctx.report("refused", f"{self._ctx.name}: '{intent.text}': {text}")

@@ -14,10 +14,9 @@ from omnistream.node import Context, Node
 from omnistream_models.fused.grams import split_words
 from omnistream_models.fused.schema import COLOURS, KINDS
 from omnistream_models.tabletop.runtime import Glance, LooksNetwork
+from omnistream_nodes.looking import in_picture, picture_fault
 
 __all__ = ["LooksOutputs", "ObjectLooks"]
-
-_MIN_SIDE, _MAX_SIDE = 16, 8192
 
 
 class LooksOutputs(NamedTuple):
@@ -78,13 +77,12 @@ class ObjectLooks(Node):
         return LooksNetwork(Path(self.weights).expanduser() if self.weights else None, self._ctx.threads)
 
     async def step(self, detections: Detections, frame: VideoFrame | None = None) -> LooksOutputs:
-        fault = ("no_picture", "there is none that the detections are of") if frame is None else _fault(frame)
-        if frame is None or fault is not None:
-            assert fault is not None
-            self._ctx.report(fault[0], f"{self._ctx.name}: {fault[1]}; labels stay as they are")
+        fault = "there is no picture that the detections are of" if frame is None else picture_fault(frame)
+        if frame is None or fault:
+            self._ctx.report("refused" if frame else "no_picture", f"{self._ctx.name}: {fault}; labels stay as they are")
             return LooksOutputs(detections, None)
         height, width = frame.image.shape[:2]
-        seen = _to_look_at(detections, width, height)[: self.most]
+        seen = in_picture(detections, width, height)[: self.most]
         glance = self._network.look(frame.image, detections.boxes[seen])
         labels = list(detections.labels)
         vectors = np.zeros((len(labels), glance.vectors.shape[1]), np.float32)
@@ -101,20 +99,3 @@ class ObjectLooks(Node):
         if set(split_words(label)) & set(COLOURS[1:]) or glance.colours[row, colour] <= self.min_colour or not COLOURS[colour]:
             return label
         return f"{COLOURS[colour]} {label}"
-
-
-def _to_look_at(found: Detections, width: int, height: int) -> np.ndarray:
-    """Numbers of the boxes of which something lies in the picture, the surest first."""
-    boxes = np.nan_to_num(found.boxes.astype(np.float64), nan=-1.0)
-    seen = np.minimum(boxes[:, 2:], (width, height)) - np.maximum(boxes[:, :2], 0)
-    good = np.flatnonzero((seen >= 1).all(1) & np.isfinite(found.boxes).all(1))
-    return good[np.argsort(-np.nan_to_num(found.scores[good]), kind="stable")]
-
-
-def _fault(frame: VideoFrame) -> tuple[str, str] | None:
-    image = frame.image
-    if frame.encoding != "rgb8" or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        return "refused", f"a frame is {frame.encoding} of shape {image.shape} and type {image.dtype}, not an RGB image (rgb8)"
-    if not all(_MIN_SIDE <= side <= _MAX_SIDE for side in image.shape[:2]):
-        return "refused", f"a frame has {image.shape[1]}x{image.shape[0]} pixels, outside {_MIN_SIDE}..{_MAX_SIDE} a side"
-    return None

@@ -61,7 +61,7 @@ class Control:
 
     async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(OSError, ValueError, TimeoutError):
+            with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.CancelledError):  # cut off as the run ends
                 line = await asyncio.wait_for(reader.readline(), 5)
                 request: Any = json.loads(line)
                 answer = self.answer(request) if isinstance(request, dict) else None

@@ -11,6 +11,8 @@ from omnistream.errors import OmniStreamError
 __all__ = ["Page"]
 
 _LINE, _LINES, _ASKING_S, _AT_ONCE = 4096, 64, 5.0, 16
+#: How a conversation may end before its answer: by who asks, or as the run ends.
+_CUT_OFF = (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError)
 
 
 class Page:
@@ -42,7 +44,7 @@ class Page:
     async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
-            with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
+            with contextlib.suppress(*_CUT_OFF):
                 wanted = await asyncio.wait_for(_request(reader), _ASKING_S) if len(self._open) <= _AT_ONCE else None
                 status, body = self._answer(wanted)
                 said = (

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from omnistream.engine.control import Control, ask
+import pytest
+
+from omnistream.engine.control import SOCKET, Control, ask
 from omnistream.flow.ledger import Row
 from omnistream.graph.graph import Graph, Plan
 from omnistream.observe.outcome import Outcome
+from omnistream.observe.page import Page
 
 
 async def test_lines_are_given_once_rows_as_they_are_and_a_stop_is_heard() -> None:
@@ -44,3 +48,27 @@ async def test_lines_are_given_once_rows_as_they_are_and_a_stop_is_heard() -> No
             assert stopped == ["omnistream stop"]
         finally:
             await control.close()
+
+
+@pytest.mark.parametrize("kind", ["control", "page"])
+async def test_a_conversation_that_the_end_of_a_run_cuts_off_is_no_fault(kind: str) -> None:
+    """As a loop ends it cancels its tasks: asyncio's own callback stumbles over one that says so."""
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+    before = asyncio.all_tasks()
+    with tempfile.TemporaryDirectory() as folder:
+        served: Any = Page(lambda: "", "text/plain") if kind == "page" else Control(SimpleNamespace(), "a run")  # type: ignore[arg-type]
+        await (served.open("127.0.0.1", 0) if kind == "page" else served.open(folder))
+        where = asyncio.open_connection("127.0.0.1", served.port) if kind == "page" else None
+        _, writer = await (where or asyncio.open_unix_connection(str(Path(folder, SOCKET))))
+        for _ in range(1000):
+            await asyncio.sleep(0.001)
+            if met := asyncio.all_tasks() - before:
+                break
+        for task in met:
+            task.cancel()
+        await asyncio.wait(met)
+        await asyncio.sleep(0)
+        await served.close()
+        writer.close()
+    assert faults == []

@@ -77,6 +77,25 @@ class Mind:
         return out
 
 
+async def test_a_picture_tells_which_of_two_cups_is_red_and_a_wrong_one_tells_nothing():
+    """A detector that knows kinds alone: by the picture the red one is meant, without it nobody can know."""
+    with Recording(ROOT / "graphs" / "recordings" / "table.mcap") as recording:
+        frame = next(m.payload for m in recording.messages("camera"))
+        boxes = next(m.payload for m in recording.messages("boxes"))
+        (truth,) = recording.truth()
+    x0, y0, x1, y1 = boxes.boxes[truth["names"].index("red cup")].tolist()
+    asked = typed("take the red cup", "pick", object="cup", colour="red")
+    out = await Mind().hears(asked, detections=boxes, frame=frame)
+    assert out.action is not None
+    assert (out.action.values["u_px"], out.action.values["v_px"]) == pytest.approx(((x0 + x1) / 2, (y0 + y1) / 2), abs=0.1)
+    blind = await Mind().hears(asked, detections=boxes)
+    assert blind.action is None
+    small = Mind()
+    narrow = replace(frame, image=np.ascontiguousarray(frame.image[:, :200]))
+    assert (await small.hears(asked, detections=boxes, frame=narrow)).action is None
+    assert any("a frame has 200x240 pixels, and detections are of 320x240" in words for _, words in small.ctx.report.rows)
+
+
 def test_it_can_stand_wherever_the_rules_stand():
     mine, rules = ports_of(FusedReasoner), ports_of(RuleReasoner)
     assert rules.inputs.items() <= mine.inputs.items()

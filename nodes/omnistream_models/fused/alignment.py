@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
 from omnistream_models.fused.grounding import geometry
-from omnistream_models.fused.reading import EMBEDDED, SLOTS, WIDTH, Reader, Residual
+from omnistream_models.fused.reading import SLOTS, Reader, Residual
+from omnistream_models.fused.size import FULL, Size
 
 __all__ = ["Alignment", "Pairs", "Sentences", "contrast"]
 
@@ -43,12 +44,13 @@ class Pairs(NamedTuple):
 
 
 class Alignment(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, size: Size = FULL) -> None:
         super().__init__()
-        self.text, self.seek = Residual(WIDTH, WIDTH), nn.Linear(WIDTH, _ROLES)
-        self.counts, self.relation = nn.Linear(WIDTH, _ROLES), nn.Linear(WIDTH, _PLACES)
+        width = size.width
+        self.text, self.seek = Residual(width, width), nn.Linear(width, _ROLES)
+        self.counts, self.relation = nn.Linear(width, _ROLES), nn.Linear(width, _PLACES)
         self.place = nn.Sequential(nn.Linear(8, 64), nn.GELU(), nn.Linear(64, _PLACES))
-        self.bend = nn.Linear(EMBEDDED, EMBEDDED)
+        self.bend = nn.Linear(size.embedded, size.embedded)
         self.heat = nn.Parameter(torch.tensor(0.0))
 
     def of_words(self, reader: Reader, embedded: Tensor, on: Tensor) -> Sentences:

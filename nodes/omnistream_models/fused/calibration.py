@@ -11,28 +11,35 @@ from omnistream_models.fused.scenes import scene
 __all__ = ["calibrated"]
 
 SEED, SCENES = 31, 2000
-#: What a wrong action costs, in right ones; and of good commands no more than this share may be refused, if that can be: 3 %
-#: are wanted on other voices and sentences, where more are.
-_WRONG, _REFUSED = 0.5, 0.02
-_GRID = {"accept": (0.2, 0.3, 0.4, 0.5), "sure": (0.1, 0.2, 0.25, 0.3, 0.35, 0.45), "margin": (0.05, 0.15, 0.3)}
+#: What a wrong action costs, in right ones, and what one does where two things were told that contradict each other. Of good
+#: commands no more than this share may be refused, if that can be: 3 % are wanted on other voices and sentences, where more
+#: are.
+_WRONG, _AGAINST, _REFUSED = 0.5, 2.0, 0.01
+_GRID = {
+    "accept": (0.2, 0.3, 0.4, 0.5), "sure": (0.1, 0.2, 0.3, 0.45), "margin": (0.05, 0.15, 0.3),
+    "contradict": (0.1, 0.15, 0.2, 0.3, 0.4, 1.0),
+}  # fmt: skip
 _ENOUGH = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def calibrated(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
     """The limits, and how many scenes are right with them, in per cent, of those that they were chosen on.
 
-    `accept`, `sure` and `margin`: the most right ones, less half of the wrong actions, where few good commands are refused.
+    `accept`, `sure`, `margin` and `contradict`: the most right ones, less what wrong actions cost, where few good commands are
+    refused.
     `enough`: the lowest at which what is decided by words alone is right as often as by all, but for 0.2 points.
     """
     network = FusedNetwork(folder)
     made = [scene(SEED, n) for n in range(SCENES)]
     outputs = [network.outputs(s.evidence) for s in made]
     limits = dict(network.manifest.limits)
+    costs = [_AGAINST if s.truth.reason == "contradiction" else _WRONG for s in made]
     best, good = (False, -float("inf")), [n for n, s in enumerate(made) if not s.truth.reason]
     for values in product(*_GRID.values()):
         tried = limits | dict(zip(_GRID, values, strict=True))
         found = [by_all(heads, s.evidence, tried).asked for (_, heads), s in zip(outputs, made, strict=True)]
-        worth = sum(1.0 if f == s.truth.asked else -_WRONG * (f != "rejected") for f, s in zip(found, made, strict=True))
+        done = [f != "rejected" for f in found]
+        worth = sum(1.0 if f == s.truth.asked else -c * d for f, s, c, d in zip(found, made, costs, done, strict=True))
         few = sum(found[n] == "rejected" for n in good) <= _REFUSED * len(good)
         if (few, worth) > best:
             best, limits = (few, worth), tried

@@ -19,6 +19,12 @@ __all__ = ["IGNORE", "Data", "make_data", "shown", "tensors", "truth"]
 #: What no loss looks at.
 IGNORE = -100
 _VERBS = tuple(VERBS)
+#: Kept at half precision.
+_HALVES = ("hands", "looks")
+#: Not told apart when combinations of modalities are counted: there are words in every scene.
+_WORDED = ("speech", "sound", "typed")
+#: Fields that are kept; of sound there is little, and it has a stage of its own (`Sounds`).
+_KEPT = tuple(name for name in FIELDS if not name.startswith("sounds"))
 #: Verbs whose words are never enough: a thing, a hand or the gripper's state has its say.
 _NEEDY = ("pick", "place", "give")
 _TRUTH: tuple[str, ...] = ("verb", "reason", "direction", "amount", "manner", "kind", "colour", "target", "enough",
@@ -90,13 +96,13 @@ class Data:
 
         With `rng`, streams that the truth does not hang on are left out or of another scene.
         """
-        x = {name: self.arrays[name][numbers] for name in FIELDS}
+        x = {name: self.arrays[name][numbers] for name in _KEPT}
         y = {name: values[numbers] for name, values in self.truth.items()}
         if rng is not None:
             other = rng.permutation(len(numbers))
             for names, free in (
                 (("hands", "hands_on"), y["hands"] == 0),
-                (("objects", "labels", "objects_on", "seeing"), y["objects"] == 0),
+                (("objects", "labels", "looks", "objects_on", "seeing"), y["objects"] == 0),
                 (("state", "state_on"), (y["enough"] == 1) & (y["reason"] != REASONS.index("empty"))),
             ):
                 swapped = free & (rng.random(len(numbers)) < 0.25)
@@ -104,7 +110,7 @@ class Data:
                 for name in names:
                     values = np.where(_wide(swapped, x[name]), x[name][other], x[name])
                     x[name] = np.where(_wide(gone, values), np.zeros_like(values), values)
-        x["hands"] = x["hands"].astype(np.float32)
+        x |= {name: x[name].astype(np.float32) for name in _HALVES}
         return x, y
 
     def grams(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,9 +126,9 @@ def _wide(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
 def make_data(seed: int, count: int, *, test: bool = False, progress: Callable[[int], None] = lambda _: None) -> Data:
     """`count` scenes of a seed. `progress` is told how many there are, now and then."""
     words: dict[bytes, int] = {bytes(GRAMS * 4): 0}
-    kinds = {name: kind for name, (_, kind) in FIELDS.items()} | {"words": np.int32, "labels": np.int32, "hands": np.float16}
-    shapes = {name: shape for name, (shape, _) in FIELDS.items()} | {"words": (WORDS,), "labels": FIELDS["labels"][0][:2]}
-    arrays = {name: np.zeros((count, *shapes[name]), kinds[name]) for name in FIELDS}
+    kinds = {name: FIELDS[name][1] for name in _KEPT} | dict.fromkeys(_HALVES, np.float16)
+    shapes = {name: FIELDS[name][0] for name in _KEPT} | {"words": (WORDS,), "labels": FIELDS["labels"][0][:2]}
+    arrays = {name: np.zeros((count, *shapes[name]), kinds[name]) for name in _KEPT}
     arrays["caption"] = np.zeros((count, WORDS), np.int32)
     heads = {name: np.full(count, IGNORE, np.int64) for name in _TRUTH}
     combos: dict[tuple[bool, ...], list[int]] = {}
@@ -132,7 +138,9 @@ def make_data(seed: int, count: int, *, test: bool = False, progress: Callable[[
 
     for n in range(count):
         made = scene(seed, n, test=test)
-        for name, value in tokens(made.evidence).items():
+        found = tokens(made.evidence)
+        for name in _KEPT:
+            value = found[name]
             if name in ("words", "labels"):
                 value = np.array([number(row) for row in value.reshape(-1, GRAMS)]).reshape(shapes[name])
             arrays[name][n] = value
@@ -141,7 +149,7 @@ def make_data(seed: int, count: int, *, test: bool = False, progress: Callable[[
         text = caption(made, np.random.default_rng((seed, n, 7)), test=test)
         for i, word in enumerate(split_words(text)[:WORDS]):
             arrays["caption"][n, i] = number(grams(word))
-        combos.setdefault(tuple(made.evidence.present().values())[2:], []).append(n)
+        combos.setdefault(tuple(there for name, there in made.evidence.present().items() if name not in _WORDED), []).append(n)
         if n % 500 == 499:
             progress(n + 1)
     table = np.stack([np.frombuffer(row, np.int32) for row in words])

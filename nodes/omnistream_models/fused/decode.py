@@ -30,6 +30,7 @@ from omnistream_models.fused.schema import (
 __all__ = ["decode", "to_action", "uncertain_target"]
 
 _VERBS = tuple(VERBS)
+_CONTRADICTION = REASONS.index("contradiction")
 _LEAST = -1e4
 _TURNS = {"left": math.pi / 2, "right": -math.pi / 2, "around": math.pi}
 
@@ -53,15 +54,17 @@ def decode(
     accept: float = 0.5,
     sure: float = 0.25,
     margin: float = 0.1,
+    contradict: float = 1.0,
     temperature: float = 1.0,
     gates: Mapping[str, float] | None = None,
 ) -> Decision:
     """The likeliest valid decision. `logits`: of each head, (length,), and of `target`, (detections,).
 
     `sees`: whether there were detections at all; where there were, a thing to pick up is one of them, and where there
-    were not it is a kind in words. Refused as the likeliest reason where "nothing is wrong" has less than `accept`;
-    as "ambiguous" where two detections are within `margin` of each other; as "missing" where a thing is needed and none
-    is named; as "unsure" where the whole has less than `sure`. Raises KeyError where a head is missing.
+    were not it is a kind in words. Refused as the likeliest reason where "nothing is wrong" has less than `accept`; as
+    "contradiction" where that has as much as `contradict`; as "ambiguous" where two detections are within `margin` of each
+    other; as "missing" where a thing is needed and none is named; as "unsure" where the whole has less than `sure`. Raises
+    KeyError where a head is missing.
     """
     heads = {name: _clean(logits[name], length) for name, length in HEADS.items()}
     verb_id, p_verb = _choose(heads["verb"], temperature)
@@ -85,6 +88,8 @@ def decode(
     if accepted < accept:
         worst = 1 + int(reasons[1:].argmax())
         return replace(decision, reason=REASONS[worst], confidence=round(1 - accepted, 4))
+    if reasons[_CONTRADICTION] >= contradict:
+        return replace(decision, reason="contradiction", confidence=round(float(reasons[_CONTRADICTION]), 4))
     if fault:
         return replace(decision, reason=fault, confidence=round(accepted, 4))
     total *= accepted

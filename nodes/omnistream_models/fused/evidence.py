@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from omnistream.message import Detections
 
-__all__ = ["MODALITIES", "Evidence", "HandSeen", "Words"]
+__all__ = ["HEARD", "LOOKS", "MODALITIES", "Evidence", "HandSeen", "Look", "Words"]
 
-MODALITIES = ("speech", "typed", "hands", "detections", "state")
+MODALITIES = ("speech", "sound", "typed", "hands", "detections", "looks", "state")
+#: The length of what the ears make of 20 ms of sound (`omnistream_nodes.audio_tokens`).
+HEARD = 128
+#: The length of a vector of how a thing looks (`omnistream_models.tabletop`).
+LOOKS = 32
+#: Numbers (N,) of detections -> how they look, (N, LOOKS) float32.
+Look = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +39,31 @@ class HandSeen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """`size` is width and height, in pixels, of the pictures that boxes and landmarks are of. None and empty are absent."""
+    """`size` is width and height, in pixels, of the pictures that boxes and landmarks are of. None and empty are absent.
+
+    `sound` is what the ears made of the speech, (T, HEARD) float32, a row for each 20 ms from its beginning on. `look` tells
+    how detections look; it is called only where that is needed, and only for those of which it is.
+    """
 
     speech: Words | None = None
+    sound: np.ndarray | None = None
     typed: Words | None = None
     hands: Sequence[HandSeen] = ()
     detections: Detections | None = None
+    look: Look | None = None
     holding: bool | None = None
     size: tuple[int, int] = (320, 240)
 
     def present(self) -> dict[str, bool]:
         """Which modalities there are."""
-        there = (self.speech, self.typed, self.hands or None, self.detections, self.holding)
+        look = None if self.detections is None else self.look
+        there = (self.speech, self.sound, self.typed, self.hands or None, self.detections, look, self.holding)
         return {name: value is not None for name, value in zip(MODALITIES, there, strict=True)}
 
     def without(self, *modalities: str) -> Evidence:
         """The same, some modalities left out."""
-        empty = {"speech": None, "typed": None, "hands": (), "detections": None, "state": None}
-        names = {"state": "holding"}
-        return replace(self, **{names.get(m, m): empty[m] for m in modalities})
+        names = {"state": "holding", "looks": "look"}
+        return replace(self, **{names.get(m, m): () if m == "hands" else None for m in modalities})
 
     @property
     def words(self) -> Words | None:

@@ -17,21 +17,21 @@ from omnistream_models.fused.alignment import Alignment
 from omnistream_models.fused.calibration import calibrated
 from omnistream_models.fused.card import write_card
 from omnistream_models.fused.model import FusedModel
-from omnistream_models.fused.reading import EMBEDDED, SLOTS, WIDTH
+from omnistream_models.fused.reading import SLOTS
 from omnistream_models.fused.schema import HEADS
 from omnistream_models.fused.tokens import FIELDS, LABEL_WORDS, OBJECTS, WORDS
 from omnistream_models.fused.weights import PATHS, Manifest, read_manifest, write_manifest
 
 __all__ = ["export", "load"]
 
-_REST = ("objects", "objects_on", "seeing", "hands", "hands_on", "state", "state_on")
+_REST = ("objects", "objects_on", "looks", "seeing", "hands", "hands_on", "state", "state_on", "sounds", "sounds_on")
 
 #: Weights of more numbers than this are kept at half precision.
 _LARGE = 64
 #: What there may be more or less of: padding adds nothing, so whoever runs the network leaves it out.
 _AS_MANY = {
     "words": ("embedded", "words_on", "typed", "hidden"),
-    "things": ("objects", "objects_on", "labels", "target"),
+    "things": ("objects", "objects_on", "labels", "looks", "target"),
     "frames": ("hands", "hands_on"),
 }
 
@@ -49,7 +49,7 @@ class _WordsHalf(nn.Module):
 class _RestHalf(nn.Module):
     def __init__(self, model: FusedModel, parts: Sequence[str]) -> None:
         super().__init__()
-        self.fusion, self.parts = model.fusion, (*parts, "state")
+        self.fusion, self.parts = model.fusion, (*parts, "state", "sounds")
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         count = len(HEADS)
@@ -75,10 +75,10 @@ def export(model: FusedModel, alignment: Alignment, folder: Path, *, made: Mappi
                 value.copy_(value.to(torch.float16))
     tensors.write(folder / "fused.safetensors", halves)
     _write_onnx(model, folder)
-    plain = {"accept": 0.5, "sure": 0.25, "enough": 0.9, "margin": 0.1, "temperature": 1.0}
-    write_manifest(folder, Manifest(plain, made))
+    plain = {"accept": 0.5, "sure": 0.25, "enough": 0.9, "margin": 0.1, "contradict": 1.0, "temperature": 1.0}
+    write_manifest(folder, Manifest(plain, made, size=model.size))
     limits, figures = calibrated(folder)
-    write_manifest(folder, Manifest(limits, {**made, **figures}))
+    write_manifest(folder, Manifest(limits, {**made, **figures}, size=model.size))
     manifest = read_manifest(folder)
     write_card(folder, manifest, sum(p.numel() for p in model.parameters()))
     return manifest
@@ -87,7 +87,8 @@ def export(model: FusedModel, alignment: Alignment, folder: Path, *, made: Mappi
 def load(folder: Path) -> tuple[FusedModel, Alignment]:
     """The torch modules of a folder. Raises ModelError where the weights are of another network."""
     arrays, _ = tensors.read(folder / "fused.safetensors")
-    model, alignment = FusedModel(), Alignment()
+    size = read_manifest(folder).size
+    model, alignment = FusedModel(size), Alignment(size)
     try:
         for prefix, module in (("model.", model), ("alignment.", alignment)):
             mine = {k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in arrays.items() if k.startswith(prefix)}
@@ -102,8 +103,9 @@ def _write_onnx(model: FusedModel, folder: Path) -> None:
         shape, kind = FIELDS[name]
         return torch.zeros((1, *shape), dtype=torch.bool if kind is np.bool_ else torch.float32)
 
-    embedded, hidden, slots = (torch.zeros(1, n, w) for n, w in ((WORDS, EMBEDDED), (WORDS, WIDTH), (len(SLOTS), WIDTH)))
-    labels, on = torch.zeros(1, OBJECTS, LABEL_WORDS, EMBEDDED), blank("words_on")
+    wide, narrow = model.size.width, model.size.embedded
+    embedded, hidden, slots = (torch.zeros(1, n, w) for n, w in ((WORDS, narrow), (WORDS, wide), (len(SLOTS), wide)))
+    labels, on = torch.zeros(1, OBJECTS, LABEL_WORDS, narrow), blank("words_on")
     _one_half(_WordsHalf(model), folder / "words.onnx", {"embedded": embedded, "words_on": on, "typed": blank("typed")},
               [*HEADS, "enough", "needs", "hidden", "slots"])  # fmt: skip
     given = {f"said_{name}": torch.zeros(1, length) for name, length in HEADS.items()}

@@ -49,7 +49,7 @@ class Showing:
 
 
 def _seen(rng: np.random.Generator, pose: np.ndarray, palm: float, at_s: float, *, test: bool) -> HandSeen:
-    points = noisy(rng, pose, palm, *((0.02, 0.1) if test else ()))
+    points = noisy(rng, pose, palm, *((0.02, 0.1) if test else (float(rng.uniform(0.01, 0.025)),)))
     return HandSeen(float(at_s), (points / (_ASPECT, 1, _ASPECT)).astype(np.float32))
 
 

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
-from omnistream_models.fused.reading import SLOTS, WIDTH
+from omnistream_models.fused.evidence import LOOKS
+from omnistream_models.fused.reading import SLOTS
+from omnistream_models.fused.size import FULL, Size
 
-__all__ = ["LOWEST", "Grounded", "Grounding", "Shown", "Spoken", "geometry", "masked"]
+__all__ = ["LOWEST", "Grounded", "Grounding", "Shown", "Spoken", "Things", "geometry", "masked"]
 
 _FEATURES = 16
 #: The word for the thing, for its colour, for the thing that it is told from, for that one's colour.
@@ -40,6 +42,15 @@ class Spoken(NamedTuple):
     slots: Tensor
 
 
+class Things(NamedTuple):
+    """`objects` (B, N, OBJECT_SIZE), `labels` (B, N, L, EMBEDDED), `looks` (B, N, LOOKS), 0 for none, and the mask (B, N)."""
+
+    objects: Tensor
+    labels: Tensor
+    looks: Tensor
+    on: Tensor
+
+
 class Shown(NamedTuple):
     """Hands (B, H, WIDTH) encoded, knuckle and tip of the index finger (B, H, 4), mask, and the gate (B, 1) of hands."""
 
@@ -54,25 +65,29 @@ def masked(scores: Tensor, on: Tensor) -> Tensor:
 
 
 class Grounding(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, size: Size = FULL) -> None:
         super().__init__()
-        self.role = nn.Linear(WIDTH, _ROLES)
-        self.nobody = nn.Linear(WIDTH, _ROLES)
+        width = size.width
+        self.role = nn.Linear(width, _ROLES)
+        self.nobody = nn.Linear(width, _ROLES)
         self.sharp = nn.Parameter(torch.tensor([8.0, 8.0, 8.0, 8.0]))
         self.sure = nn.Sequential(nn.Linear(1, 8), nn.GELU(), nn.Linear(8, 1))
         self.between = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, _FEATURES))
-        self.relation = nn.Linear(WIDTH, _FEATURES)
+        self.relation = nn.Linear(width, _FEATURES)
         self.where = nn.Sequential(nn.Linear(6, 32), nn.GELU(), nn.Linear(32, _FEATURES))
-        self.position = nn.Linear(WIDTH, _FEATURES)
+        self.position = nn.Linear(width, _FEATURES)
         self.along = nn.Sequential(nn.Linear(8, 24), nn.GELU(), nn.Linear(24, 1))
-        self.steady, self.points = nn.Linear(WIDTH, 1), nn.Linear(WIDTH, 1)
-        self.weight = nn.Linear(WIDTH, 3)
+        self.steady, self.points = nn.Linear(width, 1), nn.Linear(width, 1)
+        self.weight = nn.Linear(width, 3)
+        self.look = nn.Linear(LOOKS, 2 * size.embedded, bias=False)
+        self.trust = nn.Parameter(torch.ones(2))
 
-    def forward(self, spoken: Spoken, objects: Tensor, labels: Tensor, objects_on: Tensor, shown: Shown | None) -> Grounded:
-        """`objects` (B, N, OBJECT_SIZE), `labels` (B, N, L, EMBEDDED); None where no hand is seen."""
+    def forward(self, spoken: Spoken, things: Things, shown: Shown | None) -> Grounded:
+        """`shown` is None where no hand is seen."""
+        objects, objects_on = things.objects, things.on
         ask = spoken.slots[:, SLOTS.index("relation")]
         meant, named = self._roles(spoken)
-        alike = self._alike(meant, labels)
+        alike = self._alike(meant, things)
         sharp = F.softplus(self.sharp) * named
         seen = self.sure(objects[..., 4:]).squeeze(-1)
         own = (alike[:, :2] * sharp[:, :2, None]).sum(1) + seen
@@ -110,10 +125,14 @@ class Grounding(nn.Module):
         weights = torch.cat([scores, nobody.unsqueeze(-1)], -1).softmax(-1)
         return weights[..., :-1] @ spoken.embedded, 1 - weights[..., -1]
 
-    def _alike(self, meant: Tensor, labels: Tensor) -> Tensor:
-        """(B, ROLES, N) cosines: kinds with a label's last word, colours with the nearest of the others."""
-        cosines = torch.einsum("bre,bnle->brnl", F.normalize(meant, dim=-1, eps=1e-4), F.normalize(labels, dim=-1, eps=1e-4))
-        kinds, colours = cosines[..., 0], cosines[..., 1:].amax(-1)
+    def _alike(self, meant: Tensor, things: Things) -> Tensor:
+        """(B, ROLES, N): kinds by the cosine with a label's last word, colours by that with the nearest of the others; to each
+        is added the cosine with the word that the look would have."""
+        seen = self.look(things.looks).unflatten(-1, (2, -1))
+        words = torch.cat([things.labels, seen], 2)
+        cosines = torch.einsum("bre,bnle->brnl", F.normalize(meant, dim=-1, eps=1e-4), F.normalize(words, dim=-1, eps=1e-4))
+        kinds = cosines[..., 0] + self.trust[0] * cosines[..., -2]
+        colours = cosines[..., 1:-2].amax(-1) + self.trust[1] * cosines[..., -1]
         return torch.stack([kinds[:, 0], colours[:, 1], kinds[:, 2], colours[:, 3]], 1)
 
     def _aimed(self, objects: Tensor, shown: Shown) -> tuple[Tensor, Tensor]:

@@ -12,35 +12,39 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from omnistream_models.fused.grounding import LOWEST, Grounding, Shown, Spoken
-from omnistream_models.fused.reading import EMBEDDED, NAMED, SLOTS, WIDTH, Attention, Reader, Residual, bag, of_slot
+from omnistream_models.fused.evidence import HEARD, LOOKS
+from omnistream_models.fused.grounding import LOWEST, Grounding, Shown, Spoken, Things
+from omnistream_models.fused.reading import NAMED, SLOTS, Attention, Reader, Residual, bag, of_slot
 from omnistream_models.fused.schema import HEADS
+from omnistream_models.fused.size import FULL, Size
 from omnistream_models.fused.tokens import HAND_SIZE, LABEL_WORDS, OBJECT_SIZE
 
-__all__ = ["GATES", "FusedModel", "Fusion"]
+__all__ = ["GATES", "SOUNDLESS", "FusedModel", "Fusion"]
 
 #: The kinds of evidence that are weighed, in the order of the gates.
-GATES = ("objects", "hands", "state")
+GATES = ("objects", "hands", "state", "sounds")
+SOUNDLESS = GATES[:-1]
 _FACTS, _WHY = 12, 12
 
 
 class Fusion(nn.Module):
-    """The second half: hidden words and slots of the reader, and tokens of all else -> heads, target (B, N), gates (B, 3)."""
+    """The second half: hidden words and slots of the reader, and tokens of all else -> heads, target (B, N), gates (B, 4)."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size = FULL) -> None:
         super().__init__()
-        self.object_in = nn.Linear(OBJECT_SIZE + LABEL_WORDS * EMBEDDED, WIDTH)
-        self.hand_in = nn.Sequential(nn.Linear(HAND_SIZE, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
-        self.state_in = nn.Linear(1, WIDTH)
-        self.adapters = nn.ModuleDict({name: Residual(WIDTH, 32) for name in GATES})
-        self.gates = nn.ModuleDict({name: nn.Linear(2 * WIDTH, 1) for name in GATES})
-        self.asks = nn.ModuleDict({name: Attention() for name in GATES})
-        self.grounding = Grounding()
-        self.counted = nn.Sequential(nn.Linear(_WHY, 48), nn.GELU(), nn.Linear(48, 48))
-        self.told = nn.Sequential(nn.Linear(2 * 48 + _FACTS, WIDTH), nn.GELU(), nn.Linear(WIDTH, len(SLOTS) * WIDTH))
-        self.think = nn.Sequential(Residual(WIDTH, 2 * WIDTH), Residual(WIDTH, 2 * WIDTH))
-        self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, length) for name, length in HEADS.items() if name not in NAMED})
-        self.by_hand = nn.Linear(WIDTH, 5)
+        width, counted = size.width, size.counted
+        self.object_in = nn.Linear(OBJECT_SIZE + LABEL_WORDS * size.embedded + LOOKS, width)
+        self.hand_in = nn.Sequential(nn.Linear(HAND_SIZE, width), nn.GELU(), nn.Linear(width, width))
+        self.state_in, self.sound_in = nn.Linear(1, width), nn.Linear(HEARD, width)
+        self.adapters = nn.ModuleDict({name: Residual(width, size.sense) for name in GATES})
+        self.gates = nn.ModuleDict({name: nn.Linear(2 * width, 1) for name in GATES})
+        self.asks = nn.ModuleDict({name: Attention(width) for name in GATES})
+        self.grounding = Grounding(size)
+        self.counted = nn.Sequential(nn.Linear(_WHY, counted), nn.GELU(), nn.Linear(counted, counted))
+        self.told = nn.Sequential(nn.Linear(2 * counted + _FACTS, width), nn.GELU(), nn.Linear(width, len(SLOTS) * width))
+        self.think = nn.Sequential(Residual(width, size.inner), Residual(width, size.inner))
+        self.heads = nn.ModuleDict({name: nn.Linear(width, length) for name, length in HEADS.items() if name not in NAMED})
+        self.by_hand = nn.Linear(width, 5)
 
     def forward(
         self,
@@ -56,20 +60,23 @@ class Fusion(nn.Module):
 
         `parts` are the kinds of evidence that there are at all: nothing is computed, nor read, of the others.
         """
-        on = {"objects": x["objects_on"], "hands": x["hands_on"], "state": x["state_on"]}
-        boxes, hands = _only(x["objects"], on["objects"]), _only(x["hands"], on["hands"])
-        labels = torch.where(on["objects"][..., None, None], labels, torch.zeros_like(labels))
+        on = {name: x[f"{name}_on"] for name in parts}
+        boxes, hands = _only(x["objects"], x["objects_on"]), _only(x["hands"], x["hands_on"])
+        labels = torch.where(x["objects_on"][..., None, None], labels, torch.zeros_like(labels))
+        looks = _only(x["looks"], x["objects_on"])
         enter = {
-            "objects": lambda: self.object_in(torch.cat([boxes, labels.flatten(2)], -1)),
+            "objects": lambda: self.object_in(torch.cat([boxes, labels.flatten(2), looks], -1)),
             "hands": lambda: self.hand_in(hands),
             "state": lambda: self.state_in(_only(x["state"].unsqueeze(-1), on["state"])),
+            "sounds": lambda: self.sound_in(_only(x["sounds"], on["sounds"])),
         }
         tokens = {name: adapter(enter[name]()) for name, adapter in self.adapters.items() if name in parts}
         gates = self._weighed(tokens, on, slots[:, SLOTS.index("decide")], x["seeing"])
         mixed, target = slots, boxes[..., 0] * 0 + LOWEST
         if "objects" in parts:
             shown = Shown(tokens["hands"], hands[..., 42:46], on["hands"], gates["hands"]) if "hands" in parts else None
-            ground = self.grounding(Spoken(hidden, embedded, x["words_on"], slots), boxes, labels, on["objects"], shown)
+            spoken = Spoken(hidden, embedded, x["words_on"], slots)
+            ground = self.grounding(spoken, Things(boxes, labels, looks, on["objects"]), shown)
             counted, target = _only(self.counted(ground.why), on["objects"]), ground.target
             told = torch.cat([counted.sum(1) / 4, counted.amax(1).clamp(min=0), ground.facts], -1)
             mixed = mixed + gates["objects"].unsqueeze(-1) * self.told(told).reshape(slots.shape)
@@ -79,6 +86,10 @@ class Fusion(nn.Module):
         heads = {name: said[name] for name in NAMED}
         heads |= {name: said[name] + head(mixed[:, of_slot(name)]) for name, head in self.heads.items()}
         return heads, target, torch.cat([gates[name] for name in GATES], -1)
+
+    def of_sound(self) -> tuple[nn.Module, ...]:
+        """The parts that weigh sound: without it none of them is run."""
+        return self.sound_in, self.adapters["sounds"], self.gates["sounds"], self.asks["sounds"]
 
     def _weighed(
         self, tokens: Mapping[str, Tensor], on: Mapping[str, Tensor], decide: Tensor, seeing: Tensor
@@ -104,17 +115,17 @@ def _only(values: Tensor, on: Tensor) -> Tensor:
 class FusedModel(nn.Module):
     """Both halves. `forward` takes a batch of `tokens.FIELDS` and gives what each half says."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size = FULL) -> None:
         super().__init__()
-        self.reader, self.fusion = Reader(), Fusion()
+        self.size, self.reader, self.fusion = size, Reader(size), Fusion(size)
 
     def forward(self, x: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor], Tensor, Tensor]:
         """(heads by words alone, whether those are enough, heads, target, gates)."""
         return self.embedded(bag(self.reader.table, x["words"]), bag(self.reader.table, x["labels"]), x)
 
     def embedded(
-        self, words: Tensor, labels: Tensor, x: Mapping[str, Tensor]
+        self, words: Tensor, labels: Tensor, x: Mapping[str, Tensor], parts: Sequence[str] = GATES
     ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor], Tensor, Tensor]:
-        """The same of words and labels that are embedded already."""
+        """The same of words and labels that are embedded already, and of nothing but these `parts`."""
         said, enough, hidden, words, slots = self.reader.read(words, x["words_on"], x["typed"])
-        return said, enough, *self.fusion(said, hidden, words, slots, labels, x)
+        return said, enough, *self.fusion(said, hidden, words, slots, labels, x, parts)

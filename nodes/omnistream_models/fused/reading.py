@@ -7,13 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from omnistream_models.fused.grams import BUCKETS
 from omnistream_models.fused.schema import HEADS
+from omnistream_models.fused.size import FULL, HEADS_OF_ATTENTION, Size, folded
 from omnistream_models.fused.tokens import NEEDS, WORDS
 
-__all__ = ["EMBEDDED", "NAMED", "SLOTS", "WIDTH", "Attention", "Reader", "Residual", "bag"]
+__all__ = ["NAMED", "SLOTS", "Attention", "Reader", "Residual", "bag", "of_slot"]
 
-WIDTH, EMBEDDED, _TURNS_HEADS = 80, 48, 4
 #: What is asked of the words: each slot is one query, and each output head reads one of them.
 SLOTS = ("verb", "direction", "amount", "manner", "thing", "reason", "relation", "decide", "caption")
 #: Heads that read one word each, as it is written, and nothing around it: so that a kind of one colour is known in all others.
@@ -22,9 +21,9 @@ _OF_SLOT = {"verb": 0, "direction": 1, "amount": 2, "manner": 3, "kind": 4, "col
 
 
 def bag(table: nn.Embedding, ids: Tensor) -> Tensor:
-    """(..., GRAMS) rows of a table, 0 for none -> (..., EMBEDDED): their mean."""
+    """(..., GRAMS) rows of `grams`, 0 for none -> (..., EMBEDDED) of a table, which may have fewer: their mean."""
     on = (ids > 0).to(table.weight.dtype).unsqueeze(-1)
-    return (table(ids) * on).sum(-2) / on.sum(-2).clamp(min=1.0)
+    return (table(folded(ids, table.num_embeddings)) * on).sum(-2) / on.sum(-2).clamp(min=1.0)
 
 
 class Residual(nn.Module):
@@ -42,7 +41,7 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """(B, Q, WIDTH) asks (B, K, WIDTH) with its mask (B, K); where nothing is there the answer is 0."""
 
-    def __init__(self, width: int = WIDTH, heads: int = _TURNS_HEADS) -> None:
+    def __init__(self, width: int, heads: int = HEADS_OF_ATTENTION) -> None:
         super().__init__()
         self.heads, self.each = heads, width // heads
         self.ask, self.offer = nn.Linear(width, width), nn.Linear(width, 2 * width)
@@ -60,9 +59,10 @@ class Attention(nn.Module):
 
 
 class _Layer(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
-        self.norm, self.look, self.think = nn.LayerNorm(WIDTH), Attention(), Residual(WIDTH, 2 * WIDTH)
+        self.norm, self.look = nn.LayerNorm(size.width), Attention(size.width)
+        self.think = Residual(size.width, size.inner)
 
     def forward(self, x: Tensor, on: Tensor) -> Tensor:
         y = self.norm(x)
@@ -76,25 +76,29 @@ class Reader(nn.Module):
     typed text have an adapter each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size = FULL) -> None:
         super().__init__()
-        self.table = nn.Embedding(BUCKETS, EMBEDDED)
+        width = size.width
+        self.table = nn.Embedding(size.rows, size.embedded)
         nn.init.normal_(self.table.weight, std=0.5)
-        self.enter = nn.Linear(EMBEDDED, WIDTH)
-        self.place = nn.Parameter(torch.randn(WORDS, WIDTH) * 0.1)
-        self.speech, self.keys = Residual(WIDTH, 24), Residual(WIDTH, 24)
-        self.channel = nn.Parameter(torch.zeros(WIDTH))
-        self.layers = nn.ModuleList([_Layer(), _Layer()])
-        self.slots = nn.Parameter(torch.randn(len(SLOTS), WIDTH) * 0.3)
-        self.ask, self.think = Attention(), Residual(WIDTH, 2 * WIDTH)
-        self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, length) for name, length in HEADS.items() if name not in NAMED})
-        self.seek = nn.Linear(WIDTH, len(NAMED))
-        self.nowhere = nn.Linear(WIDTH, len(NAMED))
+        self.enter = nn.Linear(size.embedded, width)
+        self.place = nn.Parameter(torch.randn(WORDS, width) * 0.1)
+        self.speech, self.keys = Residual(width, size.adapter), Residual(width, size.adapter)
+        self.channel = nn.Parameter(torch.zeros(width))
+        self.layers = nn.ModuleList([_Layer(size), _Layer(size)])
+        self.slots = nn.Parameter(torch.randn(len(SLOTS), width) * 0.3)
+        self.ask, self.think = Attention(width), Residual(width, size.inner)
+        self.heads = nn.ModuleDict({name: nn.Linear(width, length) for name, length in HEADS.items() if name not in NAMED})
+        self.seek = nn.Linear(width, len(NAMED))
+        self.nowhere = nn.Linear(width, len(NAMED))
         self.names = nn.ModuleDict(
-            {n: nn.Sequential(nn.Linear(EMBEDDED + 1, 48), nn.GELU(), nn.Linear(48, HEADS[n])) for n in NAMED}
+            {
+                n: nn.Sequential(nn.Linear(size.embedded + 1, size.named), nn.GELU(), nn.Linear(size.named, HEADS[n]))
+                for n in NAMED
+            }
         )
-        self.enough = nn.Linear(WIDTH, 1)
-        self.needs = nn.Linear(WIDTH, len(NEEDS))
+        self.enough = nn.Linear(width, 1)
+        self.needs = nn.Linear(width, len(NEEDS))
 
     def forward(self, words: Tensor, on: Tensor, typed: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
         return self.read(bag(self.table, words), on, typed)

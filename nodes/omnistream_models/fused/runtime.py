@@ -20,6 +20,7 @@ from omnistream_models.fused import tensors
 from omnistream_models.fused.decode import decode
 from omnistream_models.fused.evidence import Evidence
 from omnistream_models.fused.schema import HEADS, Decision
+from omnistream_models.fused.size import folded
 from omnistream_models.fused.tokens import NEEDS, OBJECTS, WORDS, kept, other_tokens, text_tokens
 from omnistream_models.fused.weights import PATHS, Manifest, checked, read_manifest, shipped
 
@@ -30,7 +31,8 @@ _KNOWN = 4096
 _NEED = 0.05
 #: Room for so many words and things: few sizes, for each is planned anew when it first comes.
 _WORDS, _THINGS = (6, 10, WORDS), (4, 7, OBJECTS)
-_GATES = ("objects", "hands", "state")
+_OF_PART = {"objects": "detections", "hands": "hands"}
+_GATES = ("objects", "hands", "state", "sounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,15 @@ class FusedNetwork:
         return read.said, self._weigh(read)[0]
 
     def _weigh(self, read: Reading) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-        rest, parts = other_tokens(read.evidence), tuple(NEEDS)
+        evidence, parts = read.evidence, tuple(NEEDS)
         if not read.whole:
-            things, hands = int(rest["objects_on"].sum()), int(rest["hands_on"].sum())
-            there = (things > 0 or bool(rest["seeing"][0]), hands > 0)
-            parts = tuple(
-                p for p, is_there, need in zip(NEEDS, there, read.said["needs"], strict=True) if is_there and need >= _NEED
-            )
-            most: dict[str, int] = dict.fromkeys(("objects", "labels", "objects_on"), _room(things, _THINGS))
+            there = {"objects": evidence.detections is not None, "hands": bool(evidence.hands)}
+            parts = tuple(p for p, need in zip(NEEDS, read.said["needs"], strict=True) if there[p] and need >= _NEED)
+            evidence = evidence.without(*(_OF_PART[p] for p in NEEDS if p not in parts))
+        rest = other_tokens(evidence, every=read.whole)
+        if not read.whole:
+            room = _room(int(rest["objects_on"].sum()), _THINGS)
+            most: dict[str, int] = dict.fromkeys(("objects", "labels", "looks", "objects_on"), room)
             rest = {name: value[: most.get(name)] for name, value in rest.items()}
         inputs = {**read.tokens, **rest, "labels": self._embed(rest["labels"]), "hidden": read.said["hidden"]}
         inputs |= {"slots": read.said["slots"]} | {f"said_{name}": read.said[name] for name in HEADS}
@@ -129,7 +132,7 @@ class FusedNetwork:
             key = row.tobytes()
             found = self._embedded.get(key)
             if found is None:
-                found = self._embedded[key] = self._table[row[row > 0]].mean(axis=0)
+                found = self._embedded[key] = self._table[folded(row[row > 0], len(self._table))].mean(axis=0)
                 if len(self._embedded) > _KNOWN:
                     self._embedded.popitem(last=False)
             out[i] = found
@@ -169,7 +172,7 @@ def by_all(heads: Mapping[str, np.ndarray], evidence: Evidence, limits: Mapping[
 
 
 def _common(limits: Mapping[str, float]) -> Any:
-    return {name: limits[name] for name in ("accept", "sure", "margin", "temperature")}
+    return {name: limits[name] for name in ("accept", "sure", "margin", "contradict", "temperature")}
 
 
 def _session(folder: Path, name: str, manifest: Manifest, threads: int) -> Any:

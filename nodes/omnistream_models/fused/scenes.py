@@ -18,6 +18,7 @@ from omnistream_models.fused.gesturing import Showing, point_to, show
 from omnistream_models.fused.making import SIDES, Maker, Scene, background, idle, manner, state, told
 from omnistream_models.fused.noise import misheard, mistyped
 from omnistream_models.fused.schema import DEGREES, KINDS, METRES, VERBS, Decision
+from omnistream_models.fused.seeing import looked
 from omnistream_models.fused.things import thing
 from omnistream_models.fused.world import BEYOND
 
@@ -27,12 +28,22 @@ _NUMBERS = {
     0.5: "half a", 1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten",
     30: "thirty", 45: "forty five", 60: "sixty", 90: "ninety", 120: "one hundred twenty", 180: "one hundred eighty",
 }  # fmt: skip
+_PLAIN = 0.25
 _MOVES = tuple((verb, way) for verb, way in phrases.FIXED if (verb, way) != ("place", "there"))
 
 
-def scene(seed: int, number: int, *, test: bool = False, shipped: float = 0.3) -> Scene:
-    """Scene `number` of a seed; `shipped` is the share of sentences that are the shipped grammar's own, where it has one."""
-    make = Maker(np.random.default_rng((seed, number, int(test))), test)
+def scene(seed: int, number: int, *, test: bool = False, shipped: float = 0.3, plain: float | None = None) -> Scene:
+    """Scene `number` of a seed.
+
+    `shipped` is the share of sentences that are the shipped grammar's own, where it has one; `plain` the share of detectors
+    that know no colours (of training a quarter, of tests none).
+    """
+    made = _scene(Maker(np.random.default_rng((seed, number, int(test))), test), shipped)
+    plain = (0.0 if test else _PLAIN) if plain is None else plain
+    return looked(made, np.random.default_rng((seed, number, int(test), 1)), plain=plain, test=test)
+
+
+def _scene(make: Maker, shipped: float) -> Scene:
     rng = make.rng
     u = rng.random()
     own = make.chance(shipped)
@@ -74,8 +85,8 @@ def _fixed(make: Maker, own: bool) -> Scene:
     holding, truth = state(make, truth, fits=verb in ("place", "give"))
     text, truth = manner(make, text, truth)
     seen, things = background(make)
-    if not truth.reason and verb != "stop" and make.chance(0.1):
-        return _twice(make, text, truth, holding, seen)
+    if not truth.reason and verb != "stop" and make.chance(0.1 if make.test else 0.2):
+        return replace(_twice(make, text, truth, holding, seen), things=things)
     made = told(make, text, truth, idle(make), holding=holding, family=verb, shipped=own and text == plain, seen=seen)
     return replace(made, things=things)
 

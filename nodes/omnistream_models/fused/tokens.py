@@ -8,16 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from omnistream.message import Detections
-from omnistream_models.fused.evidence import Evidence, HandSeen, Words
+from omnistream_models.fused.evidence import HEARD, LOOKS, Evidence, HandSeen, Look, Words
 from omnistream_models.fused.grams import GRAMS, grams, split_words
+from omnistream_models.fused.schema import COLOURS, KINDS
 
 __all__ = [
-    "FIELDS", "HANDS", "HAND_SIZE", "LABEL_WORDS", "NEEDS", "OBJECTS", "OBJECT_SIZE", "TEXT_FIELDS", "WORDS",
-    "batch", "kept", "other_tokens", "text_tokens", "tokens",
+    "FIELDS", "HANDS", "HAND_SIZE", "LABEL_WORDS", "NEEDS", "OBJECTS", "OBJECT_SIZE", "SOUNDS", "TEXT_FIELDS", "WORDS",
+    "batch", "kept", "other_tokens", "text_tokens", "tokens", "unnamed",
 ]  # fmt: skip
 
 #: Tokens kept of each modality: more words than this are no command, and of objects the surest are kept.
 WORDS, HANDS, OBJECTS, LABEL_WORDS = 20, 8, 12, 3
+#: Of speech so many stretches of equal length, each the mean of what was heard in it.
+SOUNDS = 8
 #: Of a hand: 21 points relative to the wrist in palms (x, y), knuckle and tip of the index finger in the picture (x, y),
 #: palm's size, seconds from the beginning and the end of the words, and whether that is within the margin.
 HAND_SIZE = 42 + 4 + 1 + 3
@@ -35,15 +38,19 @@ FIELDS: Mapping[str, tuple[tuple[int, ...], type]] = {
     "hands_on": ((HANDS,), np.bool_),
     "objects": ((OBJECTS, OBJECT_SIZE), np.float32),
     "labels": ((OBJECTS, LABEL_WORDS, GRAMS), np.int32),
+    "looks": ((OBJECTS, LOOKS), np.float32),
     "objects_on": ((OBJECTS,), np.bool_),
     "seeing": ((1,), np.float32),
     "state": ((1,), np.float32),
     "state_on": ((1,), np.bool_),
+    "sounds": ((SOUNDS, HEARD), np.float32),
+    "sounds_on": ((SOUNDS,), np.bool_),
 }
 #: What words may be in need of, where they are not enough.
 NEEDS: tuple[str, ...] = ("objects", "hands")
 #: What is read before anything else.
 TEXT_FIELDS = ("words", "words_on", "typed")
+_COLOURS = frozenset(COLOURS[1:])
 
 
 def tokens(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -64,16 +71,26 @@ def text_tokens(evidence: Evidence) -> dict[str, np.ndarray]:
     return out
 
 
-def other_tokens(evidence: Evidence) -> dict[str, np.ndarray]:
-    """The fields of all that is no text."""
+def unnamed(label: str) -> bool:
+    """Whether a detector's label leaves open what kind of thing it is, or what colour it has."""
+    words = split_words(label)
+    return not words or words[-1] == KINDS[0] or _COLOURS.isdisjoint(words)
+
+
+def other_tokens(evidence: Evidence, *, every: bool = True) -> dict[str, np.ndarray]:
+    """The fields of all that is no text. Looked at is `every` thing, or only those whose label leaves something open."""
     out = _empty(name for name in FIELDS if name not in TEXT_FIELDS)
     if evidence.words is not None and evidence.hands:
         _put_hands(out, evidence.hands, evidence.words, evidence.size[0] / evidence.size[1])
     if evidence.detections is not None:
         out["seeing"][0] = 1.0
         _put_objects(out, evidence.detections, evidence.size)
+        if evidence.look is not None:
+            _put_looks(out, evidence.detections, evidence.look, every=every)
     if evidence.holding is not None:
         out["state"][0], out["state_on"][0] = (1.0 if evidence.holding else -1.0), True
+    if evidence.sound is not None and len(evidence.sound):
+        _put_sounds(out, evidence.sound)
     return out
 
 
@@ -127,3 +144,16 @@ def _put_objects(out: dict[str, np.ndarray], seen: Detections, size: tuple[int, 
     for i, n in enumerate(numbers):
         for k, word in enumerate(split_words(seen.labels[n])[-LABEL_WORDS:][::-1]):  # the kind is the last word
             out["labels"][i, k] = grams(word)
+
+
+def _put_looks(out: dict[str, np.ndarray], seen: Detections, look: Look, *, every: bool) -> None:
+    numbers = kept(seen)
+    rows = [row for row, n in enumerate(numbers) if every or unnamed(seen.labels[n])]
+    if rows:
+        out["looks"][rows] = np.nan_to_num(look(numbers[rows]))
+
+
+def _put_sounds(out: dict[str, np.ndarray], sound: np.ndarray) -> None:
+    parts = [p for p in np.array_split(np.nan_to_num(sound), SOUNDS) if len(p)]
+    out["sounds"][: len(parts)] = [p.mean(0) for p in parts]
+    out["sounds_on"][: len(parts)] = True

@@ -1,7 +1,8 @@
-"""Training of the fused reasoner, in four stages, from nothing but generated scenes.
+"""Training of the fused reasoner, in five stages, from nothing but generated scenes.
 
 One thread; a GPU where there is one. Stages: each modality by itself; words and scenes into one space; everything, with
-streams left out and exchanged, and letters too; at last the space again, on words that stay as they are. Batches depend on
+streams left out and exchanged, and letters too; the space again, on words that stay as they are; at last what the ears hear,
+beside a network that stays as it is, so that other ears cost no more than this stage. Batches depend on
 the seed and the step alone, so a training that was broken off goes on from its checkpoint as if it had not been.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ from omnistream_models.fused.alignment import Alignment, contrast
 from omnistream_models.fused.data import Data, make_data, shown
 from omnistream_models.fused.data import tensors as as_tensors
 from omnistream_models.fused.losses import by_hands, by_words, whole
-from omnistream_models.fused.model import FusedModel
+from omnistream_models.fused.model import SOUNDLESS, FusedModel
 from omnistream_models.fused.reading import bag
+from omnistream_models.fused.sounds import SPOKEN, Sounds, made_sounds
 
-__all__ = ["STEPS", "Trainer", "stages_of", "train"]
+__all__ = ["STEPS", "USUAL", "Stages", "Trainer", "stages_of", "train"]
 
 #: Steps of all stages, of `BATCH` scenes a step.
-STEPS = 4500
+STEPS = 8000
 BATCH = 128
 _RATE, _WARM = 2e-3, 200
 #: In training so many words lose so many of their groups of letters.
@@ -38,21 +41,33 @@ _TORN, _LOST = 0.25, 0.3
 _KEEP_EVERY = 250
 
 
-def stages_of(steps: int) -> tuple[int, int, int, int]:
-    """The steps of each stage: a thirtieth, a twentieth, the rest, a fifteenth."""
-    first, second, last = steps // 30, steps // 20, steps // 15
-    return first, second, steps - first - second - last, last
+Stages = tuple[int, int, int, int, int]
+
+
+def stages_of(steps: int) -> Stages:
+    """The steps of each stage: a thirtieth, a twentieth, the rest, a fifteenth, a twelfth."""
+    first, second, space, ears = steps // 30, steps // 20, steps // 15, steps // 12
+    return first, second, steps - first - second - space - ears, space, ears
+
+
+USUAL = stages_of(STEPS)
 
 
 class Trainer:
     """Model, optimizer and step; `run` goes on from wherever they are. Stages end at `ends`."""
 
     def __init__(
-        self, data: Data, *, seed: int, stages: tuple[int, int, int, int] = stages_of(STEPS), device: str = "cpu"
+        self,
+        data: Data,
+        *,
+        seed: int,
+        stages: Stages = USUAL,
+        device: str = "cpu",
+        sounds: Sounds | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.data, self.seed, self.device, self.step = data, seed, device, 0
-        self.ends = tuple(int(n) for n in np.cumsum(stages))
+        self.data, self.seed, self.device, self.step, self.sounds = data, seed, device, 0, sounds
+        self.ends = tuple(int(n) for n in np.cumsum(stages if sounds is not None else stages[:-1]))
         self.model, self.alignment = FusedModel().to(device), Alignment().to(device)
         self.parameters = dict(self.model.named_parameters(prefix="model")) | dict(
             self.alignment.named_parameters(prefix="alignment")
@@ -65,7 +80,7 @@ class Trainer:
         while self.step < min(until, self.ends[-1]):
             for group in self.optimizer.param_groups:
                 group["lr"] = _RATE * self._rate()
-            self.model.requires_grad_(self.step < self.ends[2])  # the last stage changes nothing but the space
+            self._thaw()
             loss = self._loss(np.random.default_rng((self.seed, self.step)))
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
@@ -74,12 +89,20 @@ class Trainer:
             self.step += 1
             told(self.step, float(loss.detach()))
 
+    def _thaw(self) -> None:
+        """What the stage may change: everything, then the space alone, then what weighs sound alone."""
+        self.model.requires_grad_(self.step < self.ends[2])
+        self.alignment.requires_grad_(self.step < self.ends[3])
+        if self.step >= self.ends[3]:
+            for part in self.model.fusion.of_sound():
+                part.requires_grad_()
+
     def _rate(self) -> float:
-        """Warm-up, then the half of a cosine over all that is left; the last stage has a cosine of its own."""
+        """Warm-up, then the half of a cosine over all that is left; each of the last two stages has a cosine of its own."""
         if self.step < _WARM:
             return (self.step + 1) / _WARM
-        last = self.step >= self.ends[2]
-        start, end = (self.ends[2], self.ends[3]) if last else (_WARM, self.ends[2])
+        stage = max(2, int(np.searchsorted(self.ends, self.step, "right")))
+        start, end = (_WARM if stage == 2 else self.ends[stage - 1]), self.ends[stage]
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step - start) / max(1, end - start)))
 
     def _loss(self, rng: np.random.Generator) -> Tensor:
@@ -87,12 +110,22 @@ class Trainer:
             return self._single(rng)
         if self.step < self.ends[1]:
             return self._aligned(rng) + 0.3 * self._single(rng)
+        if self.step >= self.ends[3]:
+            return self._with_sound(rng)
         if self.step >= self.ends[2]:
             return self._aligned(rng)
         words, labels, x, y = self._batch(rng)
-        said, enough, heads, target, _ = self.model.embedded(words, labels, x)
+        said, enough, heads, target, _ = self.model.embedded(words, labels, x, SOUNDLESS)
         loss = whole(heads, target, y) + 0.5 * by_words(said, enough, y)
         return loss + 0.2 * self._aligned(rng) if self.step % 8 == 0 else loss
+
+    def _with_sound(self, rng: np.random.Generator) -> Tensor:
+        """Everything, with what the ears made of the sentences."""
+        assert self.sounds is not None
+        numbers, arrays = self.sounds.take(rng, BATCH)
+        words, labels, x, y = self._batch(rng, numbers)
+        _, _, heads, target, _ = self.model.embedded(words, labels, x | self._moved(arrays))
+        return whole(heads, target, y)
 
     def _single(self, rng: np.random.Generator) -> Tensor:
         """Words and hands, each by itself."""
@@ -113,12 +146,14 @@ class Trainer:
         scenes = self.alignment.of_scenes(self._embedded(arrays["labels"][numbers, :things]), x["objects"], x["on"])
         return contrast(self.alignment.near(texts, scenes), self.alignment.heat)
 
-    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        """Embedded words and labels, the other fields, the truth."""
-        x, y = self.data.take(self.data.sample(rng, BATCH), rng)
+    def _batch(
+        self, rng: np.random.Generator, numbers: np.ndarray | None = None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Embedded words and labels, the other fields, the truth; of scenes by chance, unless their `numbers` are given."""
+        x, y = self.data.take(self.data.sample(rng, BATCH) if numbers is None else numbers, rng)
         words, things = (max(2, int(x[on].sum(1).max())) for on in ("words_on", "objects_on"))
         most: dict[str, int] = dict.fromkeys(("words", "words_on", "typed"), words)
-        most |= dict.fromkeys(("objects", "labels", "objects_on"), things)
+        most |= dict.fromkeys(("objects", "labels", "looks", "objects_on"), things)
         x = {name: value[:, : most.get(name)] for name, value in x.items()}  # padding adds nothing but work
         words, labels = self._embedded(x.pop("words"), rng), self._embedded(x.pop("labels"))
         return words, labels, self._moved(x), self._moved(y)
@@ -164,26 +199,29 @@ def train(
     out: Path,
     *,
     seed: int = 0,
-    scenes: int = 100_000,
-    stages: tuple[int, int, int, int] = stages_of(STEPS),
+    scenes: int = 150_000,
+    stages: Stages = USUAL,
     device: str = "",
+    programs: Sequence[str] = (),
     told: Callable[[str, int, int, float], None] = lambda *_: None,
 ) -> Trainer:
     """Train into the folder `out`, from its checkpoint if it has one. `told` gets what is done, how much of how much, the loss.
 
-    Writes checkpoint.safetensors and log.json. Raises ModelError where the checkpoint is of another network or seed.
+    `programs` are the synthesizers that speak scenes' sentences; without any there is no stage of sound. Writes
+    checkpoint.safetensors and log.json, and soundless.safetensors, from which a training with other ears goes on. Raises
+    ModelError where the checkpoint is of another network or seed.
     """
     torch.set_num_threads(1)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     out.mkdir(parents=True, exist_ok=True)
+    kept, log = out / "checkpoint.safetensors", list[Any]()
+    arrays = _checkpoint(kept, seed)
+    if arrays is not None and int(arrays["step"][0]) >= sum(stages[:-1]):
+        scenes = min(scenes, SPOKEN)  # all that there is left to learn from
     data = make_data(1000 + seed, scenes, progress=lambda n: told("scenes", n, scenes, math.nan))
-    trainer, kept, log = Trainer(data, seed=seed, stages=stages, device=device), out / "checkpoint.safetensors", list[Any]()
-    if kept.exists():
-        arrays, about = tensors.read(kept)
-        if about.get("seed") != str(seed):
-            raise ModelError(
-                f"{kept} is of seed {about.get('seed')}, not {seed}; write --seed {about.get('seed')}, or another folder"
-            )
+    sounds = made_sounds(1000 + seed, scenes, programs, told) if programs and stages[-1] else None
+    trainer = Trainer(data, seed=seed, stages=stages, device=device, sounds=sounds)
+    if arrays is not None:
         trainer.restore(arrays)
     began, losses = time.monotonic(), list[float]()
 
@@ -192,11 +230,26 @@ def train(
         told("steps", step, trainer.ends[-1], loss)
 
     while trainer.step < trainer.ends[-1]:
-        trainer.run(trainer.step + _KEEP_EVERY, step_done)
+        end = min(e for e in trainer.ends if e > trainer.step)
+        trainer.run(min(end, trainer.step + _KEEP_EVERY), step_done)
         tensors.write(kept, trainer.state(), {"seed": str(seed)})
+        if trainer.step == trainer.ends[3]:
+            shutil.copyfile(kept, out / "soundless.safetensors")
         log.append(
             {"step": trainer.step, "loss": round(float(np.mean(losses)), 4), "seconds": round(time.monotonic() - began, 1)}
         )
         (out / "log.json").write_text(json.dumps(log, indent=0) + "\n")
         losses.clear()
     return trainer
+
+
+def _checkpoint(kept: Path, seed: int) -> dict[str, np.ndarray] | None:
+    """What a training goes on from; None where there is none. Raises ModelError where it is of another seed."""
+    if not kept.exists():
+        return None
+    arrays, about = tensors.read(kept)
+    if about.get("seed") != str(seed):
+        raise ModelError(
+            f"{kept} is of seed {about.get('seed')}, not {seed}; write --seed {about.get('seed')}, or another folder"
+        )
+    return arrays

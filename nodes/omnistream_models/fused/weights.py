@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from omnistream.errors import ModelError
 from omnistream_models import trained
+from omnistream_models.fused.size import FULL, Size
 
 __all__ = ["FILES", "PATHS", "Manifest", "checked", "read_manifest", "shipped", "write_manifest"]
 
@@ -25,17 +26,23 @@ PATHS: Mapping[tuple[str, ...], str] = {
     (): "state.onnx",
 }
 FILES = ("words.onnx", *PATHS.values(), "fused.safetensors")
-_VERSION = 2
+_VERSION = 3
+_LIMITS = ("accept", "contradict", "enough", "margin", "sure", "temperature")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`limits`: accept, sure, margin, temperature (of `decode`) and enough (of `runtime`); `made`: how it was trained."""
+    """`limits`: accept, sure, margin, contradict, temperature (of `decode`) and enough (of `runtime`).
+
+    `made`: how it was trained.
+    `size`: of the network; a folder that says nothing of it has the full one.
+    """
 
     limits: Mapping[str, float]
     made: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sha256: Mapping[str, str] = field(default_factory=dict[str, str])
     version: int = _VERSION
+    size: Size = FULL
 
 
 def shipped() -> Path:
@@ -53,15 +60,16 @@ def read_manifest(folder: Path) -> Manifest:
     """Raises ModelError where there is none, or none that this version reads."""
     path = folder / "fused.json"
     try:
-        manifest = Manifest(**json.loads(path.read_text()))
-        limits = {name: float(manifest.limits[name]) for name in ("accept", "enough", "margin", "sure", "temperature")}
+        said = dict[str, Any](json.loads(path.read_text()))
+        manifest = Manifest(**said | {"size": Size(**said.get("size", {}))})
+        limits = {name: float(manifest.limits[name]) for name in _LIMITS}
     except FileNotFoundError:
         raise ModelError(f"{folder}: there is no fused.json; 'omnistream train fused' makes it") from None
     except (OSError, ValueError, TypeError, KeyError) as e:
         raise ModelError(f"{path}: this is no description of a fused reasoner ({e}); train it again") from e
     if manifest.version != _VERSION:
         raise ModelError(f"{path} is of version {manifest.version}; this OmniStream reads {_VERSION}: train it again")
-    return Manifest(limits, manifest.made, manifest.sha256)
+    return replace(manifest, limits=limits)
 
 
 def checked(folder: Path, name: str, manifest: Manifest) -> bytes:

@@ -49,6 +49,14 @@ async def test_any_outputs_give_what_the_base_takes_or_a_refusal_with_a_reason()
     assert ctx.report.rows == []
 
 
+def test_a_contradiction_needs_to_be_no_likelier_than_its_limit():
+    logits = sure(reason=0, verb=verb("home"))
+    logits["reason"] = np.log([0.75, *[0.01] * (len(REASONS) - 1)])
+    logits["reason"][REASONS.index("contradiction")] = np.log(0.2)
+    assert decode(logits, sees=False, contradict=0.3).reason == ""
+    assert decode(logits, sees=False, contradict=0.1).reason == "contradiction"
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_more_of_what_is_likely_changes_nothing(data):

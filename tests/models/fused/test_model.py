@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from omnistream_models.fused.alignment import Alignment
 from omnistream_models.fused.data import tensors
+from omnistream_models.fused.evidence import HEARD
 from omnistream_models.fused.model import GATES, FusedModel
 from omnistream_models.fused.reading import bag
 from omnistream_models.fused.scenes import scene
+from omnistream_models.fused.size import FULL, Size, folded
 from omnistream_models.fused.tokens import FIELDS, OBJECTS, batch, tokens
 
 ON = {
@@ -19,6 +23,8 @@ ON = {
     "hands": "hands_on",
     "objects": "objects_on",
     "labels": "objects_on",
+    "looks": "objects_on",
+    "sounds": "sounds_on",
     "state": "state_on",
 }
 
@@ -39,7 +45,9 @@ def model() -> FusedModel:
 
 @pytest.fixture(scope="module")
 def items() -> dict[str, np.ndarray]:
-    return batch([tokens(scene(6, n, test=bool(n % 2)).evidence) for n in range(48)])
+    rng, made = np.random.default_rng(5), [scene(6, n, test=bool(n % 2), plain=0.5).evidence for n in range(48)]
+    heard = [replace(e, sound=rng.normal(size=(n, HEARD)).astype(np.float32)) if n % 3 else e for n, e in enumerate(made)]
+    return batch([tokens(evidence) for evidence in heard])
 
 
 def outputs(model: FusedModel, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -68,7 +76,7 @@ def test_what_is_masked_cannot_change_anything_whatever_it_is(model: FusedModel,
 
 def test_the_order_of_things_does_not_matter(model: FusedModel, items: dict[str, np.ndarray]):
     order = np.random.default_rng(1).permutation(OBJECTS)
-    shuffled = items | {n: items[n][:, order] for n in ("objects", "labels", "objects_on")}
+    shuffled = items | {n: items[n][:, order] for n in ("objects", "labels", "looks", "objects_on")}
     one, other = outputs(model, items), outputs(model, shuffled)
     torch.testing.assert_close(one.pop("target")[:, order], other.pop("target"), rtol=1e-3, atol=1e-3)
     same(one, other, 1e-3)
@@ -83,7 +91,7 @@ def test_a_batch_is_its_items(model: FusedModel, items: dict[str, np.ndarray]):
 
 def test_an_absent_modality_weighs_nothing_and_a_present_one_something(model: FusedModel, items: dict[str, np.ndarray]):
     gates = outputs(model, items)["gates"].numpy()
-    there = np.stack([items["seeing"][:, 0] > 0, items["hands_on"].any(1), items["state_on"][:, 0]], 1)
+    there = np.stack([items["seeing"][:, 0] > 0, *(items[f"{name}_on"].any(1) for name in GATES[1:])], 1)
     assert gates.shape[1] == len(GATES)
     assert (gates[~there] == 0).all()
     assert ((gates[there] > 0) & (gates[there] < 1)).all()
@@ -105,7 +113,8 @@ def test_room_that_is_not_used_and_parts_without_evidence_add_nothing(model: Fus
     for n in range(40):
         item = batch([tokens(scene(11, n, test=True).evidence)])
         words, things = (max(2, int(item[on].sum())) for on in ("words_on", "objects_on"))
-        most = dict.fromkeys(("words", "words_on", "typed"), words) | dict.fromkeys(("objects", "labels", "objects_on"), things)
+        most = dict.fromkeys(("words", "words_on", "typed"), words)
+        most |= dict.fromkeys(("objects", "labels", "looks", "objects_on"), things)
         x, less = tensors(item), tensors({name: value[:, : most.get(name)] for name, value in item.items()})
         there = {"objects": bool(item["objects_on"].any() or item["seeing"].any()), "hands": bool(item["hands_on"].any())}
         parts = (*(name for name, yes in there.items() if yes), "state")
@@ -132,3 +141,23 @@ def test_a_sentence_is_near_to_the_scene_of_its_things_in_any_order(model: Fused
         ]
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
     assert found[0].shape == (48, 48)
+
+
+def test_a_smaller_table_folds_the_rows_of_words_and_none_stays_none():
+    rows = np.arange(FULL.rows)
+    assert np.array_equal(folded(rows, FULL.rows), rows)
+    fewer = folded(rows, 100)
+    assert set(fewer[1:]) == set(range(1, 100))
+    assert np.array_equal(fewer[1:100], rows[1:100])
+    model = FusedModel(Size(width=8, embedded=4, rows=100, inner=8))
+    ids = torch.tensor([[0, 0, 0], [5, 104, 0]])
+    with torch.no_grad():
+        found = bag(model.reader.table, ids)
+    torch.testing.assert_close(found[0], torch.zeros(4))
+    torch.testing.assert_close(found[1], model.reader.table.weight[5], msg="104 is folded onto 5")
+
+
+@pytest.mark.parametrize("wrong", [{"width": 6}, {"rows": 1}, {"rows": FULL.rows + 1}, {"inner": 0}])
+def test_a_size_that_is_no_network_is_refused(wrong: dict[str, int]):
+    with pytest.raises(ValueError, match="write"):
+        Size(**wrong)

@@ -190,7 +190,8 @@ def test_tokens_have_their_shapes_whatever_the_evidence():
     many.boxes[3] = np.nan
     hands = [HandSeen(-0.01 * t, rng.normal(0, 1e9, (21, 3)).astype(np.float32)) for t in range(40)]
     hands.append(HandSeen(-1.0, np.full((21, 3), np.nan, np.float32)))
-    odd = Evidence(Words("word " * 100), Words("ünïcode 12 it's " + "x" * 500), hands, many, True)
+    typed = Words("ünïcode 12 it's " + "x" * 500)
+    odd = Evidence(Words("word " * 100), typed=typed, hands=hands, detections=many, holding=True)
     for evidence in (odd, Evidence(), odd.without("speech", "typed"), *(s.evidence for s in TEST[:100])):
         made = tokens(evidence)
         assert {n: (v.shape, v.dtype) for n, v in made.items()} == {n: (s, np.dtype(k)) for n, (s, k) in FIELDS.items()}
