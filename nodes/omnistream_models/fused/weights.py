@@ -61,7 +61,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / "fused.json"
     try:
         said = dict[str, Any](json.loads(path.read_text()))
-        manifest = Manifest(**said | {"size": Size(**said.get("size", {}))})
+        said["size"] = Size(**said.get("size", {}))
+        manifest = Manifest(**said)
         limits = {name: float(manifest.limits[name]) for name in _LIMITS}
     except FileNotFoundError:
         raise ModelError(f"{folder}: there is no fused.json; 'omnistream train fused' makes it") from None

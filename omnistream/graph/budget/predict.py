@@ -105,7 +105,8 @@ class Prediction:
                     "nodes": list(p.nodes), "p50_ms": _finite(p.p50), "p99_ms": _finite(p.p99),
                     "needs_ms": _finite(p.needs), "n": p.n, "late_share": round(p.late, 4), "rate_hz": round(p.rate, 3),
                     "limit_hz": _finite(p.limit), "bottleneck": p.bottleneck, "bottleneck_used": round(p.used, 3),
-                    "fits": p.fits, "parts": [{"node": x.node} | {k: round(getattr(x, k), 3) for k in _FIGURES} for x in p.parts],
+                    "fits": p.fits,
+                    "parts": [{"node": x.node} | {k: round(getattr(x, k), 3) for k in _FIGURES} for x in p.parts],
                 }
                 for p in self.paths
             ],
