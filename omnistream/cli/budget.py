@@ -32,11 +32,12 @@ ProfileOption = Annotated[
 SpareOption = Annotated[
     float,
     typer.Option(
-        "--spare", metavar="PERCENT", min=0, max=90,
+        "--spare", metavar="PERCENT",
         help="Refuse what holds its budget with less than this to spare, in time and in what steps may take.",
     ),
 ]  # fmt: skip
 _SHOWN = 3
+_MOST_SPARE = 0.9
 _WIDTH = 56
 #: A join that is forced less often is not worth a line.
 _SEEN = 0.0005
@@ -63,6 +64,8 @@ def forecast(
     from omnistream.graph.budget.predict import Setup, declared_of, predict
     from omnistream.graph.budget.profile import profile_path, read_profile
 
+    if not 0 <= spare <= _MOST_SPARE:
+        raise GraphError(f"--spare {100 * spare:g}: write a percentage from 0 to {100 * _MOST_SPARE:g}, such as 20")
     file = str(profile or profile_path(graph))
     found = read_profile(file)
     if found is None and profile:

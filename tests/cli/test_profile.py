@@ -93,6 +93,17 @@ def test_a_budget_that_cannot_hold_is_refused_with_3_unless_accepted(measured: P
     assert omnistream("check", file, "--accept-late").code == 0
 
 
+def test_what_holds_with_too_little_to_spare_is_refused_where_that_is_asked(measured: Path, tmp_path: Path) -> None:
+    found: dict[str, Any] = json.loads(omnistream("check", with_budget(measured, tmp_path, "10s"), "--json").out)
+    p99 = max(p["p99_ms"] for p in found["paths"])
+    file = with_budget(measured, tmp_path, f"{p99 * 1.1:.3f}ms")
+    assert omnistream("check", file).code == 0
+    ended = omnistream("check", file, "--spare", "30")
+    assert ended.code == 3
+    assert "of which 30% are to be left to spare" in ended.err
+    assert "--spare 95: write a percentage from 0 to 90" in refused("check", file, "--spare", "95")
+
+
 def test_check_predicts_with_the_variant_that_is_named(measured: Path, tmp_path: Path) -> None:
     file = with_budget(measured, tmp_path, "20ms")
     assert omnistream("check", file, "--variant", "work=short").code == 0
