@@ -139,12 +139,12 @@ def accuracy(made: Sequence[Scene], net: Network, fused: Sequence[bool], ruled: 
         rest = [m for m in MODALITIES if m not in only]
         three(f"only {' and '.join(only)}", right(made, net.asked, lambda _n, e, rest=rest: e.without(*rest)))
     order = np.random.default_rng(1).permutation(len(made))
-    for name in ("hands", "detections", "holding"):
+    for names in (("hands",), ("detections", "look"), ("holding",), ("sound",)):
 
-        def swapped(n: int, e: Evidence, name: str = name) -> Evidence:
-            return replace(e, **{name: getattr(made[order[n]].evidence, name)})
+        def swapped(n: int, e: Evidence, names: Sequence[str] = names) -> Evidence:
+            return replace(e, **{name: getattr(made[order[n]].evidence, name) for name in names})
 
-        three(f"{name} of another scene", right(made, net.asked, swapped))
+        three(f"{names[0]} of another scene", right(made, net.asked, swapped))
     most = Counter(s.truth.asked for s in made).most_common(1)[0][0]
     three(f"always '{most if isinstance(most, str) else ' '.join(most)}'", [s.truth.asked == most for s in made])
     gain = np.asarray(fused, float) - np.asarray(ruled, float)
@@ -209,7 +209,7 @@ def refusals(made: Sequence[Scene], net: Network) -> None:
     for reason in ("", "contradiction", "missing", "ambiguous", "absent", "empty", "full", "unclear"):
         mine = [s for s in made if s.truth.reason == reason]
         row(reason or "good", len(mine), interval([net.asked(s.evidence) == "rejected" for s in mine]))
-    print("\nGates by what is said, means (things, hands, state), where each is there:")
+    print("\nGates by what is said, means (things, hands, state, sounds), where each is there:")
     for family in ("coloured", "deictic", "left_of", "there", "give", "turn", "none"):
         total: dict[str, list[float]] = {}
         for s in made:
@@ -218,11 +218,14 @@ def refusals(made: Sequence[Scene], net: Network) -> None:
                     "objects": s.evidence.detections is not None,
                     "hands": bool(s.evidence.hands),
                     "state": s.evidence.holding is not None,
+                    "sounds": s.evidence.sound is not None,
                 }
                 for name, value in net.network.decide(s.evidence, whole=True).decision.gates.items():
                     if there[name]:
                         total.setdefault(name, []).append(value)
-        row(family, *(f"{name} {np.mean(total[name]):.2f}" for name in ("objects", "hands", "state") if name in total))
+        row(
+            family, *(f"{name} {np.mean(total[name]):.2f}" for name in ("objects", "hands", "state", "sounds") if name in total)
+        )
 
 
 def heard(net: Network) -> None:
