@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from omnistream.errors import ModelError
+from omnistream_models.ears.kept import Kept
+from omnistream_models.ears.onward import Onward
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
 from omnistream_models.ears.speech import Clip
@@ -27,23 +29,24 @@ _WITH_FILLER = 0.12
 @dataclass(frozen=True, slots=True)
 class Amount:
     """How often each phrase is said by a program's voices, and for each phrase how many other sentences, such that begin
-    with it and go on, and such that end with it."""
+    with it and go on, such that end with it, and such of either kind as `Onward` makes."""
 
     renderings: float
     others: float
     going_on: float = 0.0
     led_up_to: float = 0.0
+    onward: float = 0.0
 
     def times(self, by: float) -> Amount:
-        return Amount(self.renderings * by, self.others * by, self.going_on * by, self.led_up_to * by)
+        return Amount(*(n * by for n in (self.renderings, self.others, self.going_on, self.led_up_to, self.onward)))
 
 
 #: Natural voices teach more but take longer: a clip of kokoro is 1.3 s of a core, of joe 0.08, of espeak-ng 0.03.
 AMOUNTS: Mapping[str, Amount] = {
-    "espeak-ng": Amount(30, 28, 20, 14),
-    "flite": Amount(20, 15, 10, 8),
-    "joe": Amount(12, 11, 8, 6),
-    "kokoro": Amount(4, 2, 1.5, 1),
+    "espeak-ng": Amount(30, 28, 20, 14, 30),
+    "flite": Amount(20, 15, 10, 8, 18),
+    "joe": Amount(12, 11, 8, 6, 12),
+    "kokoro": Amount(4, 2, 1.5, 1, 1.5),
 }
 
 
@@ -65,7 +68,7 @@ def plan(
 
     Raises ModelError where no voice of a program may.
     """
-    sentences = Sentences(grammar)
+    sentences, flowing, kept = Sentences(grammar), Onward(grammar), Kept(grammar)
     fillers = [" ".join(f) for f in grammar.fillers]
     jobs: list[Job] = []
     for program in programs:
@@ -86,7 +89,15 @@ def plan(
             for n in range(round(often * len(grammar.phrases))):
                 text = around(grammar.phrases[n % len(grammar.phrases)].text, rng)
                 jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
-    return jobs
+        for _ in range(round(amount.onward * len(grammar.phrases))):
+            text = flowing.any(rng)
+            jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
+    return [_spared(job, kept, flowing) for job in jobs]
+
+
+def _spared(job: Job, kept: Kept, flowing: Onward) -> Job:
+    """The job, or another in its place if its text is kept for tests."""
+    return job if job.phrase >= 0 or job.text not in kept else replace(job, text=flowing.any(np.random.default_rng(job.seed)))
 
 
 def make_clips(jobs: Sequence[Job], folder: Path, progress: Callable[[int], None] = lambda _: None) -> list[Clip]:
