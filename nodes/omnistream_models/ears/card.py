@@ -29,6 +29,8 @@ def write_card(folder: Path, manifest: Manifest, grammar: Grammar, clips: Sequen
     made = (
         f"seed {how.get('seed')}, {how.get('steps')} of {how.get('of')} steps{limit}{took}; loss at the end {how.get('loss')}"
     )
+    if before := how.get("begun_with"):
+        made += f", begun with ears of {before.get('steps')} steps (ears.safetensors `{before['ears'][:12]}`)"
     (folder / "README.md").write_text(
         f"""# Ears for {Path(grammar.file).name}
 
