@@ -27,10 +27,11 @@ class SpokenCommands(Node):
     A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which; the recognizer
     weighs the likeliest against what it would write itself. From a probability of `ask` on (`ask_urgent` for urgent intents:
     "stop"; averaged over some 40 ms) the one that both agree on is the utterance's final transcript at once, without waiting
-    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s.
+    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.1 s.
 
     All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
-    that the ears were not trained for (said once, as ``untrained``), those that they miss, and free text. `omnistream train
+    that the ears were not trained for (said once, as ``untrained``), those that they miss (if the recognizer writes them by
+    itself, or the ears had suspected them), and free text. `omnistream train
     ears --grammar my.yaml --out my-ears` trains ears for other commands; `ears` is such a folder, or ``shipped``.
 
     `grammar`: a commands file. `partial_ms`: time between partial transcripts, 0 for none: each takes the recognizer as long as
@@ -60,8 +61,8 @@ class SpokenCommands(Node):
     ears: str = "shipped"
     activity: VoiceModelName = "silero"
     threshold: float = 0.5
-    ask: float = 0.4
-    ask_urgent: float = 0.4
+    ask: float = 0.65
+    ask_urgent: float = 0.5
     commit_ms: int = 200
     unsure_ms: int = 360
     end_silence_ms: int = 500
@@ -107,8 +108,9 @@ class SpokenCommands(Node):
             )
         endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
         limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent)
-        listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
-        early = EarlyListener(listener, ears, Decider(grammar, ears.phrases, limits), model, limits)
+        decider = Decider(grammar, ears.phrases, limits)
+        listener = Listener(PhraseChooser(model, grammar, decider.suspects), endpointer, self._silences())
+        early = EarlyListener(listener, ears, decider, model, limits)
         self._ctx, self._ears, self._missed = ctx, ears, set[str]()
         self._transcriber = Transcriber(ctx, early, grammar.lang)
 
