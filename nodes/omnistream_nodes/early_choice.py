@@ -32,13 +32,13 @@ class Limits:
     number of times.
     """
 
-    ask: float = 0.65
-    ask_urgent: float = 0.5
+    ask: float = 0.4
+    ask_urgent: float = 0.4
     smooth: float = 0.5
     ahead: float = 0.6
     margin: float = 16.0
     weight: float = 0.5
-    suspect: float = 0.1
+    suspect: float = 0.02
     again: int = 1
     most: int = 8
 

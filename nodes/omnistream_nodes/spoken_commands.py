@@ -27,7 +27,7 @@ class SpokenCommands(Node):
     A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which; the recognizer
     weighs the likeliest against what it would write itself. From a probability of `ask` on (`ask_urgent` for urgent intents:
     "stop"; averaged over some 40 ms) the one that both agree on is the utterance's final transcript at once, without waiting
-    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.1 s.
+    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s.
 
     All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
     that the ears were not trained for (said once, as ``untrained``), those that they miss (if the recognizer writes them by
@@ -61,8 +61,8 @@ class SpokenCommands(Node):
     ears: str = "shipped"
     activity: VoiceModelName = "silero"
     threshold: float = 0.5
-    ask: float = 0.65
-    ask_urgent: float = 0.5
+    ask: float = 0.4
+    ask_urgent: float = 0.4
     commit_ms: int = 200
     unsure_ms: int = 360
     end_silence_ms: int = 500

@@ -10,11 +10,8 @@ import pytest
 from ears_parts import need_flite, small_grammar, tone
 
 from omnistream.errors import ModelError
-from omnistream_models.ears.around import Around
-from omnistream_models.ears.augment import by_another
 from omnistream_models.ears.features import STEP
 from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, Kept
-from omnistream_models.ears.onward import Onward
 from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
@@ -26,12 +23,13 @@ from omnistream_nodes.grammar_file import find_grammar, load_grammar
 SHIPPED = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": 1.0})
 
 
-def test_no_plan_names_a_reserved_voice_or_a_sentence_that_is_kept_for_tests() -> None:
+@pytest.mark.parametrize("seed", [1, 3])
+def test_no_plan_names_a_reserved_voice_or_a_sentence_that_is_kept_for_tests(seed: int) -> None:
     if not shutil.which("espeak-ng"):
         pytest.skip("espeak-ng is missing: apt-get install espeak-ng")
     kept = Kept(SHIPPED)
     for program in AMOUNTS:
-        jobs = plan(SHIPPED, [program], seed=3)
+        jobs = plan(SHIPPED, [program], seed)
         assert not [j.text for j in jobs if j.text in kept]
         assert {j.phrase for j in jobs} == {-1, *range(len(SHIPPED.phrases))}
         assert not [j.voice for j in jobs if held_out(j.voice, SHIPPED.reserved)]
@@ -72,64 +70,6 @@ def test_what_is_kept_for_tests_is_no_command_and_keeps_longer_sentences_too() -
     assert not [t for t in ("go home", "go home and sleepy", "open the gripper", "stop it now and then") if t in kept]
 
 
-def test_sentences_that_go_on_hold_their_phrase_and_are_no_commands() -> None:
-    rng, onward, kept = np.random.default_rng(5), Onward(SHIPPED), Kept(SHIPPED)
-    for phrase in SHIPPED.phrases:
-        on = [onward.after(phrase.text, rng) for _ in range(20)]
-        before = [onward.before(phrase.text, rng) for _ in range(20)]
-        instead = [onward.instead(phrase.text, rng) for _ in range(20)]
-        assert not [t for t in (*on, *before, *instead) if SHIPPED.find(t) or t in kept]
-        assert all(t.startswith(phrase.text + " ") for t in on)
-        assert all(f" {phrase.text}" in t for t in before)
-        begun = " ".join(phrase.text.split()[:-1])
-        assert all(t.startswith(begun or phrase.text + " ") for t in instead)
-    assert len({onward.any(rng) for _ in range(1000)}) > 950
-    intents = [onward.phrase(rng).intent for _ in range(3000)]
-    assert min(intents.count(p.intent) for p in SHIPPED.phrases) > 3000 / 15 / 3  # half of 1 in 15, less chance
-
-
-def test_the_longest_phrase_that_a_sentence_holds_is_found() -> None:
-    around = Around(SHIPPED)
-
-    def of(text: str) -> tuple[str, bool] | None:
-        found = around.find(text)
-        return None if found is None else (SHIPPED.phrases[found[0]].text, found[1])
-
-    assert of("go forward ten meters at the end") == ("go forward ten meters", True)
-    assert of("go forward to the end") == ("go forward", True)
-    assert of("they take the cup on the left") == ("take the cup on the left", False)
-    assert of("stop") is of("go home") is of("homes go far") is None  # a phrase is no part of itself
-
-
-@pytest.mark.parametrize("sayings", [(1, 30), (30, 1)])
-def test_a_phrase_is_heard_in_sentences_about_as_often_as_alone_however_many_clips_there_are(sayings: tuple[int, int]) -> None:
-    sound = np.full(8000, 900, np.int16)
-    texts: list[tuple[str, int]] = []
-    for n, p in enumerate(SHIPPED.phrases):
-        few = p.text == "go home"
-        texts += [(p.text, n)] * 3 + [(f"{p.text} with them", -1), (f"they never {p.text}", -1)] * sayings[few]
-    clips = [Clip(sound, 0, len(sound), text, "flite awb", phrase) for text, phrase in [*texts, ("good morning", -1)]]
-    scenes, rng = Scenes(clips, SHIPPED, 1), np.random.default_rng(0)
-    heard = [scenes._clip(rng).text for _ in range(8000)]
-    for phrase in ("go home", "turn around", "stop"):
-        alone, on, after = (heard.count(t) for t in (phrase, f"{phrase} with them", f"they never {phrase}"))
-        assert 0.35 < on / alone < 0.85
-        assert 0.2 < after / alone < 0.65
-
-
-def test_another_voice_changes_each_frame_by_itself_and_not_beyond_measure() -> None:
-    mels = np.random.default_rng(1).standard_normal((50, 40)).astype(np.float32)
-    moved = 0
-    for seed in range(20):
-        whole = by_another(mels, np.random.default_rng(seed))
-        assert whole.dtype == np.float32
-        assert np.allclose(whole[7:9], by_another(mels[7:9], np.random.default_rng(seed)))
-        flat = by_another(np.ones((1, 40), np.float32), np.random.default_rng(seed))
-        assert np.abs(flat - 1).max() <= 0.5
-        moved += not np.array_equal(whole, mels)
-    assert 10 <= moved <= 19  # three in four
-
-
 def test_parts_of_sentences_are_heard_often_though_few_clips_are_such() -> None:
     sound = np.full(8000, 900, np.int16)
     stop = next(n for n, p in enumerate(SHIPPED.phrases) if p.text == "stop")
@@ -142,9 +82,9 @@ def test_parts_of_sentences_are_heard_often_though_few_clips_are_such() -> None:
 
 def test_labels_begin_when_a_phrase_has_ended() -> None:
     begin, end = label_span(16000, goes_on=False)
-    assert 16000 <= begin * STEP < 16000 + STEP
+    assert 16000 + 320 <= begin * STEP <= 16000 + 640
     assert (end - begin) * STEP == pytest.approx(280 * 16, abs=STEP)
-    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 80 * 16
+    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 120 * 16
 
 
 def test_scenes_place_ends_anywhere_and_are_the_same_again(tmp_path: Path) -> None:

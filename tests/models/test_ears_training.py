@@ -13,7 +13,6 @@ import torch
 from ears_parts import SMALL, need_flite, small_grammar
 
 from omnistream.errors import ModelError
-from omnistream_models.ears.begun import begin_with
 from omnistream_models.ears.export import load_ears, save_ears
 from omnistream_models.ears.features import MELS
 from omnistream_models.ears.manifest import read_manifest, shipped_folder, verified_bytes
@@ -120,24 +119,6 @@ def test_a_conformers_streamed_file_says_what_torch_says(scenes: Scenes, tmp_pat
         stream.reset()
         stream._mel.step = lambda samples: samples
     assert np.ptp(whole, axis=0).max() > 0.05  # it is no constant
-
-
-def test_ears_begin_with_what_others_know_of_their_phrases(trained: tuple[Ears, list[float], Path], tmp_path: Path) -> None:
-    ears, _, _ = trained
-    save_ears(ears, tmp_path, PHRASES, {})
-    begun = Ears(Shape(5, channels=32)).eval()
-    chance = begun.classes.weight[2].clone()
-    begin_with(begun, ("go forward two meters", "halt", "stop", "go forward"), tmp_path)
-    mels = torch.randn(1, 100, MELS)
-    with torch.no_grad():
-        want, got = ears(mels), begun(mels)
-    assert torch.allclose(got.features, want.features, atol=1e-5)
-    assert torch.allclose(got.letters, want.letters, atol=1e-4)
-    own, others = got.classes[0], want.classes[0]  # up to the share of the new one
-    assert torch.allclose(own[:, [0, 3, 4, 1]] - own[:, :1], others - others[:, :1], atol=1e-4)
-    assert torch.equal(begun.classes.weight[2], chance)
-    with pytest.raises(ModelError, match="a network of another shape"):
-        begin_with(Ears(Shape(4, channels=16)), PHRASES, tmp_path)
 
 
 def test_files_that_are_not_those_of_the_manifest_are_refused(trained: tuple[Ears, list[float], Path], tmp_path: Path) -> None:

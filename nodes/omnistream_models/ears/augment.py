@@ -1,4 +1,4 @@
-"""What happens to a voice on its way to a microphone: pace, pitch and length, tilt, a room, noise, level. All from one rng."""
+"""What happens to a voice on its way to a microphone: pace and pitch, tilt, a room, noise, level. All from one rng."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import numpy as np
 
 from omnistream_models.ears.speech import RATE_HZ, Clip
 
-__all__ = ["NoisePool", "by_another", "in_room", "resampled", "tilted"]
+__all__ = ["NoisePool", "in_room", "resampled", "tilted"]
 
 #: Resampling by this much either way is another pace, pitch and length of the vocal tract at once.
 _STRETCH = 0.2
-#: The vocal tract's length varies by so much besides; a microphone's colour is of so much in units of log-mels: some 4 dB.
-_TRACT, _COLOUR = 0.1, 0.25
 _POOL_S = 40
 
 
@@ -48,24 +46,6 @@ def in_room(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = 1 << (len(sound) + len(tail) - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail.astype(np.float32), size), size)
     return wet[: len(sound)].astype(np.float32)
-
-
-def by_another(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(frames, bands) log-mels as of a vocal tract up to a tenth shorter or longer, through a microphone of another colour.
-
-    The bands are moved (Jaitly and Hinton 2013), and a curve of two slow waves over them is added; each one time in two.
-    """
-    bands = mels.shape[1]
-    at = np.arange(bands, dtype=np.float32)
-    if rng.random() < 0.5:
-        seen = np.clip(at * np.float32(1 + rng.uniform(-_TRACT, _TRACT)), 0, bands - 1)
-        low = np.minimum(seen.astype(np.int64), bands - 2)
-        part = seen - low
-        mels = mels[:, low] * (1 - part) + mels[:, low + 1] * part
-    if rng.random() < 0.5:
-        waves = [rng.uniform(-_COLOUR, _COLOUR) * np.cos(np.pi * k * at / bands + rng.uniform(0, 2 * np.pi)) for k in (1, 3)]
-        mels = mels + sum(waves, np.zeros(bands))
-    return mels.astype(np.float32)
 
 
 class NoisePool:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnistream_models.ears.around import Around
-from omnistream_models.ears.augment import NoisePool, by_another, in_room, resampled, tilted
+from omnistream_models.ears.augment import NoisePool, in_room, resampled, tilted
 from omnistream_models.ears.features import STEP, log_mel
 from omnistream_models.ears.speech import RATE_HZ, Clip
 from omnistream_nodes.grammar import Grammar
@@ -22,12 +21,13 @@ __all__ = ["IGNORED", "Batch", "Scenes", "label_span"]
 #: What a frame is labelled with that teaches nothing: whether it is still the end of the phrase is a matter of taste.
 IGNORED = -100
 #: A phrase is to be told from so long after its last voiced sample, for so long; one that could go on is waited for.
-_AFTER, _AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (0, 80, 280))
+_AFTER, _AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (20, 120, 280))
 _LEVEL = 2300.0
-#: How often what is heard next is a command; how often a sentence that holds one; and how many of these begin with it and go on
-#: ("go home with your friends"), while the others led up to it ("you should go home"). Each phrase is about as often in such a
-#: sentence as it is said alone: a network that has heard "go home" ten times as often as "go home ..." has learned not to wait.
-_COMMANDS, _PARTS, _GOING_ON = 0.42, 0.4, 0.6
+#: How often what is heard next is a command, and how often each program speaks (those that are there).
+_COMMANDS = 0.55
+#: How often what is no command begins with one and goes on ("go home and sleep"), or ends with one ("they never go home"): what
+#: tells a phrase from a part of a sentence.
+_PARTS = 0.6
 _SHARES = {"espeak-ng": 0.42, "flite": 0.24, "joe": 0.14, "kokoro": 0.20}
 
 
@@ -55,18 +55,14 @@ class Scenes:
         self._goes_on = [grammar.goes_on(p) for p in grammar.phrases]
         self._noise = NoisePool(np.random.default_rng(seed))
         said: dict[str, dict[int, list[Clip]]] = {}
-        parts: dict[str, dict[tuple[int, bool], list[Clip]]] = {}
-        rest: dict[tuple[str, bool], list[Clip]] = {}
-        around = Around(grammar)
+        parts: dict[str, list[Clip]] = {}
+        begin, end = tuple(f"{p.text} " for p in grammar.phrases), tuple(f" {p.text}" for p in grammar.phrases)
         for clip in clips:
             program = clip.voice.split(" ")[0]
             said.setdefault(program, {}).setdefault(clip.phrase, []).append(clip)
-            if clip.phrase < 0:
-                part = around.find(clip.text)
-                if part is not None:
-                    parts.setdefault(program, {}).setdefault(part, []).append(clip)
-                rest.setdefault((program, part is not None), []).append(clip)
-        self._said, self._parts, self._rest = said, parts, rest
+            if clip.phrase < 0 and (clip.text.startswith(begin) or clip.text.endswith(end)):
+                parts.setdefault(program, []).append(clip)
+        self._said, self._parts = said, parts
         self._programs = [p for p in said if len(said[p]) > 1]
         shares = np.array([_SHARES.get(p, 0.2) for p in self._programs])
         self._shares = shares / shares.sum()
@@ -98,31 +94,26 @@ class Scenes:
                 labels[begin:end] = clip.phrase + 1
                 labels[end : end + 4] = IGNORED
             texts.append(clip.text)
-            pause = rng.uniform(0.5, 1.6) if clip.phrase >= 0 or rng.random() < 0.6 else rng.uniform(0.2, 0.6)
+            pause = rng.uniform(0.5, 1.6) if clip.phrase >= 0 or rng.random() < 0.6 else rng.uniform(0.1, 0.5)
             at += last + int(pause * RATE_HZ)
         if rng.random() < 0.5:
             sound = in_room(sound, rng)
-        sound += self._noise.cut(self._samples, rng) * np.float32(_LEVEL * 10 ** (-rng.uniform(5, 50) / 20))
+        sound += self._noise.cut(self._samples, rng) * np.float32(_LEVEL * 10 ** (-rng.uniform(5, 40) / 20))
         sound *= np.float32(10 ** (rng.uniform(-18, 6) / 20))
-        return by_another(log_mel(np.clip(sound, -32768, 32767)), rng), labels, " ".join(texts)
+        return log_mel(np.clip(sound, -32768, 32767)), labels, " ".join(texts)
 
     def _clip(self, rng: np.random.Generator) -> Clip:
         program = self._programs[int(rng.choice(len(self._programs), p=self._shares))]
-        said, parts = self._said[program], self._parts.get(program, {})
-        kind, phrase, clips = rng.random(), self._phrase(rng), None
-        holds = _COMMANDS <= kind < _COMMANDS + _PARTS
-        if kind < _COMMANDS or -1 not in said:
-            clips = said.get(phrase)
-        elif holds:
-            goes_on = bool(rng.random() < _GOING_ON)
-            clips = parts.get((phrase, goes_on)) or parts.get((phrase, not goes_on))
-        clips = clips or self._rest.get((program, holds)) or said.get(-1) or next(iter(said.values()))
+        said = self._said[program]
+        phrase = -1
+        if rng.random() < _COMMANDS or -1 not in said:
+            if rng.random() < 0.5:
+                phrase = int(rng.integers(self._phrases))
+            else:
+                alike = list(self._intents.values())
+                some = alike[int(rng.integers(len(alike)))]
+                phrase = some[int(rng.integers(len(some)))]
+        clips = said.get(phrase) or said[-1 if -1 in said else next(iter(said))]
+        if phrase < 0 and program in self._parts and rng.random() < _PARTS:
+            clips = self._parts[program]
         return clips[int(rng.integers(len(clips)))]
-
-    def _phrase(self, rng: np.random.Generator) -> int:
-        """Half the time every phrase is as likely as another, half the time every intent."""
-        if rng.random() < 0.5:
-            return int(rng.integers(self._phrases))
-        alike = list(self._intents.values())
-        some = alike[int(rng.integers(len(alike)))]
-        return some[int(rng.integers(len(some)))]

@@ -12,7 +12,6 @@ import numpy as np
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.kept import Kept
-from omnistream_models.ears.onward import Onward
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
 from omnistream_models.ears.speech import Clip
@@ -29,24 +28,23 @@ _WITH_FILLER = 0.12
 @dataclass(frozen=True, slots=True)
 class Amount:
     """How often each phrase is said by a program's voices, and for each phrase how many other sentences, such that begin
-    with it and go on, such that end with it, and such of either kind as `Onward` makes."""
+    with it and go on, and such that end with it."""
 
     renderings: float
     others: float
     going_on: float = 0.0
     led_up_to: float = 0.0
-    onward: float = 0.0
 
     def times(self, by: float) -> Amount:
-        return Amount(*(n * by for n in (self.renderings, self.others, self.going_on, self.led_up_to, self.onward)))
+        return Amount(self.renderings * by, self.others * by, self.going_on * by, self.led_up_to * by)
 
 
 #: Natural voices teach more but take longer: a clip of kokoro is 1.3 s of a core, of joe 0.08, of espeak-ng 0.03.
 AMOUNTS: Mapping[str, Amount] = {
-    "espeak-ng": Amount(30, 28, 20, 14, 30),
-    "flite": Amount(20, 15, 10, 8, 18),
-    "joe": Amount(12, 11, 8, 6, 12),
-    "kokoro": Amount(4, 2, 1.5, 1, 1.5),
+    "espeak-ng": Amount(30, 28, 20, 14),
+    "flite": Amount(20, 15, 10, 8),
+    "joe": Amount(12, 11, 8, 6),
+    "kokoro": Amount(4, 2, 1.5, 1),
 }
 
 
@@ -64,11 +62,12 @@ def plan(
     grammar: Grammar, programs: Sequence[str], seed: int, amounts: Mapping[str, Amount] = AMOUNTS,
     allowed: Callable[[str], bool] | None = None,
 ) -> list[Job]:  # fmt: skip
-    """What is to be said, by whom. `allowed` says which voices may speak: those that training may use, if it is left out.
+    """What is to be said, by whom; never a sentence that is kept for tests. `allowed` says which voices may speak: those that
+    training may use, if it is left out.
 
     Raises ModelError where no voice of a program may.
     """
-    sentences, flowing, kept = Sentences(grammar), Onward(grammar), Kept(grammar)
+    sentences, kept = Sentences(grammar), Kept(grammar)
     fillers = [" ".join(f) for f in grammar.fillers]
     jobs: list[Job] = []
     for program in programs:
@@ -89,15 +88,16 @@ def plan(
             for n in range(round(often * len(grammar.phrases))):
                 text = around(grammar.phrases[n % len(grammar.phrases)].text, rng)
                 jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
-        for _ in range(round(amount.onward * len(grammar.phrases))):
-            text = flowing.any(rng)
-            jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
-    return [_spared(job, kept, flowing) for job in jobs]
+    return [_spared(job, kept, sentences) for job in jobs]
 
 
-def _spared(job: Job, kept: Kept, flowing: Onward) -> Job:
-    """The job, or another in its place if its text is kept for tests."""
-    return job if job.phrase >= 0 or job.text not in kept else replace(job, text=flowing.any(np.random.default_rng(job.seed)))
+def _spared(job: Job, kept: Kept, sentences: Sentences) -> Job:
+    """The job; another sentence in its place if its own is kept for tests."""
+    if job.phrase >= 0 or job.text not in kept:
+        return job
+    rng = np.random.default_rng(job.seed)
+    text = next(t for t in iter(lambda: sentences.everyday(rng), "") if t not in kept)
+    return replace(job, text=text)
 
 
 def make_clips(jobs: Sequence[Job], folder: Path, progress: Callable[[int], None] = lambda _: None) -> list[Clip]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +23,6 @@ def train_ears(
     clips: Annotated[float, typer.Option(min=0.001, help="Make so many times the usual number of clips.")] = 1.0,
     programs: Annotated[str, typer.Option(help="Only these synthesizers, such as flite,espeak-ng.")] = "",
     network: Annotated[str, typer.Option(help="What hears: convolutions, or a conformer.")] = "convolutions",
-    begin_with: Annotated[
-        str, typer.Option(help="A folder of ears whose weights it begins with, or shipped; empty: chance.")
-    ] = "",
 ) -> None:
     """Train ears for the phrases of a commands file: synthesize them, learn them, write weights, digests and a card.
 
@@ -71,17 +67,15 @@ def train_ears(
             jobs = synthesis.plan(found, [program], seed, amounts)
             task = bar.add_task(f"{program} speaks", total=len(jobs), note="")
             spoken += synthesis.make_clips(jobs, cache_dir() / "ears", lambda n, t=task: bar.advance(t, n))
-        _learn(found, spoken, usual_shape(network, len(found.phrases) + 1), out, seed, steps, minutes, begin_with, bar)
+        _learn(found, spoken, usual_shape(network, len(found.phrases) + 1), out, seed, steps, minutes, bar)
     console.print(f"written to {out}: use it with 'spoken_commands' and ears: {out}")
 
 
 def _learn(
-    grammar: Any, clips: list[Any], shape: Shape, out: Path, seed: int, steps: int, minutes: float, begin: str, bar: Any
+    grammar: Any, clips: list[Any], shape: Shape, out: Path, seed: int, steps: int, minutes: float, bar: Any
 ) -> None:  # fmt: skip
-    from omnistream_models.ears.begun import begin_with
     from omnistream_models.ears.card import write_card
     from omnistream_models.ears.export import save_ears
-    from omnistream_models.ears.manifest import read_manifest, shipped_folder
     from omnistream_models.ears.scenes import Scenes
     from omnistream_models.ears.training import Progress, Schedule, spent, train
 
@@ -95,14 +89,8 @@ def _learn(
         bar.update(task, completed=max(p.step, round(p.part * steps)), note=f"loss {sum(recent) / len(recent):.3f}")
 
     phrases = tuple(p.text for p in grammar.phrases)
-    schedule, before = Schedule(steps, minutes=minutes), shipped_folder() if begin == "shipped" else Path(begin).expanduser()
-    begun: dict[str, Any] = {}
-    if begin:  # at half the rate: what is there is not to be lost
-        schedule = replace(schedule, rate=schedule.rate / 2)
-        begun = {"begun_with": {"ears": read_manifest(before).sha256["ears.safetensors"], **read_manifest(before).made}}
     ears = train(
-        shape, Scenes(clips, grammar, seed), schedule, seed, out / "checkpoint.safetensors", report,
-        (lambda ears: begin_with(ears, phrases, before)) if begin else lambda _: None,
+        shape, Scenes(clips, grammar, seed), Schedule(steps, minutes=minutes), seed, out / "checkpoint.safetensors", report,
     )  # fmt: skip
     voices: dict[str, int] = {}
     for clip in clips:
@@ -117,7 +105,6 @@ def _learn(
         "took_minutes": round(took_s / 60, 1),
         "clips": voices,
         "loss": round(sum(tail) / len(tail), 3) if tail else None,
-        **begun,
     }
     manifest = save_ears(ears, out, phrases, made)
     write_card(out, manifest, grammar, clips)

@@ -68,18 +68,16 @@ def loss_of(heard: Heard, batch: Batch) -> Tensor:
 
 def train(
     shape: Shape, scenes: Scenes, schedule: Schedule, seed: int, checkpoint: Path | None = None,
-    report: Callable[[Progress], None] = lambda _: None, begin: Callable[[Ears], None] = lambda _: None,
+    report: Callable[[Progress], None] = lambda _: None,
 ) -> Ears:  # fmt: skip
     """The trained network, on the CPU, in its evaluating mode; on a GPU meanwhile where torch has one.
 
-    With `checkpoint` the training is written there once a minute and goes on from there. `begin` may change what it begins
-    with. Raises ModelError where the file is of another training.
+    With `checkpoint` the training is written there once a minute and goes on from there. Raises ModelError where that file is
+    of another training.
     """
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    ears = Ears(shape)
-    begin(ears)
-    ears = ears.to(device).train()
+    ears = Ears(shape).to(device).train()
     optimizer = torch.optim.AdamW(ears.parameters(), lr=schedule.rate, weight_decay=0.01)
     kept = _Checkpoint(checkpoint, ears, optimizer, {"shape": shape.to_json(), "seed": seed, "batch": schedule.batch})
     step, before_s = kept.read()
