@@ -22,6 +22,7 @@ import numpy as np
 from omnistream.clock import perf_ns
 from omnistream.message import SECOND, AudioChunk, Command, Text
 from omnistream.testing import context
+from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, listed
 from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar import Grammar, Phrase
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
@@ -39,10 +40,6 @@ _ASTERISK = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 _LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
 
 
-def _list(text: str) -> list[str]:
-    return [" ".join(item.split()) for item in text.split(",")]
-
-
 #: Kept for tests by the commands file: no limit was chosen on them.
 HELD_OUT = [
     "flite rms",
@@ -50,57 +47,6 @@ HELD_OUT = [
     *(f"espeak-ng en-us+{v}" for v in ("f2", "m3", "Annie", "Alex", "Michael", "linda", "steph", "klatt2")),
     "espeak-ng en-gb-scotland",
 ]
-
-#: Sentences near a command that are none. No limit was chosen on them; but that a phrase with more words around it is none
-#: by its sense (understanding.py), and that an unsure phrase waits (phrase_choice.py), was made a rule when they were known.
-NEAR_MISSES = _list("""
-    stop at the third house, stop talking about it, halt the production line, go forward with the plan, go backward in
-    time, turn left onto the main road, turn the music down, turn around the whole business, come here on Monday, come
-    in and sit down, follow me and you will see, follow the yellow line, what do you see in that film, what did you
-    see, pick up the red car, pick up the blue shirt, take the ball to school, take the train, take that as a
-    compliment, put it down to experience, put it there and then, put it back on the shelf, open the gripper box, open
-    the letter, close the deal, look up at the sky tonight, look down on people, look left and right, go home and
-    sleep, going home is nice, wave your hands in the air, slow down your heart, wait here and there, wait for the
-    bus, give it to me tomorrow morning, give me the keys, never go forward, do not turn left, don't take the cup,
-    please don't stop now, she said stop, they go home, he will wait here, nobody can follow me
-""")
-
-#: Other words for a command. None of them was used to choose a limit.
-PARAPHRASES = {
-    "go forward": "go forwards a little, roll forward, move straight forward, please proceed forward",
-    "go backward": "move backward, roll backwards, go in reverse, retreat",
-    "turn left": "please turn to the left side, turn yourself left, swing left, face left",
-    "turn right": "turn over to the right, face right, swivel right, turn right a bit",
-    "turn around": "turn all the way around, turn yourself around, face the other way",
-    "come here": "come right here, come on over here, please come to where I am",
-    "follow me": "please follow me along, follow behind me, come after me",
-    "what do you see": "what do you see now, what do you see there, say what you see, what is visible",
-    "pick up the red cup": "pick the red cup up, grasp the red cup, please get me the red cup, red cup please",
-    "take the bottle": "seize the bottle, grasp the bottle, take hold of the bottle, get me the bottle",
-    "take the box on the right": "take the right box, grab the box to the right, get the box on the right side",
-    "put it down": "lay it down, put that down, put it down gently",
-    "put it back": "bring it back to its place, put that back, put it back again",
-    "open the gripper": "open up the gripper, the gripper should open, unclench the gripper",
-    "close the gripper": "close up the gripper, clench the gripper",
-    "look up": "look up there, raise your head",
-    "go home": "head home, go back home now, go to your home",
-    "wave your hand": "wave with your hand, wave that hand, wave your arm",
-    "slow down": "slow down a bit, go more slowly, less speed",
-    "wait here": "just wait here, wait right here, hold still here",
-    "give it to me": "give that to me, please hand it to me, give me it",
-    "stop": "stop it, stop there, come to a stop, halt immediately",
-}
-#: Typed sentences that are no commands, near to them in words or in sense. None was used to choose a limit.
-NO_COMMANDS = _list("""
-    hurry up, drive faster, turn it off, turn up the volume, come tomorrow, follow that car, what do you mean, what do
-    you hear, pick up the pace, pick up the orange cup, take your time, take the purple ball, take the lamp on the
-    left, put it in the bin, put it on your head, open the window, close the book, look at me, look forward, go to
-    bed, go to the office, go forward two feet, go forward thirty meters, go backward three meters, turn left five
-    degrees, wave the flag, slow motion, wait for him, give it back to her, give up now, stop the music, stop your
-    nonsense, the robot went home, my home is here, I turned around, we stop here sometimes, you never follow me, the
-    box is on the right, is there a red cup, where is the bottle, left right left right, cup ball box, one two three,
-    what a nice day, it is ten meters away, backwards and forwards, upside down
-""")
 
 
 @dataclass
@@ -245,7 +191,7 @@ async def typed(grammar: Grammar) -> None:
             assert command is not None
             return command
 
-        answers = [(grammar.by_text[want], await ask(text)) for want, texts in PARAPHRASES.items() for text in _list(texts)]
+        answers = [(grammar.by_text[want], await ask(text)) for want, texts in PARAPHRASES.items() for text in listed(texts)]
         right = sum(_asks(command, phrase) for phrase, command in answers)
         none = sum(command.intent == "none" for _, command in answers)
         others = [*NO_COMMANDS, *NEAR_MISSES, *grammar.confusable]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,16 +14,22 @@ from omnistream_nodes.grammar import Grammar, Phrase
 __all__ = ["Candidate", "Decider", "Limits", "Verdict", "judge"]
 
 
+#: So many steps of 20 ms a suspicion holds: for the silence before words are looked at, and a little longer.
+_LATELY = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is asked of a phrase before it is believed; chosen on voices that are neither trained on nor reserved for tests, but
-    for `ask`, which trades haste for near misses (a table in docs/benchmarks.md).
+    """What is asked of a phrase before it is believed; chosen on voices and sentences that are not those of the tests. `ask`
+    trades haste for near misses (a table in docs/benchmarks.md).
 
     `ask`: the ears' probability that some phrase has ended from which it is believed, `ask_urgent` for urgent intents. It is
     averaged over some steps of 20 ms, each of which keeps the part `smooth` of those before: who goes on talking says so by
     then. The recognizer is asked from the part `ahead` of it on, so as to be done by then. `margin`: by how much a phrase may
     stand below what the recognizer would write (a logarithm), `weight`: what that counts against the logarithm of the ears'
-    probability. `again`: steps before the recognizer is asked again about an utterance, `most` the number of times.
+    probability. `suspect`: the ears' least probability, lately, of a phrase that the recognizer does not write by itself but
+    thinks the likeliest once all is silent. `again`: steps before the recognizer is asked again about an utterance, `most` the
+    number of times.
     """
 
     ask: float = 0.4
@@ -31,6 +38,7 @@ class Limits:
     ahead: float = 0.6
     margin: float = 16.0
     weight: float = 0.5
+    suspect: float = 0.02
     again: int = 1
     most: int = 8
 
@@ -75,12 +83,14 @@ class Decider:
     def reset(self) -> None:
         """A new utterance."""
         self._here = np.zeros(len(self._known))
+        self._lately = deque[np.ndarray](maxlen=_LATELY)
         self._rest = 0
         self._asked = 0
 
     def step(self, probabilities: np.ndarray, most: int = 4) -> list[Candidate]:
         """The next 20 ms: (1 + phrases,) -> the phrases that may have ended, or nothing."""
         limits, here = self._limits, self._here
+        self._lately.append(probabilities)
         here += (1 - limits.smooth) * (np.where(self._known, probabilities, 0.0) - here)
         self._rest = max(0, self._rest - 1)
         if not self._over(limits.ahead):
@@ -92,6 +102,14 @@ class Decider:
     def ripe(self) -> bool:
         """Whether they have been ending for long enough to believe it."""
         return self._over(1.0)
+
+    def suspects(self, phrase: Phrase) -> bool:
+        """Whether the ears have lately thought, if only faintly, that this or the same in other words has ended.
+
+        Of what they do not know they cannot tell: that is suspected.
+        """
+        alike = [n + 1 for n, p in enumerate(self._phrases) if p is not None and p.means(phrase)]
+        return not alike or any(float(row[alike].max()) >= self._limits.suspect for row in self._lately)
 
     def _over(self, part: float) -> bool:
         """Whether so much is there of what is asked for."""

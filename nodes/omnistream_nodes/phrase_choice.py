@@ -9,6 +9,7 @@ above the next phrase, and be as long as the sound. The limits below are from ni
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +61,12 @@ class Choice:
 class PhraseChooser:
     """A recognizer with the phrases it should listen for; without a grammar it writes what it hears."""
 
-    def __init__(self, model: Moonshine, grammar: Grammar | None) -> None:
+    def __init__(
+        self, model: Moonshine, grammar: Grammar | None, suspected: Callable[[Phrase], bool] = lambda _: True
+    ) -> None:  # fmt: skip
+        """`suspected`: what somebody else says of a phrase that the recognizer does not write by itself."""
         self._model = model
+        self._suspected = suspected
         self._grammar = grammar
         self._trie = model.trie(grammar.variants(p) for p in grammar.phrases) if grammar else Trie()
         letters = max((len(p.text) for p in grammar.phrases), default=0) if grammar else 0
@@ -88,6 +93,7 @@ class PhraseChooser:
         if phrase is None:
             found = utterance.match(self._trie, free.log_p - _MARGIN)
             phrase, doubt = self._best(grammar, found, free, voiced)
+            phrase = phrase if phrase is not None and self._suspected(phrase) else None
         if phrase is None or doubt > 1:
             return plain
         confidence = round(1 - 0.5 * max(0.0, doubt), 3)

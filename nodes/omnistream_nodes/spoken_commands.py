@@ -30,7 +30,8 @@ class SpokenCommands(Node):
     for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s.
 
     All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
-    that the ears were not trained for (said once, as ``untrained``), those that they miss, and free text. `omnistream train
+    that the ears were not trained for (said once, as ``untrained``), those that they miss (if the recognizer writes them by
+    itself, or the ears had suspected them), and free text. `omnistream train
     ears --grammar my.yaml --out my-ears` trains ears for other commands; `ears` is such a folder, or ``shipped``.
 
     `grammar`: a commands file. `partial_ms`: time between partial transcripts, 0 for none: each takes the recognizer as long as
@@ -107,8 +108,9 @@ class SpokenCommands(Node):
             )
         endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
         limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent)
-        listener = Listener(PhraseChooser(model, grammar), endpointer, self._silences())
-        early = EarlyListener(listener, ears, Decider(grammar, ears.phrases, limits), model, limits)
+        decider = Decider(grammar, ears.phrases, limits)
+        listener = Listener(PhraseChooser(model, grammar, decider.suspects), endpointer, self._silences())
+        early = EarlyListener(listener, ears, decider, model, limits)
         self._ctx, self._ears, self._missed = ctx, ears, set[str]()
         self._transcriber = Transcriber(ctx, early, grammar.lang)
 

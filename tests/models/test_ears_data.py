@@ -11,6 +11,7 @@ from ears_parts import need_flite, small_grammar, tone
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.features import STEP
+from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, Kept
 from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
@@ -22,11 +23,14 @@ from omnistream_nodes.grammar_file import find_grammar, load_grammar
 SHIPPED = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": 1.0})
 
 
-def test_no_plan_names_a_reserved_voice() -> None:
+@pytest.mark.parametrize("seed", [1, 3])
+def test_no_plan_names_a_reserved_voice_or_a_sentence_that_is_kept_for_tests(seed: int) -> None:
     if not shutil.which("espeak-ng"):
         pytest.skip("espeak-ng is missing: apt-get install espeak-ng")
+    kept = Kept(SHIPPED)
     for program in AMOUNTS:
-        jobs = plan(SHIPPED, [program], seed=3)
+        jobs = plan(SHIPPED, [program], seed)
+        assert not [j.text for j in jobs if j.text in kept]
         assert {j.phrase for j in jobs} == {-1, *range(len(SHIPPED.phrases))}
         assert not [j.voice for j in jobs if held_out(j.voice, SHIPPED.reserved)]
     assert held_out("flite rms", SHIPPED.reserved)
@@ -56,12 +60,23 @@ def test_other_sentences_are_never_commands_nor_those_of_the_tests() -> None:
             assert sum(has(t, phrase) for t in some) > 90  # another where that would be one of the tests
 
 
+def test_what_is_kept_for_tests_is_no_command_and_keeps_longer_sentences_too() -> None:
+    kept = Kept(SHIPPED)
+    others = [t for texts in PARAPHRASES.values() for t in texts.split(",")]
+    none = (*NEAR_MISSES, *NO_COMMANDS, *SHIPPED.confusable)
+    assert all(text in kept for text in (*none, *others))
+    assert not [text for text in none if SHIPPED.find(text)]
+    assert "and then Go home, and sleep well!" in kept
+    assert not [t for t in ("go home", "go home and sleepy", "open the gripper", "stop it now and then") if t in kept]
+
+
 def test_parts_of_sentences_are_heard_often_though_few_clips_are_such() -> None:
     sound = np.full(8000, 900, np.int16)
     stop = next(n for n, p in enumerate(SHIPPED.phrases) if p.text == "stop")
     said = {"stop": stop, "stop by the river": -1, "she said stop": -1} | {f"other{n}": -1 for n in range(40)}
     clips = [Clip(sound, 0, len(sound), text, "flite awb", phrase) for text, phrase in said.items()]
-    heard = " ".join(text for n in range(30) for text in Scenes(clips, SHIPPED, 1).batch(n, 2).texts)
+    scenes = Scenes(clips, SHIPPED, 1)
+    heard = " ".join(text for n in range(30) for text in scenes.batch(n, 2).texts)
     assert heard.count("river") + heard.count("she said") > heard.count("other") / 4
 
 

@@ -73,3 +73,21 @@ def test_both_have_a_word() -> None:
     assert judge(pair, [0.0, 0.0], limits) == Verdict(pair[0], 1.0)
     assert judge(pair, [4.0, 0.5], limits) == Verdict(pair[1], pytest.approx(0.969, abs=1e-3))
     assert judge(pair, [20.0, 30.0], limits) is None
+
+
+def test_a_phrase_is_suspected_for_a_while_in_whichever_words_and_what_the_ears_do_not_know_always() -> None:
+    decider, none = Decider(GRAMMAR, TEXTS, Limits(suspect=0.1)), heard()
+    assert not decider.suspects(STOP)
+    decider.step(heard(stop_now=0.12, turn_left=0.05))
+    assert decider.suspects(STOP)
+    assert decider.suspects(NOW)
+    assert not decider.suspects(LEFT)
+    assert decider.suspects(Phrase("dance with me", "dance"))
+    steps = 0
+    while decider.suspects(STOP):
+        decider.step(none)
+        steps += 1
+    assert 10 <= steps <= 25  # 0.2 to 0.5 s
+    decider.step(heard(stop=0.9))
+    decider.reset()
+    assert not decider.suspects(STOP)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from omnistream.errors import ModelError
+from omnistream_models.ears.kept import Kept
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
 from omnistream_models.ears.speech import Clip
@@ -61,11 +62,12 @@ def plan(
     grammar: Grammar, programs: Sequence[str], seed: int, amounts: Mapping[str, Amount] = AMOUNTS,
     allowed: Callable[[str], bool] | None = None,
 ) -> list[Job]:  # fmt: skip
-    """What is to be said, by whom. `allowed` says which voices may speak: those that training may use, if it is left out.
+    """What is to be said, by whom; never a sentence that is kept for tests. `allowed` says which voices may speak: those that
+    training may use, if it is left out.
 
     Raises ModelError where no voice of a program may.
     """
-    sentences = Sentences(grammar)
+    sentences, kept = Sentences(grammar), Kept(grammar)
     fillers = [" ".join(f) for f in grammar.fillers]
     jobs: list[Job] = []
     for program in programs:
@@ -86,7 +88,16 @@ def plan(
             for n in range(round(often * len(grammar.phrases))):
                 text = around(grammar.phrases[n % len(grammar.phrases)].text, rng)
                 jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
-    return jobs
+    return [_spared(job, kept, sentences) for job in jobs]
+
+
+def _spared(job: Job, kept: Kept, sentences: Sentences) -> Job:
+    """The job; another sentence in its place if its own is kept for tests."""
+    if job.phrase >= 0 or job.text not in kept:
+        return job
+    rng = np.random.default_rng(job.seed)
+    text = next(t for t in iter(lambda: sentences.everyday(rng), "") if t not in kept)
+    return replace(job, text=text)
 
 
 def make_clips(jobs: Sequence[Job], folder: Path, progress: Callable[[int], None] = lambda _: None) -> list[Clip]:

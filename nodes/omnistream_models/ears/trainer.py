@@ -77,7 +77,7 @@ def _learn(
     from omnistream_models.ears.card import write_card
     from omnistream_models.ears.export import save_ears
     from omnistream_models.ears.scenes import Scenes
-    from omnistream_models.ears.training import Progress, Schedule, steps_of, train
+    from omnistream_models.ears.training import Progress, Schedule, spent, train
 
     out.mkdir(parents=True, exist_ok=True)
     task = bar.add_task("learning", total=steps, note="")
@@ -96,11 +96,13 @@ def _learn(
     for clip in clips:
         voices[clip.voice.split(" ")[0]] = voices.get(clip.voice.split(" ")[0], 0) + 1
     tail = losses[-50:]
+    done, took_s = spent(out / "checkpoint.safetensors")
     made = {
         "seed": seed,
-        "steps": steps_of(out / "checkpoint.safetensors"),
+        "steps": done,
         "of": steps,
         "minutes": minutes,
+        "took_minutes": round(took_s / 60, 1),
         "clips": voices,
         "loss": round(sum(tail) / len(tail), 3) if tail else None,
     }

@@ -18,7 +18,7 @@ from omnistream.errors import ModelError
 from omnistream_models.ears.network import LETTERS, Ears, Heard, Shape
 from omnistream_models.ears.scenes import IGNORED, Batch, Scenes
 
-__all__ = ["Progress", "Schedule", "loss_of", "steps_of", "train"]
+__all__ = ["Progress", "Schedule", "loss_of", "spent", "train"]
 
 #: The loss is so much of the frames' cross-entropy and so much of CTC's.
 _FRAMES, _SPELLING = 4.0, 0.3
@@ -109,12 +109,13 @@ def _learn(ears: Ears, optimizer: torch.optim.AdamW, batch: Batch, rate: float, 
     return float(loss.detach())
 
 
-def steps_of(checkpoint: Path) -> int:
-    """How many steps a checkpoint has behind it."""
+def spent(checkpoint: Path) -> tuple[int, float]:
+    """How many steps a checkpoint has behind it, and how many seconds they took."""
     from safetensors import safe_open
 
     with safe_open(checkpoint, "pt") as file:
-        return int(file.metadata()["step"])
+        about = file.metadata()
+    return int(about["step"]), float(about["elapsed_s"])
 
 
 class _Checkpoint:
