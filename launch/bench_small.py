@@ -5,7 +5,10 @@ voice and noise (exact), near misses (taken for commands, a minute), in the voic
 themselves: the file, and a step of 20 ms as in the node, log-mels included, hot and after other work has emptied the caches.
 "full, convolutions" is the same network as it is written down for training; that was run before `full` became products.
 
-Run: ``.venv/bin/python launch/bench_small.py`` (an hour of one core; ``--every 4`` a quarter; ``--steps`` only times).
+The fused reasoner, as `fused_reasoner` runs it: exact actions, refusals and the time of a decision on held-out scenes.
+
+Run: ``.venv/bin/python launch/bench_small.py`` (an hour of one core; ``--every 4`` a quarter; ``--steps`` only times;
+``--only fused`` two minutes).
 Noise is white, seed 0. What layers cost in int8, and int8 with and without learning for it: ``omnistream quantize ears``.
 """
 
@@ -24,9 +27,11 @@ import measure_speech as speech
 import numpy as np
 from bench import machine  # pyright: ignore[reportMissingImports]
 from bench_models import NOISES, VOICES, Voices, interval
+from fused_variants import fused
 
 from omnistream.errors import OmniStreamError
 from omnistream_models.ears.manifest import VARIANTS, read_manifest, shipped_folder
+from omnistream_models.fused import weights as fused_weights
 from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.early_ears import STEP, EarlyEars
 from omnistream_nodes.grammar import Grammar
@@ -144,10 +149,22 @@ def main() -> None:
     options.add_argument("--every", type=int, default=1, help="take every so many phrases and sentences")
     options.add_argument("--ears", default="shipped", help="a folder of trained ears")
     options.add_argument("--steps", action="store_true", help="only the table of files and steps")
+    options.add_argument("--fused", default="shipped", help="a folder of a trained fused reasoner")
+    options.add_argument("--scenes", type=int, default=600, help="of each of three seeds, for the fused reasoner")
+    options.add_argument("--only", choices=("ears", "fused"), help="one of both")
     given = options.parse_args()
+    print(machine())
+    if given.only != "fused":
+        hearing(given)
+    if given.only != "ears":
+        fused(fused_weights.shipped() if given.fused == "shipped" else Path(given.fused), given.scenes)
+
+
+def hearing(given: argparse.Namespace) -> None:
+    """All of the ears' figures."""
     grammar = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": CommandParser.default_distance_m})
     where = shipped_folder() if given.ears == "shipped" else Path(given.ears)
-    print(f"{machine()}\nears {read_manifest(where).sha256['ears.safetensors'][:12]}")
+    print(f"ears {read_manifest(where).sha256['ears.safetensors'][:12]}")
     times(given.ears)
     if not given.steps:
         asyncio.run(commands(given.ears, grammar, given.every))

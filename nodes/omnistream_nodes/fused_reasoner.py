@@ -27,6 +27,7 @@ from omnistream_models.fused.evidence import Evidence, Words
 from omnistream_models.fused.runtime import FusedNetwork, Reading
 from omnistream_models.fused.schema import VERBS, Decision
 from omnistream_models.fused.telling import growing, opening
+from omnistream_models.fused.variants import VARIANTS, Variants
 from omnistream_models.tabletop.runtime import LooksNetwork
 from omnistream_nodes.gathering import hands_of, look_of, sound_of
 from omnistream_nodes.rule_reasoner import RuleReasoner
@@ -81,6 +82,11 @@ class FusedReasoner(RuleReasoner):
     Words that are enough by themselves are decided on at once; the rest of the network is run only for the others (`why` says
     which). Where the weights are missing the rules decide, and the ledger says so (`fallback`).
 
+    Variants: `full`; `int8`, in whole numbers; `small`, with an eighth of the parameters, which gives sound no weight. They are
+    smaller and hardly faster: a decision is many short steps. Each is made by one of them alone, and what was said, typed and
+    done before is known to all. A folder of `weights` has variants if `omnistream quantize fused` made them; without them the
+    network stays as it is (``no_variant``, said once).
+
     Network: 0.5 M parameters, trained by ``omnistream train fused`` on generated scenes; its card lies with
     the weights. `weights` is a folder of others. Raises ModelError (open) where that folder has none.
 
@@ -101,6 +107,8 @@ class FusedReasoner(RuleReasoner):
       screen: {use: console, inputs: {message: {from: [reason.action, reason.stop, reason.caption, reason.why]}}}
     ```
     """
+
+    variants = VARIANTS
 
     weights: str = ""  # a folder; empty: the network that ships
     width: int = 320  # of the pictures that gestures and detections are from, in pixels
@@ -127,14 +135,14 @@ class FusedReasoner(RuleReasoner):
     async def open(self, ctx: Context) -> None:
         await super().open(ctx)
         self._said, self._done = {}, (0, ())
-        self._network, self._looks = self._loaded(), self._looking()
+        self._networks, self._missed, self._looks = self._loaded(), set[str](), self._looking()
 
-    def _loaded(self) -> FusedNetwork | None:
-        """The network; None where the one that ships is not there. A folder that was asked for is replaced by nothing else."""
+    def _loaded(self) -> Variants | None:
+        """The networks; None where the one that ships is not there. A folder that was asked for is replaced by nothing else."""
         if self.weights:
-            return FusedNetwork(Path(self.weights).expanduser(), self._ctx.threads)
+            return Variants(Path(self.weights).expanduser(), self._ctx.threads)
         try:
-            return FusedNetwork(threads=self._ctx.threads)
+            return Variants(threads=self._ctx.threads)
         except ModelError as e:
             self._ctx.report("fallback", f"{self._ctx.name}: decides by the rules of rule_reasoner, because {e}")
             return None
@@ -158,7 +166,7 @@ class FusedReasoner(RuleReasoner):
         sound: Recent[Features] = Recent(),  # noqa: B008
     ) -> AsyncIterator[FusedOutputs]:
         known = intent is not None and (intent.intent in VERBS or intent.intent in ("move", "none"))
-        if stop is not None or intent is None or intent.intent == "stop" or not known or self._network is None:
+        if stop is not None or intent is None or intent.intent == "stop" or not known or self._networks is None:
             ruled = await super().step(stop=stop, intent=intent, gesture=gesture)
             if ruled is not None:
                 yield FusedOutputs(*ruled)
@@ -174,15 +182,28 @@ class FusedReasoner(RuleReasoner):
             sound=sound_of(sound, start, end),
             look=look_of(self._looks, detections, frame, (self.width, self.height), self._blind),
         )
-        read, shown = self._network.read(evidence), ""
+        network = self._network(self._networks, self._ctx.variant)
+        read, shown = network.read(evidence), ""
         if self.captions == "words" and (shown := opening(read.said)):
             yield FusedOutputs(None, None, replace(self._told_as(start, end, shown), final=False))
-        for out in self._streamed(self._decided(intent, read, start, end, detections), shown):
+        for out in self._streamed(self._decided(intent, network, read, start, end, detections), shown):
             yield out
 
-    def _decided(self, intent: Command, read: Reading, start: int, end: int, detections: Detections | None) -> FusedOutputs:
-        assert self._network is not None
-        evidence, answer = read.evidence, self._network.finish(read)
+    def _network(self, networks: Variants, variant: str) -> FusedNetwork:
+        if variant and variant not in networks.names and variant not in self._missed:
+            self._missed.add(variant)
+            where = self.weights or "shipped"
+            self._ctx.report(
+                "no_variant",
+                f"{self._ctx.name}: the weights {where} have no variant '{variant}'; 'omnistream quantize fused --weights "
+                f"{where}' makes it",
+            )
+        return networks.of(variant)
+
+    def _decided(
+        self, intent: Command, network: FusedNetwork, read: Reading, start: int, end: int, detections: Detections | None
+    ) -> FusedOutputs:
+        evidence, answer = read.evidence, network.finish(read)
         decision = checked(answer.decision, intent, self.sure_alone)
         why = Event(
             "decision",

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnistream.errors import ModelError
+from omnistream_models.course import Course
 from omnistream_models.ears.export import save_ears
 from omnistream_models.ears.features import MELS
-from omnistream_models.ears.fine_tuning import Course, fine_tuned, quantization_aware
+from omnistream_models.ears.fine_tuning import fine_tuned
 from omnistream_models.ears.heard import hearing, judged, open_step
-from omnistream_models.ears.int8 import LEVELS, WAYS, layers_of, write_int8
 from omnistream_models.ears.manifest import VARIANTS, read_manifest, shipped_folder, write_manifest
 from omnistream_models.ears.network import Ears, Shape
 from omnistream_models.ears.products import Products, folded, parameters_run, write_step
@@ -25,6 +25,8 @@ from omnistream_models.ears.pruning import importance, pruned
 from omnistream_models.ears.quantizer import quantize_ears
 from omnistream_models.ears.scenes import Scenes
 from omnistream_models.ears.sensitivity import costs_by_layer, float_layers
+from omnistream_models.int8 import LEVELS, WAYS, layers_of, write_int8
+from omnistream_models.rounding import quantization_aware
 from omnistream_nodes.early_ears import STEP, EarlyEars
 
 torch.set_num_threads(1)

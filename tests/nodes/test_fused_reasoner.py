@@ -196,7 +196,7 @@ async def test_without_weights_the_rules_decide_and_say_so(monkeypatch: pytest.M
 
     with pytest.raises(ModelError, match=r"there is no fused\.json"):
         await Mind(weights=str(tmp_path)).hears(typed("go home", "home"))
-    monkeypatch.setattr(fused_reasoner, "FusedNetwork", none)
+    monkeypatch.setattr(fused_reasoner, "Variants", none)
     mind = Mind()
     assert (await mind.hears(typed("go home", "home"))).action.model == "rules"
     assert mind.ctx.report.rows == [("fallback", "reason: decides by the rules of rule_reasoner, because there are no weights")]

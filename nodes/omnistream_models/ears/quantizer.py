@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,12 +27,12 @@ def quantize_ears(
     measured on voices that choose thresholds; `make bench-models` has those that are reserved for tests.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from omnistream_models.ears.manifest import shipped_folder
     from omnistream_models.ears.smaller import make_variants
     from omnistream_models.ears.variants_data import Plan
     from omnistream_models.ears.variants_report import tables, write_report
+    from omnistream_models.progress import bars
     from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
     console = Console()
@@ -40,15 +40,7 @@ def quantize_ears(
     target = Path(out).expanduser() if out else folder
     found = load_grammar(find_grammar(grammar), {"default_distance_m": 1.0})
     plan = Plan(seed, steps, small_steps, scenes, clips, tuple(p.strip() for p in programs.split(",") if p.strip()))
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, of: int, note: str = "") -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of, note="")
-            bar.update(tasks[what], completed=done, total=of, note=note)
-
+    with bars(console) as told:
         made = make_variants(folder, target, found, plan, told)
     write_report(target, made)
     console.print("\n".join(tables(made)), markup=False, highlight=False)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnistream_models.ears.heard import Hearing, feeds, hearing, open_step, step_us
-from omnistream_models.ears.int8 import DYNAMIC, WAYS, layers_of, write_int8
 from omnistream_models.ears.scenes import Batch
+from omnistream_models.int8 import DYNAMIC, WAYS, layers_of, write_int8
 
 __all__ = ["Cost", "costs_by_layer", "costs_by_way", "float_layers"]
 

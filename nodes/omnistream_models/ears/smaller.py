@@ -12,16 +12,19 @@ from pathlib import Path
 import torch
 
 from omnistream.errors import ModelError
+from omnistream_models.course import Course
 from omnistream_models.ears.export import load_ears
-from omnistream_models.ears.fine_tuning import Course, fine_tuned, quantization_aware
+from omnistream_models.ears.fine_tuning import fine_tuned
 from omnistream_models.ears.heard import Hearing, hearing, open_step, step_us
-from omnistream_models.ears.int8 import layers_of, write_int8
 from omnistream_models.ears.manifest import VARIANTS, Manifest, write_manifest
 from omnistream_models.ears.products import Products, folded, parameters_run, write_step
 from omnistream_models.ears.pruning import importance, pruned
 from omnistream_models.ears.scenes import Batch, Scenes
 from omnistream_models.ears.sensitivity import Cost, costs_by_layer, costs_by_way, float_layers
-from omnistream_models.ears.variants_data import Plan, Told, scenes_of
+from omnistream_models.ears.variants_data import Plan, scenes_of
+from omnistream_models.int8 import layers_of, write_int8
+from omnistream_models.progress import Told
+from omnistream_models.rounding import quantization_aware
 from omnistream_nodes.grammar import Grammar
 
 __all__ = ["Made", "Row", "make_variants"]

@@ -10,12 +10,11 @@ from omnistream_models import cache_dir
 from omnistream_models.ears.scenes import Scenes
 from omnistream_models.ears.synthesis import AMOUNTS, Amount, make_clips, plan
 from omnistream_models.ears.voices import installed_programs, is_tuning
+from omnistream_models.progress import Told
 from omnistream_nodes.grammar import Grammar
 
-__all__ = ["Plan", "Told", "scenes_of"]
+__all__ = ["Plan", "scenes_of"]
 
-#: Gets what is done, how much, of how much, and a note.
-Told = Callable[[str, int, int, str], None]
 #: How much the voices that judge say.
 _JUDGES = Amount(8, 4, 2)
 

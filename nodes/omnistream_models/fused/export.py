@@ -22,7 +22,7 @@ from omnistream_models.fused.schema import HEADS
 from omnistream_models.fused.tokens import FIELDS, LABEL_WORDS, OBJECTS, WORDS
 from omnistream_models.fused.weights import PATHS, Manifest, read_manifest, write_manifest
 
-__all__ = ["export", "load"]
+__all__ = ["export", "load", "write_onnx"]
 
 _REST = ("objects", "objects_on", "looks", "seeing", "hands", "hands_on", "state", "state_on", "sounds", "sounds_on")
 
@@ -74,7 +74,7 @@ def export(model: FusedModel, alignment: Alignment, folder: Path, *, made: Mappi
                 halves[f"{prefix}.{name}"] = value.to(torch.float16).numpy()
                 value.copy_(value.to(torch.float16))
     tensors.write(folder / "fused.safetensors", halves)
-    _write_onnx(model, folder)
+    write_onnx(model, folder)
     plain = {"accept": 0.5, "sure": 0.25, "enough": 0.9, "margin": 0.1, "contradict": 1.0, "temperature": 1.0}
     write_manifest(folder, Manifest(plain, made, size=model.size))
     limits, figures = calibrated(folder)
@@ -98,7 +98,9 @@ def load(folder: Path) -> tuple[FusedModel, Alignment]:
     return model.eval(), alignment.eval()
 
 
-def _write_onnx(model: FusedModel, folder: Path) -> None:
+def write_onnx(model: FusedModel, folder: Path) -> None:
+    """The files of both halves. Raises ModelError where the package `onnx` is missing."""
+
     def blank(name: str) -> Tensor:
         shape, kind = FIELDS[name]
         return torch.zeros((1, *shape), dtype=torch.bool if kind is np.bool_ else torch.float32)

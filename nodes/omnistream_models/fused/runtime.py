@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from omnistream.errors import ModelError
-from omnistream_models.fused import tensors
+from omnistream_models.fused import tables, tensors
 from omnistream_models.fused.decode import decode
 from omnistream_models.fused.evidence import Evidence
 from omnistream_models.fused.schema import HEADS, Decision
@@ -72,10 +72,7 @@ class FusedNetwork:
         self.manifest = read_manifest(folder)
         self._words = _Half(folder, "words.onnx", self.manifest, threads)
         self._rest = {parts: _Half(folder, name, self.manifest, threads) for parts, name in PATHS.items()}
-        arrays = tensors.parse(checked(folder, "fused.safetensors", self.manifest))
-        if "model.reader.table.weight" not in arrays:
-            raise ModelError(f"{folder}: the weights hold no table of words; train them again")
-        self._table = arrays["model.reader.table.weight"].astype(np.float32)
+        self._table = tables.of(tensors.parse(checked(folder, "fused.safetensors", self.manifest)), folder)
         self._embedded: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
     def decide(self, evidence: Evidence, *, whole: bool = False) -> Answer:

@@ -54,7 +54,7 @@ USUAL = stages_of(STEPS)
 
 
 class Trainer:
-    """Model, optimizer and step; `run` goes on from wherever they are. Stages end at `ends`."""
+    """Model, optimizer and step; `run` goes on from wherever they are. Stages end at `ends`. `model`: if not a new one."""
 
     def __init__(
         self,
@@ -64,11 +64,13 @@ class Trainer:
         stages: Stages = USUAL,
         device: str = "cpu",
         sounds: Sounds | None = None,
+        model: FusedModel | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.data, self.seed, self.device, self.step, self.sounds = data, seed, device, 0, sounds
         self.ends = tuple(int(n) for n in np.cumsum(stages if sounds is not None else stages[:-1]))
-        self.model, self.alignment = FusedModel().to(device), Alignment().to(device)
+        self.model = (model or FusedModel()).to(device)
+        self.alignment = Alignment(self.model.size).to(device)
         self.parameters = dict(self.model.named_parameters(prefix="model")) | dict(
             self.alignment.named_parameters(prefix="alignment")
         )
@@ -79,7 +81,7 @@ class Trainer:
         self.model.train()
         while self.step < min(until, self.ends[-1]):
             for group in self.optimizer.param_groups:
-                group["lr"] = _RATE * self._rate()
+                group["lr"] = self._rate()
             self._thaw()
             loss = self._loss(np.random.default_rng((self.seed, self.step)))
             self.optimizer.zero_grad(set_to_none=True)
@@ -100,10 +102,10 @@ class Trainer:
     def _rate(self) -> float:
         """Warm-up, then the half of a cosine over all that is left; each of the last two stages has a cosine of its own."""
         if self.step < _WARM:
-            return (self.step + 1) / _WARM
+            return _RATE * (self.step + 1) / _WARM
         stage = max(2, int(np.searchsorted(self.ends, self.step, "right")))
         start, end = (_WARM if stage == 2 else self.ends[stage - 1]), self.ends[stage]
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step - start) / max(1, end - start)))
+        return _RATE * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step - start) / max(1, end - start))))
 
     def _loss(self, rng: np.random.Generator) -> Tensor:
         if self.step < self.ends[0]:

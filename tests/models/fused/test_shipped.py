@@ -10,8 +10,8 @@ from omnistream_models.fused.weights import FILES, shipped
 
 
 def test_they_are_small_and_described():
-    assert {p.name for p in shipped().iterdir()} == {*FILES, "fused.json", "README.md"}
-    assert sum(p.stat().st_size for p in shipped().iterdir()) < 4e6
+    assert {p.name for p in shipped().iterdir()} == {*FILES, "fused.json", "README.md", "variants.json", "int8", "small"}
+    assert sum(p.stat().st_size for p in shipped().rglob("*.*")) < 6e6
     card = (shipped() / "README.md").read_text()
     assert all(digest in card for digest in FusedNetwork().manifest.sha256.values())
 

@@ -1,4 +1,4 @@
-"""A step of the ears with its products in int8, by ONNX Runtime's own quantizer.
+"""A network's ONNX file with its products in int8, by ONNX Runtime's own quantizer.
 
 Activations are quantized as they come, each by its own range (dynamic): of what ONNX Runtime has this is the fastest here and
 loses least, and it needs no calibration that a new microphone could belie. Weights have a
@@ -28,13 +28,19 @@ _HALVE_FROM = 32
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How products are quantized. `static` ranges of activations need calibration; `qdq` writes them as pairs around each."""
+    """How products are quantized. `static` ranges of activations need calibration; `qdq` writes them as pairs around each.
+
+    With `stored` only the weights are in 8 bits, in the file: they are widened when it is loaded, and all is done in float.
+    """
 
     static: bool = False
     per_channel: bool = False
     qdq: bool = True
+    stored: bool = False
 
     def __str__(self) -> str:
+        if self.stored:
+            return "weights only, per channel"
         kind = ("static, " + ("QDQ" if self.qdq else "QOperator")) if self.static else "dynamic"
         return f"{kind}, per {'channel' if self.per_channel else 'tensor'}"
 
@@ -45,21 +51,21 @@ WAYS = (DYNAMIC, Way(per_channel=True), Way(static=True), Way(static=True, per_c
 
 
 def layers_of(step: Path) -> list[str]:
-    """The layers of a step that can be quantized, in their order, such as "widen.3"."""
-    return [_layer(node.name) for node in _onnx().load(step).graph.node if node.op_type in ("Gemm", "MatMul")]
+    """The layers of a file that can be quantized, in their order, such as "widen.3": products with weights."""
+    return [_layer(node.name) for node in _products(_onnx().load(step))]
 
 
 def write_int8(
     step: Path, out: Path, layers: Collection[str], way: Way = DYNAMIC, calibration: list[dict[str, np.ndarray]] | None = None,
 ) -> None:  # fmt: skip
-    """Write `step` to `out` with so many of its layers quantized. `calibration` is what a static way is fed with.
+    """Write `step` to `out` with so many of its layers quantized, those that it has. A static way is fed with `calibration`.
 
     Raises ModelError where the package `onnx` is missing.
     """
     onnx = _onnx()
     from onnxruntime import quantization as q
 
-    names = [node.name for node in onnx.load(step).graph.node if _layer(node.name) in layers]
+    names = [node.name for node in _products(onnx.load(step)) if _layer(node.name) in layers]
     names += [f"{name}_MatMul" for name in names]  # as the dynamic way calls what it makes of a Gemm
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation for convolutions, by the root logger
@@ -67,7 +73,9 @@ def write_int8(
         "weight_type": q.QuantType.QInt8, "per_channel": way.per_channel, "reduce_range": True, "nodes_to_quantize": names
     }  # fmt: skip
     try:
-        if not way.static:
+        if way.stored:
+            onnx.save(_stored(onnx.load(step), layers), out)
+        elif not way.static:
             q.quantize_dynamic(str(step), str(out), **common)
         else:
             fed: Any = _Fed(calibration or [])
@@ -101,6 +109,28 @@ def _halve(model: Any) -> None:
         model.graph.node.insert(n, cast)
 
 
+def _stored(model: Any, layers: Collection[str]) -> Any:
+    """With the weights of products in 8 bits, a scale for each output; they are widened by nodes that are done at loading."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    made: list[Any] = []
+    for node in _products(model):
+        tensor = weights[node.input[1]]
+        if _layer(node.name) not in layers or tensor.data_type != TensorProto.FLOAT:
+            continue  # or it is stored already, for a product before this one
+        values, name = numpy_helper.to_array(tensor), tensor.name
+        turned = any(a.name == "transB" and a.i for a in node.attribute)
+        scale = np.maximum(np.abs(values).max(1 if turned else 0, keepdims=True) / (2 * LEVELS - 1), 1e-12)
+        tensor.CopyFrom(numpy_helper.from_array(np.round(values / scale).astype(np.int8), f"{name}_int8"))
+        model.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale"))
+        made.append(helper.make_node("Cast", [f"{name}_int8"], [f"{name}_wide"], to=TensorProto.FLOAT))
+        made.append(helper.make_node("Mul", [f"{name}_wide", f"{name}_scale"], [name]))
+    for n, node in enumerate(made):
+        model.graph.node.insert(n, node)
+    return model
+
+
 def _shorten(model: Any) -> None:
     """Give all within the graph short names: those that the quantizer makes up would be a twentieth of the file."""
     graph = model.graph
@@ -130,6 +160,11 @@ class _Fed:
         return next(self._feeds)
 
 
+def _products(model: Any) -> list[Any]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul") and node.input[1] in weights]
+
+
 def _layer(node: str) -> str:
     return node.removeprefix("/").rpartition("/")[0]
 
@@ -138,5 +173,5 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError as e:
-        raise ModelError(f"ears cannot be quantized without the package onnx ({e}); pip install onnx") from e
+        raise ModelError(f"nothing can be quantized without the package onnx ({e}); pip install onnx") from e
     return onnx
