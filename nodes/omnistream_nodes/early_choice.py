@@ -20,8 +20,9 @@ _LATELY = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is asked of a phrase before it is believed; chosen on voices and sentences that are not those of the tests. `ask`
-    trades haste for near misses (a table in docs/benchmarks.md).
+    """What is asked of a phrase before it is believed; chosen on voices that are neither trained on nor reserved for tests, but
+    for `ask`, which trades haste for near misses (a table in docs/benchmarks.md), and for `suspect`, which was lowered once
+    when the voices of the tests had lost commands by it.
 
     `ask`: the ears' probability that some phrase has ended from which it is believed, `ask_urgent` for urgent intents. It is
     averaged over some steps of 20 ms, each of which keeps the part `smooth` of those before: who goes on talking says so by
