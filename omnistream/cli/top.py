@@ -48,7 +48,7 @@ def top(
         return
     try:
         _watch(console, board, lambda: ask({"ask": "view"}))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):  # or there is no terminal any more to show it on
         return
     except OmniStreamError:
         console.print("the run has ended")
@@ -90,9 +90,15 @@ def _keys() -> Generator[Callable[[float], str]]:
 
     def pressed(seconds: float) -> str:
         ready, _, _ = select.select([fd], [], [], seconds)
-        return os.read(fd, 64).decode("ascii", "ignore").lower() if ready else ""
+        if not ready:
+            return ""
+        with contextlib.suppress(OSError):
+            if said := os.read(fd, 64):
+                return said.decode("ascii", "ignore").lower()
+        return "q"  # nobody looks any more: the terminal is gone, and would be ready for ever
 
     try:
         yield pressed
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)

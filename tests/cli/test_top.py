@@ -82,3 +82,11 @@ def test_keys_turn_pages_sort_pause_and_quit(watcher: Watcher) -> None:
             os.read(watcher.master, 1 << 16)
     assert watcher.process.returncode == 0
     assert termios.tcgetattr(watcher.slave) == watcher.before
+
+
+def test_it_ends_where_its_terminal_is_gone(watcher: Watcher) -> None:
+    """As when a connection breaks off: nobody looks, and it must not ask the run as fast as it can for ever."""
+    watcher.until("run on local of pump", "age p50")
+    os.close(watcher.master)
+    watcher.master = os.open(os.devnull, os.O_RDWR)
+    assert watcher.process.wait(10) == 0
