@@ -38,7 +38,8 @@ from processes import end, free_port  # noqa: E402
 
 #: Nodes in the chain, and messages a second, by the engine: one worker, or a Ray actor each.
 SETUPS = {"local": (10, 300.0), "ray": (4, 100.0)}
-_WARM_S = 2.0
+#: Until then who looks has started, too.
+_WARM_S = 4.0
 
 
 async def measured(engine: str, seconds: float, observed: bool) -> dict[str, float]:
