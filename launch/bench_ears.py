@@ -22,7 +22,7 @@ from omnistream.clock import perf_ns
 from omnistream.errors import OmniStreamError
 from omnistream_models.ears.export import load_ears
 from omnistream_models.ears.manifest import read_manifest, shipped_folder
-from omnistream_nodes.early_ears import STEP, EarlyEars
+from omnistream_models.ears.runtime import STEP, EarlyEars
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
 _TURN, _WARM = 500, 20

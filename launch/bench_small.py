@@ -31,9 +31,9 @@ from fused_variants import fused
 
 from omnistream.errors import OmniStreamError
 from omnistream_models.ears.manifest import VARIANTS, read_manifest, shipped_folder
+from omnistream_models.ears.runtime import STEP, EarlyEars
 from omnistream_models.fused import weights as fused_weights
 from omnistream_nodes.command_parser import CommandParser
-from omnistream_nodes.early_ears import STEP, EarlyEars
 from omnistream_nodes.grammar import Grammar
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 from omnistream_nodes.spoken_commands import SpokenCommands

@@ -16,7 +16,7 @@ from omnistream_nodes.transcribing import PATCH_SAMPLES
 from omnistream_nodes.voice_model import RATE_HZ
 
 if TYPE_CHECKING:
-    from omnistream_nodes.early_ears import EarlyEars
+    from omnistream_models.ears.runtime import EarlyEars
 
 __all__ = ["AudioTokens"]
 
@@ -54,7 +54,7 @@ class AudioTokens(Node):
             raise GraphError(f"audio_tokens: every_ms is {self.every_ms}; write a multiple of 20 from 20 to 2000, such as 200")
 
     async def open(self, ctx: Context) -> None:
-        from omnistream_nodes.early_ears import STEP, EarlyEars
+        from omnistream_models.ears.runtime import STEP, EarlyEars
 
         self._ears: EarlyEars = EarlyEars(self.ears, ctx.threads)
         self._intake = Intake(ctx, RATE_HZ)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from omnistream_models.ears.runtime import STEP, EarlyEars
 from omnistream_nodes.audio_time import Frames
 from omnistream_nodes.early_choice import Candidate, Decider, Limits, Verdict, judge
-from omnistream_nodes.early_ears import STEP, EarlyEars
 from omnistream_nodes.listening import Heard, Listener
 from omnistream_nodes.moonshine import Moonshine
 from omnistream_nodes.voice_model import RATE_HZ

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from omnistream_models import model_path
-from omnistream_nodes.onnx_session import open_session
+from omnistream_models.onnx_session import open_session
 from omnistream_nodes.tokens import BEGIN, END, Tokenizer
 
 __all__ = ["Free", "Match", "Moonshine", "Trie", "Utterance", "Weighed"]

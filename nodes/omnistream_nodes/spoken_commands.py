@@ -87,8 +87,8 @@ class SpokenCommands(Node):
                 )
 
     async def open(self, ctx: Context) -> None:
+        from omnistream_models.ears.runtime import EarlyEars
         from omnistream_nodes.early_choice import Decider, Limits
-        from omnistream_nodes.early_ears import EarlyEars
         from omnistream_nodes.early_listening import EarlyListener
         from omnistream_nodes.listening import Listener
         from omnistream_nodes.moonshine import Moonshine

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from omnistream_nodes.onnx_session import open_session
+from omnistream_models.onnx_session import open_session
 
 __all__ = ["RATE_HZ", "VoiceModel", "VoiceModelName", "open_voice_model"]
 

@@ -15,7 +15,7 @@ from omnistream_models.ears.export import write_network
 from omnistream_models.ears.features import MELS
 from omnistream_models.ears.network import Ears, Shape
 from omnistream_models.ears.shape import NETWORKS, usual_shape
-from omnistream_nodes.onnx_session import open_session_of
+from omnistream_models.onnx_session import open_session_of
 
 torch.set_num_threads(1)
 #: Each with a window and kernels that the sounds below are much longer than.

@@ -17,10 +17,10 @@ from omnistream_models.ears.export import load_ears, save_ears
 from omnistream_models.ears.features import MELS
 from omnistream_models.ears.manifest import read_manifest, shipped_folder, verified_bytes
 from omnistream_models.ears.network import Ears, Shape
+from omnistream_models.ears.runtime import STEP, EarlyEars
 from omnistream_models.ears.scenes import Scenes
 from omnistream_models.ears.synthesis import Amount, make_clips, plan
 from omnistream_models.ears.training import Progress, Schedule, train
-from omnistream_nodes.early_ears import STEP, EarlyEars
 
 torch.set_num_threads(1)
 SHAPE = Shape(4, channels=32)

@@ -23,11 +23,11 @@ from omnistream_models.ears.network import Ears, Shape
 from omnistream_models.ears.products import Products, folded, parameters_run, write_step
 from omnistream_models.ears.pruning import importance, pruned
 from omnistream_models.ears.quantizer import quantize_ears
+from omnistream_models.ears.runtime import STEP, EarlyEars
 from omnistream_models.ears.scenes import Scenes
 from omnistream_models.ears.sensitivity import costs_by_layer, float_layers
 from omnistream_models.int8 import LEVELS, WAYS, layers_of, write_int8
 from omnistream_models.rounding import quantization_aware
-from omnistream_nodes.early_ears import STEP, EarlyEars
 
 torch.set_num_threads(1)
 PHRASES = ("stop", "go forward", "go forward two meters")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from omnistream_models.ears.runtime import STEP, EarlyEars
 from omnistream_models.ears.speech import RATE_HZ, Clip
 from omnistream_models.ears.synthesis import Job, make_clips
 from omnistream_models.ears.voices import held_out, may_train, voices_of
 from omnistream_models.fused.making import Scene
-from omnistream_nodes.early_ears import STEP, EarlyEars
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
 __all__ = ["heard", "sounds_of"]

@@ -11,6 +11,7 @@ import torch
 
 from omnistream.message import MS, Features, Message
 from omnistream.node import Recent
+from omnistream_models.ears.runtime import EarlyEars
 from omnistream_models.ears.speakers import Speakers
 from omnistream_models.fused import train as training
 from omnistream_models.fused.data import make_data
@@ -21,7 +22,6 @@ from omnistream_models.fused.sounding import heard, sounds_of
 from omnistream_models.fused.sounds import Sounds
 from omnistream_models.fused.tokens import SOUNDS, batch, other_tokens, tokens
 from omnistream_models.fused.train import Trainer
-from omnistream_nodes.early_ears import EarlyEars
 from omnistream_nodes.gathering import sound_of
 
 

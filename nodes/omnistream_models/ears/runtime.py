@@ -11,7 +11,7 @@ import numpy as np
 from omnistream.errors import ModelError
 from omnistream_models.ears.features import MELS, STEP, LogMel
 from omnistream_models.ears.manifest import VARIANTS, Manifest, reach_of, read_manifest, shipped_folder, verified_bytes
-from omnistream_nodes.onnx_session import open_session_of
+from omnistream_models.onnx_session import open_session_of
 
 __all__ = ["STEP", "EarlyEars"]
 
