@@ -1,6 +1,6 @@
 """How good the fused reasoner is on scenes of which no part was trained on, and what a decision costs.
 
-python launch/bench_fused.py [--scenes N] [--weights FOLDER]       one thread, some four minutes; prints tables with their seeds
+python launch/bench_fused.py [--scenes N] [--weights FOLDER]       one thread, some six minutes; prints tables with their seeds
 
 Held out are: one pair of kind and colour in five, the tests' sentences, the voices behind the recognizer's errors, cameras,
 nouns, and the noise of boxes and hands. Intervals are 95 % bootstrap intervals over the scenes.

@@ -15,9 +15,9 @@ Told = Callable[[str, int, int, str], None]
 @contextmanager
 def bars(console: Any) -> Generator[Told, None, None]:
     """Bars on a `rich.console.Console` for as long as it lasts; a thing that is told for the first time gets one."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
         tasks: dict[str, Any] = {}
 

@@ -44,8 +44,8 @@ def look_of(
         return None
 
     def look(numbers: np.ndarray) -> np.ndarray:
-        fault, (high, wide) = picture_fault(frame), frame.image.shape[:2]
-        if not fault and (wide, high) != size:
+        if not (fault := picture_fault(frame)) and frame.image.shape[1::-1] != size:
+            high, wide = frame.image.shape[:2]
             fault = f"a frame has {wide}x{high} pixels, and detections are of {size[0]}x{size[1]} (width, height)"
         if fault:
             refused(fault)

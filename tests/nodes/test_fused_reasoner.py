@@ -95,6 +95,9 @@ async def test_a_picture_tells_which_of_two_cups_is_red_and_a_wrong_one_tells_no
     narrow = replace(frame, image=np.ascontiguousarray(frame.image[:, :200]))
     assert (await small.hears(asked, detections=boxes, frame=narrow)).action is None
     assert any("a frame has 200x240 pixels, and detections are of 320x240" in words for _, words in small.ctx.report.rows)
+    coded = replace(frame, image=np.zeros(5000, np.uint8), encoding="jpeg")
+    assert (await small.hears(asked, detections=boxes, frame=coded)).action is None
+    assert any("not an RGB image" in words for _, words in small.ctx.report.rows)
 
 
 def test_it_can_stand_wherever_the_rules_stand():

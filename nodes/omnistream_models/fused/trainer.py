@@ -12,7 +12,7 @@ __all__ = ["train_fused"]
 
 def train_fused(
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("fused"),
-    seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and scenes give the same network.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, scenes and synthesizers give the same network.")] = 0,
     scenes: Annotated[int, typer.Option(min=100, help="So many scenes are generated.")] = 150_000,
     steps: Annotated[int, typer.Option(min=20, help="Steps of 128 scenes.")] = 8000,
     programs: Annotated[
@@ -22,28 +22,23 @@ def train_fused(
         ),
     ] = "",
 ) -> None:
-    """Train the fused reasoner on generated scenes: write weights, digests, limits and a card. Three quarters of an hour of
-    one core.
+    """Train the fused reasoner on generated scenes: write weights, digests, limits and a card. A quarter of an hour of one
+    core, and some minutes of speech.
 
     A run that was stopped goes on where it was. What is held out for tests is not seen. For other ears copy
     soundless.safetensors over checkpoint.safetensors, and train again: only what weighs sound is learned anew.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from omnistream_models.fused.export import export
     from omnistream_models.fused.train import stages_of, train
+    from omnistream_models.progress import bars
 
     console = Console()
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        tasks = {what: bar.add_task(what, total=None, note="") for what in ("scenes", "speech", "steps")}
+    with bars(console) as bar:
 
         def told(what: str, done: int, of: int, loss: float) -> None:
-            bar.update(tasks[what], completed=done, total=of, note=f"loss {loss:.3f}" if what == "steps" else "")
+            bar(what, done, of, f"loss {loss:.3f}" if what == "steps" else "")
 
         speaking = () if programs == "none" else _speaking(programs)
         trained = train(out, seed=seed, scenes=scenes, stages=stages_of(steps), programs=speaking, told=told)
