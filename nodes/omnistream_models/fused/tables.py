@@ -9,10 +9,12 @@ import numpy as np
 
 from omnistream.errors import ModelError
 
-__all__ = ["at_half", "in_int8", "of", "rounded"]
+__all__ = ["LEAST", "at_half", "in_int8", "of", "rounded"]
 
 _TABLE = "model.reader.table.weight"
 _SCALE = f"{_TABLE}.scale"
+#: The smallest number that half precision has in full: a row's scale below it would be off by as much as it is small.
+LEAST = 2.0**-14
 
 
 def of(arrays: Mapping[str, np.ndarray], folder: Path) -> np.ndarray:
@@ -29,7 +31,7 @@ def at_half(table: np.ndarray) -> dict[str, np.ndarray]:
 
 def in_int8(table: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays from which `of` makes the table again, but for half a step of a 127th of each row's largest number."""
-    scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-6).astype(np.float16)
+    scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, LEAST).astype(np.float16)
     return {_TABLE: np.clip(np.round(table / scale.astype(np.float32)), -127, 127).astype(np.int8), _SCALE: scale}
 
 

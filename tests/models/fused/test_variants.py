@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -54,11 +54,12 @@ def floats(model: FusedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(arrays(np.float32, (5, 7), elements=st.floats(-100, 100, width=32)))
+@example(np.full((5, 7), 3.9e-4, np.float32))  # whose scale half precision has no more than a digit of
 def test_a_table_in_8_bits_is_the_table_but_for_half_a_step_of_each_row(table: np.ndarray):
     made = tables.in_int8(table)
     assert {a.dtype for a in made.values()} == {np.dtype(np.int8), np.dtype(np.float16)}
-    step = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-6)
-    assert (np.abs(tables.of(made, Path()) - table) <= 0.6 * step + 0.13 * step).all()
+    step = np.maximum(np.abs(table).max(1, keepdims=True) / 127, tables.LEAST)
+    assert (np.abs(tables.of(made, Path()) - table) <= 0.51 * step).all()
 
 
 def test_every_way_decides_nearly_as_floats_do(model: FusedModel, floats: Path, tmp_path: Path):
