@@ -31,7 +31,7 @@ class AudioTokens(Node):
     depend on the samples alone, however they are cut into chunks, and on nothing after them. A gap of 40 ms or less is stood
     in for by silence; behind a longer one the ears begin anew, and rows that fill no tensor are left out (``audio_gap``).
 
-    `every_ms`: a multiple of 20. `ears`: a folder of trained ears, or ``shipped``: convolutions or a conformer. D is 128 for
+    `every_ms`: a multiple of 20. `ears`: a folder of trained ears, or ``shipped``: convolutions or a conformer. D is 192 for
     those that `omnistream train ears` makes.
 
     ```yaml

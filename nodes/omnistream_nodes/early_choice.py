@@ -33,8 +33,8 @@ class Limits:
     number of times.
     """
 
-    ask: float = 0.4
-    ask_urgent: float = 0.4
+    ask: float = 0.5
+    ask_urgent: float = 0.5
     smooth: float = 0.5
     ahead: float = 0.6
     margin: float = 16.0

@@ -61,8 +61,8 @@ class SpokenCommands(Node):
     ears: str = "shipped"
     activity: VoiceModelName = "silero"
     threshold: float = 0.5
-    ask: float = 0.4
-    ask_urgent: float = 0.4
+    ask: float = 0.5
+    ask_urgent: float = 0.5
     commit_ms: int = 200
     unsure_ms: int = 360
     end_silence_ms: int = 500

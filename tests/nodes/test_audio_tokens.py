@@ -45,7 +45,7 @@ async def test_tensors_are_of_one_size_and_end_at_their_stamps(fed) -> None:
     heard = await node.hear(sound(1.1))
     assert [(now - node.start_ns) // MS for now, _ in heard] == [200, 400, 600, 800, 1000]
     for _, features in heard:
-        assert (features.data.shape, features.data.dtype, features.hop_ns) == ((10, 128), np.float32, 20 * MS)
+        assert (features.data.shape, features.data.dtype, features.hop_ns) == ((10, 192), np.float32, 20 * MS)
         assert encode_payload(decode_payload(encode_payload(features))) == encode_payload(features)
     assert ports_of(AudioTokens).outputs == {"out": {Features}}
 

@@ -1,4 +1,4 @@
-"""What happens to a voice on its way to a microphone: pace and pitch, tilt, a room, noise, level. All from one rng."""
+"""What happens to a voice on its way to the network: pace and pitch, tilt, a room, noise, level, bands. All from one rng."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from omnistream_models.ears.speech import RATE_HZ, Clip
 
-__all__ = ["NoisePool", "in_room", "resampled", "tilted"]
+__all__ = ["NoisePool", "in_room", "masked", "resampled", "tilted"]
 
 #: Resampling by this much either way is another pace, pitch and length of the vocal tract at once.
 _STRETCH = 0.2
+_MASKED = 6
 _POOL_S = 40
 
 
@@ -46,6 +47,18 @@ def in_room(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = 1 << (len(sound) + len(tail) - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail.astype(np.float32), size), size)
     return wet[: len(sound)].astype(np.float32)
+
+
+def masked(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The log-mels, half of the time with one or two stretches of neighbouring bands silent (SpecAugment, Park 2019)."""
+    if rng.random() < 0.5:
+        return mels
+    out = mels.copy()
+    for _ in range(int(rng.integers(1, 3))):
+        width = int(rng.integers(1, _MASKED + 1))
+        begin = int(rng.integers(0, mels.shape[1] - width))
+        out[:, begin : begin + width] = mels[:, begin : begin + width].min()
+    return out
 
 
 class NoisePool:

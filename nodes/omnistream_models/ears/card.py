@@ -25,7 +25,7 @@ def write_card(folder: Path, manifest: Manifest, grammar: Grammar, clips: Sequen
     how = manifest.made
     network = manifest.shape.get("network", "convolutions")
     limit = f", at most {how['minutes']:g} minutes" if how.get("minutes") else ""
-    took = f" in {how['took_minutes']:.0f} minutes" if "took_minutes" in how else ""
+    took = f" in {how['took_minutes']:.0f} minutes of {how.get('on', 'the CPU')}" if "took_minutes" in how else ""
     done = f"{how.get('steps')} of {how.get('of')} steps{limit}{took}"
     made = f"seed {how.get('seed')}, {done}; loss at the end {how.get('loss')}"
     (folder / "README.md").write_text(
@@ -40,7 +40,7 @@ A causal network ({network}) on 40 log-mels that says every 20 ms which of {len(
 
 {len(clips)} synthesized clips, {hours:.1f} hours before augmentation: {commands} commands, the rest near
 misses and other sentences, none of which is one that the tests say. Augmented by resampling of +-20 %, tilt, reverberation,
-noise of 5 to 40 dB and level. No person's recorded voice was used.
+noise of 5 to 40 dB, level and silenced bands. No person's recorded voice was used.
 
 | program | voices | clips |
 | --- | --- | --- |

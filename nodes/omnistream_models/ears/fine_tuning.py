@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch.nn import functional
 
 from omnistream_models.course import Course
+from omnistream_models.ears.ahead import Ahead
 from omnistream_models.ears.products import Products
 from omnistream_models.ears.scenes import Scenes
 from omnistream_models.ears.training import loss_of
@@ -29,11 +29,9 @@ def fine_tuned(
     student.to(device).train()
     teacher.to(device)
     optimizer = torch.optim.AdamW(student.parameters(), lr=course.rate, weight_decay=0.01)
-    with ThreadPoolExecutor(1, "scenes") as ahead:
-        following = ahead.submit(scenes.batch, _FIRST_BATCH, course.batch)
+    with Ahead(lambda n: scenes.batch(n, course.batch), _FIRST_BATCH, gpu=device == "cuda") as batches:
         for step in range(course.steps):
-            batch = following.result()
-            following = ahead.submit(scenes.batch, _FIRST_BATCH + step + 1, course.batch)
+            batch = batches.take()
             mels = torch.from_numpy(batch.mels).to(device)
             with torch.no_grad():
                 wanted = teacher(mels).classes

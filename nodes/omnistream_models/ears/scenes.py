@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnistream_models.ears.augment import NoisePool, in_room, resampled, tilted
+from omnistream_models.ears.augment import NoisePool, in_room, masked, resampled, tilted
 from omnistream_models.ears.features import STEP, log_mel
 from omnistream_models.ears.speech import RATE_HZ, Clip
 from omnistream_nodes.grammar import Grammar
@@ -20,8 +20,8 @@ __all__ = ["IGNORED", "Batch", "Scenes", "label_span"]
 
 #: What a frame is labelled with that teaches nothing: whether it is still the end of the phrase is a matter of taste.
 IGNORED = -100
-#: A phrase is to be told from so long after its last voiced sample, for so long; one that could go on is waited for.
-_AFTER, _AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (20, 120, 280))
+#: A phrase is to be told as soon as its last voiced sample was heard, for so long; one that could go on, so much later.
+_AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (100, 280))
 _LEVEL = 2300.0
 #: How often what is heard next is a command, and how often each program speaks (those that are there).
 _COMMANDS = 0.55
@@ -42,7 +42,7 @@ class Batch:
 
 def label_span(last: int, *, goes_on: bool) -> tuple[int, int]:
     """The steps [begin, end) that are labelled with a phrase whose last voiced sample is `last`."""
-    begin = last + (_AFTER_PREFIX if goes_on else _AFTER)
+    begin = last + (_AFTER_PREFIX if goes_on else 0)
     return -(-begin // STEP), (begin + _FOR) // STEP
 
 
@@ -100,7 +100,7 @@ class Scenes:
             sound = in_room(sound, rng)
         sound += self._noise.cut(self._samples, rng) * np.float32(_LEVEL * 10 ** (-rng.uniform(5, 40) / 20))
         sound *= np.float32(10 ** (rng.uniform(-18, 6) / 20))
-        return log_mel(np.clip(sound, -32768, 32767)), labels, " ".join(texts)
+        return masked(log_mel(np.clip(sound, -32768, 32767)), rng), labels, " ".join(texts)
 
     def _clip(self, rng: np.random.Generator) -> Clip:
         program = self._programs[int(rng.choice(len(self._programs), p=self._shares))]

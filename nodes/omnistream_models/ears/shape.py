@@ -22,7 +22,7 @@ class Shape:
     """
 
     classes: int
-    channels: int = 128
+    channels: int = 192
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     widen: int = 2

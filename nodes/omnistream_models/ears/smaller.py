@@ -29,7 +29,7 @@ from omnistream_nodes.grammar import Grammar
 
 __all__ = ["Made", "Row", "make_variants"]
 
-#: Of 128 channels and 256 hidden units: an eighth of the parameters; and what makes the int8 file a quarter of the float one.
+#: Of channels and hidden units: leaves an eighth of the parameters; and what makes the int8 file a quarter of the float one.
 _SMALL = 40 / 128
 _INT8 = 15 / 16
 #: Fewer hidden units are kept where the loss is no more than this much of that with all of them.

@@ -18,7 +18,7 @@ def train_ears(
     grammar: Annotated[str, typer.Option(help="The commands file.")] = "commands.yaml",
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("ears"),
     seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and steps give the same network.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of 16 scenes of 8 s each.")] = 3000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of 16 scenes of 8 s each.")] = 8000,
     minutes: Annotated[float, typer.Option(min=0, help="Train at most so long, synthesis not counted. 0: no limit.")] = 0.0,
     clips: Annotated[float, typer.Option(min=0.001, help="Make so many times the usual number of clips.")] = 1.0,
     programs: Annotated[str, typer.Option(help="Only these synthesizers, such as flite,espeak-ng.")] = "",
@@ -77,7 +77,7 @@ def _learn(
     from omnistream_models.ears.card import write_card
     from omnistream_models.ears.export import save_ears
     from omnistream_models.ears.scenes import Scenes
-    from omnistream_models.ears.training import Progress, Schedule, spent, train
+    from omnistream_models.ears.training import Progress, Schedule, device_name, spent, train
 
     out.mkdir(parents=True, exist_ok=True)
     task = bar.add_task("learning", total=steps, note="")
@@ -103,6 +103,7 @@ def _learn(
         "of": steps,
         "minutes": minutes,
         "took_minutes": round(took_s / 60, 1),
+        "on": device_name(),
         "clips": voices,
         "loss": round(sum(tail) / len(tail), 3) if tail else None,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from omnistream.errors import ModelError
+from omnistream_models.ears.ahead import Ahead
 from omnistream_models.ears.network import LETTERS, Ears, Heard, Shape
 from omnistream_models.ears.scenes import IGNORED, Batch, Scenes
 
-__all__ = ["Progress", "Schedule", "loss_of", "spent", "train"]
+__all__ = ["Progress", "Schedule", "device_name", "loss_of", "spent", "train"]
 
 #: The loss is so much of the frames' cross-entropy and so much of CTC's.
 _FRAMES, _SPELLING = 4.0, 0.3
@@ -58,12 +58,12 @@ def loss_of(heard: Heard, batch: Batch) -> Tensor:
     labels = torch.from_numpy(batch.labels).to(heard.classes.device)
     frames = functional.nll_loss(heard.classes.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
     spelled = [[LETTERS.index(c) for c in t.lower() if c in LETTERS[1:]] for t in batch.texts]
-    steps = torch.full((len(spelled),), heard.letters.shape[1])
-    letters = functional.ctc_loss(
-        heard.letters.transpose(0, 1).cpu(), torch.tensor([c for s in spelled for c in s]), steps,
-        torch.tensor([len(s) for s in spelled]), zero_infinity=True,
-    )  # fmt: skip
-    return _FRAMES * frames + _SPELLING * letters.to(frames.device)
+    steps = [heard.letters.shape[1]] * len(spelled)
+    targets, given, wanted = (
+        torch.tensor(n, device=labels.device) for n in ([c for s in spelled for c in s], steps, [len(s) for s in spelled])
+    )
+    letters = functional.ctc_loss(heard.letters.transpose(0, 1), targets, given, wanted, zero_infinity=True)
+    return _FRAMES * frames + _SPELLING * letters
 
 
 def train(
@@ -82,12 +82,9 @@ def train(
     kept = _Checkpoint(checkpoint, ears, optimizer, {"shape": shape.to_json(), "seed": seed, "batch": schedule.batch})
     step, before_s = kept.read()
     begun = saved = time.monotonic()
-    with ThreadPoolExecutor(1, "scenes") as ahead:  # the next batch is drawn while this one is learned
-        following = ahead.submit(scenes.batch, step, schedule.batch)
+    with Ahead(lambda n: scenes.batch(n, schedule.batch), step, gpu=device == "cuda") as batches:
         while (part := schedule.part(step, before_s + time.monotonic() - begun)) < 1:
-            batch = following.result()
-            following = ahead.submit(scenes.batch, step + 1, schedule.batch)
-            loss = _learn(ears, optimizer, batch, schedule.rate_at(part), device)
+            loss = _learn(ears, optimizer, batches.take(), schedule.rate_at(part), device)
             step += 1
             report(Progress(step, part, loss))
             if time.monotonic() - saved > _CHECKPOINT_S:
@@ -107,6 +104,11 @@ def _learn(ears: Ears, optimizer: torch.optim.AdamW, batch: Batch, rate: float, 
     torch.nn.utils.clip_grad_norm_(ears.parameters(), 5.0)
     optimizer.step()
     return float(loss.detach())
+
+
+def device_name() -> str:
+    """What `train` trains on here."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
 
 
 def spent(checkpoint: Path) -> tuple[int, float]:

@@ -13,7 +13,7 @@ __all__ = ["HEARD", "LOOKS", "MODALITIES", "Evidence", "HandSeen", "Look", "Word
 
 MODALITIES = ("speech", "sound", "typed", "hands", "detections", "looks", "state")
 #: The length of what the ears make of 20 ms of sound (`omnistream_nodes.audio_tokens`).
-HEARD = 128
+HEARD = 192
 #: The length of a vector of how a thing looks (`omnistream_models.tabletop`).
 LOOKS = 32
 #: Numbers (N,) of detections -> how they look, (N, LOOKS) float32.

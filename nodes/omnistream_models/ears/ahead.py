@@ -1,0 +1,65 @@
+"""Batches drawn while others are learned: by a thread, or by many processes where a GPU would wait for them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+__all__ = ["Ahead"]
+
+T = TypeVar("T")
+
+_MOST = 16
+#: What a process of the pool draws with, alone: inherited when it was forked, so that no clip is copied.
+_inherited: list[Callable[[int], Any]] = []
+
+
+class Ahead(Generic[T]):
+    """draw(first), draw(first + 1) and so on, in that order, drawn before they are asked for.
+
+    Learning on the CPU fills it: one thread draws beside it. A GPU learns faster than that, so every core draws for it.
+    """
+
+    def __init__(self, draw: Callable[[int], T], first: int, *, gpu: bool) -> None:
+        self._next = first
+        if gpu and "fork" in multiprocessing.get_all_start_methods():
+            self._depth = 2 * min(_MOST, len(os.sched_getaffinity(0)))
+            forked = multiprocessing.get_context("fork")
+            self._pool: Executor = ProcessPoolExecutor(self._depth // 2, forked, _inherit, (draw,))
+            self._one: Callable[[int], T] = _drawn
+        else:
+            self._depth, self._pool, self._one = 1, ThreadPoolExecutor(1, "ahead"), draw
+        self._waiting = deque[Future[T]]()
+        self._ask()
+
+    def take(self) -> T:
+        """The next of them. What drawing it raised, this raises."""
+        found = self._waiting.popleft()
+        self._ask()
+        return found.result()
+
+    def __enter__(self) -> Ahead[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _ask(self) -> None:
+        while len(self._waiting) < self._depth:
+            self._waiting.append(self._pool.submit(self._one, self._next))
+            self._next += 1
+
+
+def _inherit(draw: Callable[[int], Any]) -> None:
+    threadpool_limits(1)
+    _inherited.append(draw)
+
+
+def _drawn(number: int) -> Any:
+    return _inherited[-1](number)
