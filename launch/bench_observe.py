@@ -62,7 +62,7 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
     clock, home, port = SystemClock(), RunDir(), free_port()
     taken: list[Taken] = []
     spent: list[float] = []
-    observed = True
+    tracing = True
     with tempfile.TemporaryDirectory() as folder, io.StringIO() as nowhere:
         options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path, trace_share=SHARE)
         crew: Any = RayCrew(plan, options) if engine == "ray" else LocalCrew(plan, clock, options)
@@ -71,7 +71,7 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
         watching = Watching(f"127.0.0.1:{port}", str(Path(folder, "t.json")), "", SHARE)
 
         async def take_turns() -> None:
-            nonlocal observed
+            nonlocal tracing
             while not outcome.started_ns:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             lookers = Lookers(port)
@@ -79,9 +79,10 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
                 for turn in range(len(turns)):
                     begin_ns = outcome.started_ns + turns.begin_ns(turn)
                     await clock.sleep_until(begin_ns)
-                    observed = turns.observed(turn)
+                    tracing, observed = False, turns.observed(turn)
                     lookers.look(observed)
                     await clock.sleep_until(begin_ns + int(MARGIN_S * 1e9))
+                    tracing = observed  # what was held of traces is written in what counts
                     before, since = _seconds_used(crew), clock.now()
                     await clock.sleep_until(begin_ns + int(TURN_S * 1e9))
                     spent.append(100e9 * (_seconds_used(crew) - before) / (clock.now() - since))
@@ -92,7 +93,7 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
         async with watching.of_run(conductor, Console(file=nowhere)) as look:
 
             def each_time(run: Conductor) -> None:
-                if observed:
+                if tracing:
                     look()
                 control.note(run)
                 records = outcome.records.get("end", [])
