@@ -31,7 +31,7 @@ sys.path[:0] = [str(HERE)]
 
 import psutil  # noqa: E402
 from bench import chain_graph, machine  # noqa: E402
-from observe_figures import Taken, asking_us, between, of_traced, of_turns  # noqa: E402
+from observe_figures import Taken, asking_us, between, in_pairs, of_traced, of_turns  # noqa: E402
 from observe_lookers import Lookers  # noqa: E402
 from observe_turns import MARGIN_S, SHARE, TURN_S, Turns  # noqa: E402
 from processes import free_port  # noqa: E402
@@ -129,12 +129,9 @@ def show(engine: str, runs: int, pairs: int) -> None:
     drawn = [Turns.drawn(pairs, run) for run in range(runs)]
     found = [in_a_process(engine, turns) for turns in drawn]
     for name, unit in (("cpu", "% of a core"), ("p50", "us"), ("p99", "us")):
-        sides: dict[str, list[list[float]]] = {
-            mark: [[x for x, m in zip(f[name], t.marks, strict=True) if m == mark] for f, t in zip(found, drawn, strict=True)]
-            for mark in "01"
-        }
-        added = [[b - a for a, b in zip(off, on, strict=True)] for off, on in zip(sides["0"], sides["1"], strict=True)]
-        off, on = (statistics.median([x for run in sides[mark] for x in run]) for mark in "01")
+        pairs_of = [in_pairs(f[name], t) for f, t in zip(found, drawn, strict=True)]
+        off, on = (statistics.median([pair[side] for run in pairs_of for pair in run]) for side in (0, 1))
+        added = [[on - off for off, on in run] for run in pairs_of]
         each = " ".join(f"{statistics.median(run):+.1f}" for run in added)
         print(f"  {name:4s} {f'{off:.1f} -> {on:.1f} {unit}':34s} {_added(added)}   by run: {each}")
     traced = [f["traced"] for f in found]
@@ -142,10 +139,8 @@ def show(engine: str, runs: int, pairs: int) -> None:
     print(f"  {what}   {_added(traced)}   {sum(map(len, traced))} traces")
     workers, nodes = (1, length + 2) if engine == "local" else (length + 2, 1)
     asking = workers * asking_us(nodes, rate)
-    print(
-        f"  and for each in either turn, that it is not traced: {asking:.1f} us, {asking * rate / 1e4:.2f} % of a core",
-        flush=True,
-    )
+    share = asking * rate / 1e4
+    print(f"  to find that a message is not traced, in either turn: {asking:.1f} us, {share:.2f} % of a core", flush=True)
 
 
 def _added(runs: list[list[float]]) -> str:

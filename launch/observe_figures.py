@@ -14,7 +14,7 @@ from omnistream.flow.cell import Firing
 from omnistream.message import Message, Text
 from omnistream.observe.tracer import Tracer, sampled
 
-__all__ = ["Taken", "asking_us", "between", "of_traced", "of_turns"]
+__all__ = ["Taken", "asking_us", "between", "in_pairs", "of_traced", "of_turns"]
 
 _BESIDE = 10
 
@@ -48,6 +48,12 @@ def of_traced(taken: Sequence[Taken], start_ns: int, turns: Turns) -> list[float
                 beside = [t.took_ns for t in mine[max(0, i - _BESIDE) : i + _BESIDE + 1] if not sampled(t.stamp_ns, SHARE)]
                 found.append((one.took_ns - statistics.median(beside)) / 1000)
     return found
+
+
+def in_pairs(values: Sequence[float], turns: Turns) -> list[tuple[float, float]]:
+    """Figures of turns as pairs of neighbours: without and with observation."""
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return [(b, a) if turns.observed(2 * i) else (a, b) for i, (a, b) in enumerate(pairs)]
 
 
 def between(runs: Sequence[Sequence[float]]) -> tuple[float, float, float]:
