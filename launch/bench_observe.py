@@ -151,7 +151,7 @@ def _added(runs: list[list[float]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=6)
-    parser.add_argument("--pairs", type=int, default=10, help="of turns, in each run")
+    parser.add_argument("--pairs", type=int, default=15, help="of turns, in each run")
     parser.add_argument("--engine", choices=SETUPS, action="append", help="only this one")
     parser.add_argument("--one", choices=SETUPS, help=argparse.SUPPRESS)
     parser.add_argument("--marks", help=argparse.SUPPRESS)

@@ -17,9 +17,9 @@ __all__ = ["MARGIN_S", "SHARE", "TURN_S", "InTurns", "Turns"]
 SHARE = 0.01
 #: Before the first turn, in which all that looks has started.
 _WARM_S = 5.0
-#: A turn, and its beginning that is left out. What is counted is whole seconds: as many scrapes in each. Short ones are the
-#: better for it: under load the medians of 1 to 2 s lie half as far apart as those of 4 s (what else runs comes and goes).
-TURN_S, MARGIN_S = 2.5, 0.5
+#: A turn, and its beginning that is left out. What is counted is a whole second, with one scrape. The shorter the better: what
+#: else runs on a host comes and goes, and medians of neighbouring turns of 4 s differ as much as those of 1 s.
+TURN_S, MARGIN_S = 1.25, 0.25
 
 
 @dataclass(frozen=True, slots=True)
