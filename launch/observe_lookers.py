@@ -24,13 +24,18 @@ class Lookers:
 
     def __init__(self, port: int) -> None:
         words = [sys.executable, __file__, str(port)]
+        self._begun = False
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
 
     def look(self, on: bool) -> None:
-        """Go on, or halt. Raises BrokenPipeError where they have ended."""
+        """Go on, or halt. Raises RuntimeError where they have not begun yet, BrokenPipeError where they have ended."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if not self._begun and not select.select([self._process.stdout], [], [], 0)[0]:
+            raise RuntimeError("`top` has not begun to show the run in time: too much else runs on this host")
+        self._begun = True
         self._process.stdin.write(b"1" if on else b"0")
         self._process.stdin.flush()
 
@@ -58,6 +63,8 @@ def main(port: int) -> None:
 
 
 def _drain(master: int) -> None:
+    """Take what `top` shows; say so once."""
+    os.write(1, os.read(master, 1 << 16)[:1])
     while os.read(master, 1 << 16):
         pass
 

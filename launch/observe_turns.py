@@ -16,7 +16,7 @@ __all__ = ["MARGIN_S", "SHARE", "TURN_S", "InTurns", "Turns"]
 #: Of causes that are traced, in turns that are observed.
 SHARE = 0.01
 #: Before the first turn, in which all that looks has started.
-_WARM_S = 5.0
+_WARM_S = 8.0
 #: A turn, and its beginning that is left out. What is counted is a whole second, with one scrape. The shorter the better: what
 #: else runs on a host comes and goes, and medians of neighbouring turns of 4 s differ as much as those of 1 s.
 TURN_S, MARGIN_S = 1.25, 0.25
