@@ -29,10 +29,10 @@ OMNISTREAM = [sys.executable, "-m", "omnistream.cli.main"]
 sys.path[:0] = [str(HERE), str(ROOT / "graphs" / "recordings")]
 
 
-def chain_graph(length: int, count: int, rate_hz: float = 0.0) -> str:
-    """A source, `length` pass-through nodes and a sink, as a graph file."""
-    lines = [f"graph: chain{length}", "nodes:"]
-    lines.append(f'  n0: {{use: "bench_nodes:Numbers", with: {{count: {count}, rate_hz: {rate_hz}}}}}')
+def chain_graph(length: int, count: int = 0, rate_hz: float = 0.0, source: str = "") -> str:
+    """A source (of `count` texts, or as written), `length` pass-through nodes and a sink, as a graph file."""
+    numbers = f'{{use: "bench_nodes:Numbers", with: {{count: {count}, rate_hz: {rate_hz}}}}}'
+    lines = [f"graph: chain{length}", "nodes:", f"  n0: {source or numbers}"]
     lines += [f"  n{i + 1}: {{use: passthrough, inputs: {{message: n{i}}}}}" for i in range(length)]
     lines.append(f'  end: {{use: "bench_nodes:Discard", inputs: {{item: n{length}}}}}')
     return "\n".join(lines) + "\n"

@@ -1,10 +1,12 @@
 """What it costs to be observed: metrics scraped each second, 1 % traces into a file and `top` attached, against none of it.
 
-python launch/bench_observe.py [--rounds N] [--seconds N] [--engine ray]
+python launch/bench_observe.py [--runs N] [--pairs N] [--engine ray]
 
-Counted is the processor time of the run and its workers, without that of who looks (Prometheus, `top`) and of Ray's own
-processes; and the time from stamp to sink. Rounds with and without take turns; in brackets is where 95 of 100 medians of such
-rounds would lie.
+Within a run observation takes turns, in an order that is drawn: `top` and the scraper are halted and go on, and the source's
+stamps are such that 1 % of them are traced, or none. Each turn is compared with its neighbour, so that what differs between
+runs falls out; in brackets is where 95 of 100 medians of such runs and turns would lie. What a worker does in either turn, to
+find that a message is not traced, is measured apart. Processor time is that of the run and its workers, without who looks
+(Prometheus, `top`) and without Ray's own processes.
 """
 
 from __future__ import annotations
@@ -14,15 +16,11 @@ import asyncio
 import io
 import json
 import os
-import pty
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import urllib.request
-from collections.abc import Sequence
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +30,18 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
-import psutil  # noqa: E402
-from bench import OMNISTREAM, chain_graph, machine  # noqa: E402
-from processes import end, free_port  # noqa: E402
+from bench import chain_graph, machine  # noqa: E402
+from observe_figures import Taken, asking_us, between, in_pairs, of_traced, of_turns  # noqa: E402
+from observe_lookers import Lookers  # noqa: E402
+from observe_turns import MARGIN_S, SHARE, TURN_S, Turns  # noqa: E402
+from processes import free_port  # noqa: E402
 
 #: Nodes in the chain, and messages a second, by the engine: one worker, or a Ray actor each.
 SETUPS = {"local": (10, 300.0), "ray": (4, 100.0)}
-#: Until then who looks has started, too.
-_WARM_S = 4.0
 
 
-async def measured(engine: str, seconds: float, observed: bool) -> dict[str, float]:
-    """One run in this process: percent of a core, and p50 and p99 of the way in microseconds."""
+async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
+    """One run in this process, by turn: percent of a core, and p50 and p99 of the way in us; and what each trace took more."""
     from rich.console import Console
 
     from omnistream.cli.watching import Watching
@@ -58,122 +56,114 @@ async def measured(engine: str, seconds: float, observed: bool) -> dict[str, flo
     from omnistream.graph.plan import make_plan
 
     length, rate = SETUPS[engine]
-    count = int((seconds + _WARM_S + 1) * rate)
-    plan = make_plan(
-        parse_graph(chain_graph(length, count, rate), str(HERE / "bench.yaml")), "one" if engine == "local" else "each"
-    )
+    source = f'{{use: "observe_turns:InTurns", with: {{rate_hz: {rate}, marks: "{turns.marks}"}}}}'
+    graph = parse_graph(chain_graph(length, source=source), str(HERE / "bench.yaml"))
+    plan = make_plan(graph, "one" if engine == "local" else "each")
     clock, home, port = SystemClock(), RunDir(), free_port()
+    taken: list[Taken] = []
+    spent: list[float] = []
+    tracing = True
     with tempfile.TemporaryDirectory() as folder, io.StringIO() as nowhere:
-        trace = str(Path(folder, "t.json"))
-        watching = Watching(f"127.0.0.1:{port}", trace, "", 0.01) if observed else Watching()
-        options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path, trace_share=watching.share)
+        options = RunOptions(offset_ns=clock.offset_ns, run_dir=home.path, trace_share=SHARE)
         crew: Any = RayCrew(plan, options) if engine == "ray" else LocalCrew(plan, clock, options)
         conductor = Conductor(plan, crew, clock, fresh=False)
-        control = Control(conductor, "bench")
-        used = 0.0
+        control, outcome = Control(conductor, "bench"), conductor.outcome
+        watching = Watching(f"127.0.0.1:{port}", str(Path(folder, "t.json")), "", SHARE)
 
-        def seconds_used() -> float:
-            pids = {os.getpid(), *getattr(crew, "pids", {}).values()}
-            return sum(t.user + t.system for t in (psutil.Process(pid).cpu_times() for pid in pids))
-
-        async def watch() -> None:
-            nonlocal used
-            while not conductor.outcome.started_ns:  # noqa: ASYNC110
+        async def take_turns() -> None:
+            nonlocal tracing
+            while not outcome.started_ns:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-            lookers = start_lookers(port) if observed else None
+            lookers = Lookers(port)
             try:
-                await asyncio.sleep(_WARM_S)
-                before = seconds_used()
-                await asyncio.sleep(seconds)
-                used = seconds_used() - before
+                for turn in range(len(turns)):
+                    begin_ns = outcome.started_ns + turns.begin_ns(turn)
+                    await clock.sleep_until(begin_ns)
+                    tracing, observed = False, turns.observed(turn)
+                    lookers.look(observed)
+                    await clock.sleep_until(begin_ns + int(MARGIN_S * 1e9))
+                    tracing = observed  # what was held of traces is written in what counts
+                    before, since = _used_ns(crew), clock.now()
+                    await clock.sleep_until(begin_ns + int(TURN_S * 1e9))
+                    spent.append(100 * (_used_ns(crew) - before) / (clock.now() - since))
             finally:
-                if lookers is not None:
-                    await asyncio.to_thread(end, lookers)
+                await asyncio.to_thread(lookers.close)  # they may wait for an answer of ours
                 conductor.stop()
 
         async with watching.of_run(conductor, Console(file=nowhere)) as look:
 
             def each_time(run: Conductor) -> None:
-                look()
+                if tracing:
+                    look()
                 control.note(run)
+                records = outcome.records.get("end", [])
+                taken.extend(Taken(r[1], r[0] - r[1]) for r in records)
+                records.clear()  # else only the newest are kept
 
             conductor.watch = each_time
             await control.open(home.path)
-            task = asyncio.create_task(watch())
-            outcome = await conductor.run()
+            task = asyncio.create_task(take_turns())
+            await conductor.run()
             await task
             await control.close()
     home.remove()
-    took = [(r[0] - r[1]) / 1000 for r in outcome.records["end"]][int(_WARM_S * rate) :]
-    return {"cpu": 100 * used / seconds, "p50": statistics.median(took), "p99": statistics.quantiles(took, n=100)[98]}
+    start = outcome.started_ns
+    return of_turns(taken, start, turns) | {"cpu": spent, "traced": of_traced(taken, start, turns)}
 
 
-def start_lookers(port: int) -> subprocess.Popen[Any]:
-    """Somebody who scrapes each second, and `top`: in a process apart."""
-    return subprocess.Popen([sys.executable, __file__, "--look", str(port)], stdout=subprocess.DEVNULL, start_new_session=True)
+def _used_ns(crew: Any) -> int:
+    """Processor time of the run's processes, by their CPU clocks: what ps shows is in steps of 10 ms, 1 % of a turn."""
+    pids = {os.getpid(), *getattr(crew, "pids", {}).values()}
+    return sum(time.clock_gettime_ns(~pid << 3 | 2) for pid in pids)  # as clock_getcpuclockid(3) makes them on Linux
 
 
-def look(port: int) -> None:
-    """Ends with whoever started it."""
-    master, slave = pty.openpty()
-    command = [*OMNISTREAM, "top", str(os.getppid())]
-    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=os.environ | {"TERM": "xterm"}) as top:
-        threading.Thread(target=_drain, args=(master,), daemon=True).start()
-        while top.poll() is None:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
-                page.read()
-            with_end = threading.Event()
-            with_end.wait(1)
-
-
-def _drain(master: int) -> None:
-    while os.read(master, 1 << 16):
-        pass
-
-
-def in_a_process(engine: str, seconds: float, observed: bool) -> dict[str, float]:
-    words = [sys.executable, __file__, "--one", engine, "--seconds", str(seconds), *(["--observed"] if observed else [])]
+def in_a_process(engine: str, turns: Turns) -> dict[str, list[float]]:
+    words = [sys.executable, __file__, "--one", engine, "--marks", turns.marks]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def middle(added: Sequence[float]) -> tuple[float, float, float]:
-    """The median, and between what 95 of 100 medians of such rounds drawn anew lie."""
-    rng = random.Random(0)
-    medians = sorted(statistics.median(rng.choices(added, k=len(added))) for _ in range(1000))
-    return medians[25], statistics.median(added), medians[974]
+def show(engine: str, runs: int, pairs: int) -> None:
+    length, rate = SETUPS[engine]
+    where = "in one worker" if engine == "local" else "Ray actors"
+    print(f"{length} nodes, {where}, {rate:g} messages/s, {runs} runs of {pairs} pairs of turns of {TURN_S - MARGIN_S:g} s")
+    drawn = [Turns.drawn(pairs, run) for run in range(runs)]
+    found = [in_a_process(engine, turns) for turns in drawn]
+    for name, unit in (("cpu", "% of a core"), ("p50", "us"), ("p99", "us")):
+        pairs_of = [in_pairs(f[name], t) for f, t in zip(found, drawn, strict=True)]
+        off, on = (statistics.median([pair[side] for run in pairs_of for pair in run]) for side in (0, 1))
+        added = [[on - off for off, on in run] for run in pairs_of]
+        each = " ".join(f"{statistics.median(run):+.1f}" for run in added)
+        print(f"  {name:4s} {f'{off:.1f} -> {on:.1f} {unit}':34s} {_added(added)}   by run: {each}")
+    traced = [f["traced"] for f in found]
+    what = "a message that is traced, against those beside it, us"
+    print(f"  {what}   {_added(traced)}   {sum(map(len, traced))} traces")
+    workers, nodes = (1, length + 2) if engine == "local" else (length + 2, 1)
+    asking = workers * asking_us(nodes, rate)
+    share = asking * rate / 1e4
+    print(f"  to find that a message is not traced, in either turn: {asking:.1f} us, {share:.2f} % of a core", flush=True)
+
+
+def _added(runs: list[list[float]]) -> str:
+    low, added, high = between(runs)
+    return f"added {added:+8.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=15, help="of turns, in each run")
     parser.add_argument("--engine", choices=SETUPS, action="append", help="only this one")
     parser.add_argument("--one", choices=SETUPS, help=argparse.SUPPRESS)
-    parser.add_argument("--observed", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--look", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--marks", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.look:
-        look(options.look)
-        return
     if options.one:
-        print(json.dumps(asyncio.run(measured(options.one, options.seconds, options.observed))))
+        print(json.dumps(asyncio.run(measured(options.one, Turns(options.marks)))))
         return
-    print(f"machine: {machine()}\nload at start: {os.getloadavg()[0]:.2f}; medians of {options.rounds} interleaved rounds\n")
+    print(f"machine: {machine()}\nload at start: {os.getloadavg()[0]:.2f}\n")
     for engine in options.engine or SETUPS:
-        length, rate = SETUPS[engine]
-        found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
-        for i in range(options.rounds):
-            for observed in (False, True) if i % 2 else (True, False):
-                found[observed].append(in_a_process(engine, options.seconds, observed))
-        where = "in one worker" if engine == "local" else "Ray actors"
-        print(f"{length} nodes, {where}, {rate:g} messages/s   load now: {os.getloadavg()[0]:.2f}")
-        for name, unit in (("cpu", "% of a core"), ("p50", "us"), ("p99", "us")):
-            off, on = ([r[name] for r in found[observed]] for observed in (False, True))
-            low, added, high = middle([b - a for a, b in zip(off, on, strict=True)])
-            shown = f"{statistics.median(off):9.1f} -> {statistics.median(on):9.1f} {unit}"
-            spread = f"(without: {min(off):.1f} to {max(off):.1f}, with: {min(on):.1f} to {max(on):.1f})"
-            print(f"  {name:4s} {shown:36s} added {added:+8.1f} [{low:+.1f}, {high:+.1f}]   {spread}")
+        show(engine, options.runs, options.pairs)
+        print(f"  load at the end: {os.getloadavg()[0]:.2f}\n")
 
 
 if __name__ == "__main__":
