@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from omnistream.errors import ModelError
+from omnistream_models.onnx_halves import halve
 
 __all__ = ["DYNAMIC", "LEVELS", "WAYS", "Way", "layers_of", "write_int8"]
 
 #: Weights are whole numbers of steps from -64 to 64.
 LEVELS = 64
 
+#: What is left in float is halved from so many numbers on.
 _HALVE_FROM = 32
 
 
@@ -87,26 +89,9 @@ def write_int8(
     finally:
         logging.getLogger().setLevel(quiet)
     model = onnx.load(out)
-    _halve(model)
+    halve(model, _HALVE_FROM)
     _shorten(model)
     onnx.save(model, out)
-
-
-def _halve(model: Any) -> None:
-    """Store the floats that are left at half precision, with a Cast that ONNX Runtime folds when it loads the file."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    del model.graph.value_info[:]
-    casts: list[Any] = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < _HALVE_FROM:
-            continue
-        values = numpy_helper.to_array(tensor)
-        wide, tensor_half = tensor.name, f"{tensor.name}_half"
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor_half))
-        casts.append(helper.make_node("Cast", [tensor_half], [wide], f"widen_{wide}", to=TensorProto.FLOAT))
-    for n, cast in enumerate(casts):
-        model.graph.node.insert(n, cast)
 
 
 def _stored(model: Any, layers: Collection[str]) -> Any:
@@ -134,6 +119,7 @@ def _stored(model: Any, layers: Collection[str]) -> Any:
 def _shorten(model: Any) -> None:
     """Give all within the graph short names: those that the quantizer makes up would be a twentieth of the file."""
     graph = model.graph
+    del graph.value_info[:]  # it would still have the long ones
     kept = {value.name for value in (*graph.input, *graph.output)}
     short: dict[str, str] = {"": ""} | {name: name for name in kept}
     for node in graph.node:
