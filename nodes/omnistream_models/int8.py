@@ -67,7 +67,8 @@ def write_int8(
     onnx = _onnx()
     from onnxruntime import quantization as q
 
-    names = [node.name for node in _products(onnx.load(step)) if _layer(node.name) in layers]
+    whole = onnx.load(step)
+    names = [node.name for node in _products(whole) if _layer(node.name) in layers]
     names += [f"{name}_MatMul" for name in names]  # as the dynamic way calls what it makes of a Gemm
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation for convolutions, by the root logger
@@ -75,8 +76,10 @@ def write_int8(
         "weight_type": q.QuantType.QInt8, "per_channel": way.per_channel, "reduce_range": True, "nodes_to_quantize": names
     }  # fmt: skip
     try:
-        if way.stored:
-            onnx.save(_stored(onnx.load(step), layers), out)
+        if not names:  # which the quantizer would take for all of them
+            onnx.save(whole, out)
+        elif way.stored:
+            onnx.save(_stored(whole, layers), out)
         elif not way.static:
             q.quantize_dynamic(str(step), str(out), **common)
         else:
