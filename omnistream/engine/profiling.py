@@ -15,6 +15,7 @@ import numpy as np
 
 from omnistream.clock import SystemClock, cpu_ns, pause, perf_ns, unix_ns
 from omnistream.engine.conductor import Conductor
+from omnistream.engine.contexts import context_of
 from omnistream.engine.hops import Engine, disturbance, measure_engine
 from omnistream.engine.hosted import Hosted
 from omnistream.engine.local import LocalCrew
@@ -212,8 +213,7 @@ async def _alone(info: NodeInfo, given: Sequence[Given], variant: str, plan: Pla
     What the thread waited for a core is not the step's; it says how many `others` there were.
     """
     node = info.make()
-    ctx = _context(info, plan)
-    ctx.variant = variant
+    ctx = _context(info, node, plan, variant)
     ports = ports_of(type(node))
     meter = Meter(ports, ctx, keeps=False)
     blocking = bool(getattr(node, "blocking", False))
@@ -306,11 +306,14 @@ async def _nothing(_: Any) -> None:
     return None
 
 
-def _context(info: NodeInfo, plan: Plan) -> Context:
+def _context(info: NodeInfo, node: Any, plan: Plan, variant: str = "") -> Context:
     clock = SystemClock()
     rng = np.random.default_rng([0, crc32(info.name.encode()), 0])
     threads = plan.threads().get(info.name, 1)
-    return Context(info.name, clock, rng, lambda *_: None, start_ns=clock.now(), threads=threads)
+    return context_of(
+        info, node, clock=clock, rng=rng, report=lambda *_: None, start_ns=clock.now(), threads=threads, variant=variant,
+        variants=(variant,) if variant else (),
+    )  # fmt: skip
 
 
 # -- sources -----------------------------------------------------------------------------------------
@@ -335,7 +338,7 @@ async def _source(info: NodeInfo, crew: ProfileCrew, plan: Plan) -> NodeProfile:
 async def _source_alone(info: NodeInfo, plan: Plan) -> SourceMeter | None:
     """The source with nothing behind it, for a moment; None where it brings too little in it."""
     node = info.make()
-    ctx = _context(info, plan)
+    ctx = _context(info, node, plan)
     meter = SourceMeter(ctx.clock)
     try:
         await node.open(ctx)

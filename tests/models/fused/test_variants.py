@@ -139,7 +139,8 @@ def test_the_command_makes_variants_that_are_used_with_their_own_weights_only(
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"?")
     with pytest.raises(ModelError, match="its sha256 is not the one"):
-        Variants(folder)
+        Variants(folder, at_once=VARIANTS)
+    assert Variants(folder).of("small").manifest.size == TINY, "what is not asked for is not opened"
     file.write_bytes(whole)
     weights, _ = tensors.read(folder / "fused.safetensors")
     tensors.write(folder / "fused.safetensors", weights | {"alignment.heat": np.float16(0.5)})
