@@ -27,7 +27,7 @@ RECORDING = Path(__file__).resolve().parent.parent / "graphs" / "recordings" / "
 
 async def costs(make: Any, stream: str, variant: str, part: str) -> tuple[float, list[float]]:
     """Percent of one core, and the milliseconds of each step."""
-    node, ctx = make(), context("bench", variant=variant)
+    node, ctx = make(), context("bench", variant=variant, variants=(variant,))
     await node.open(ctx)
     steps: list[float] = []
     with Recording(RECORDING) as file:

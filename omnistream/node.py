@@ -43,6 +43,8 @@ class Context:
     `live` is False in a replay, where no device may be opened. `report` adds a row to the ledger: something that was
     refused or went wrong, counted by its reason; the graph goes on.
     `variant` is which of the node's `variants` the next step is to be, "" where it has none; it changes between steps only.
+    `variants` are those that the run may ask for, of which the first is first, and `unconnected` the inputs that the graph
+    leaves out: `open` opens what the steps can need. Both are empty where that is not known; then a step opens what it lacks.
     `threads` is how many a model may use; where it is the library's to choose (BLAS, torch), the process keeps to it already.
     `alloc(shape, dtype)` gives an array to fill; where it is to leave the worker it lies in shared memory, if it is large
     and there is any, and emitting it copies nothing. It is read-only once it has been sent: take a new one for each message.
@@ -61,6 +63,8 @@ class Context:
     cause: int = 0
     deadline: int = 0
     variant: str = ""
+    variants: tuple[str, ...] = ()
+    unconnected: frozenset[str] = frozenset()
     log: logging.Logger = dataclasses.field(default_factory=lambda: logging.getLogger("omnistream"))
     alloc: Callable[[int | Sequence[int], Any], np.ndarray] = np.empty
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from omnistream.errors import DeviceError
+from omnistream.media.file import open_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -31,7 +32,7 @@ _MOST_BAD_PACKETS = 100
 _NONBLOCK = "+4"
 
 # `fpsprobesize` 0: RTSP opens in 0.4 s rather than 1.7 s. A playlist or SDP from the network must not name local files.
-_OPTIONS: Mapping[Kind, Mapping[str, str]] = {
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "v4l2": {"fflags": f"nobuffer{_NONBLOCK}"},
     "rtsp": {
         "rtsp_transport": "tcp",
@@ -47,7 +48,6 @@ _OPTIONS: Mapping[Kind, Mapping[str, str]] = {
         "analyzeduration": "500000",
         "protocol_whitelist": "http,https,tcp,tls,crypto",
     },
-    "file": {"protocol_whitelist": "file,crypto,data"},
 }
 
 
@@ -83,11 +83,12 @@ def open_media(device: str, kind: Kind, options: Mapping[str, str] | None = None
 
     Raises av.error.FFmpegError.
     """
+    if kind == "file":
+        return open_file(device, options)
     import av
 
-    name = str(Path(device).expanduser()) if kind == "file" else device
     return av.open(
-        f"file:{name}" if kind == "file" else name,
+        device,
         format="v4l2" if kind == "v4l2" else None,
         options=dict(_OPTIONS[kind]) | dict(options or {}),
         timeout=(_OPEN_SECONDS, SILENCE_SECONDS),

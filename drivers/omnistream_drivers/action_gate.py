@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from omnistream.errors import PayloadError
 from omnistream.message import INFINITY, SECOND, Action, Message
-from omnistream_drivers.protocol import ActionFrame, action_frame, encode
+from omnistream.protocol.codec import ActionFrame, action_frame, encode
 
 __all__ = ["ActionGate", "Refusal", "check_limits"]
 

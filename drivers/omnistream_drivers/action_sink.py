@@ -6,8 +6,8 @@ from collections import Counter
 
 from omnistream.message import MS, Action, Message
 from omnistream.node import Context, Sink
+from omnistream.protocol.codec import ActionFrame
 from omnistream_drivers.action_gate import ActionGate, Refusal
-from omnistream_drivers.protocol import ActionFrame
 
 __all__ = ["ActionSink"]
 

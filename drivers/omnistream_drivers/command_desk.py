@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from omnistream.errors import PayloadError
 from omnistream.message import Origin
-from omnistream_drivers.limiter import Bucket
-from omnistream_drivers.protocol import Ack, CommandFrame, Form, decode, encode, form_of
+from omnistream.protocol.codec import Ack, CommandFrame, Form, decode, encode, form_of
+from omnistream.protocol.limiter import Bucket
 
 __all__ = ["MAX_TEXT", "CommandDesk", "Taken"]
 

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from omnistream.errors import DeviceError, GraphError
+from omnistream.media.cutter import Cut, Cutter
+from omnistream.media.file import open_file
+from omnistream.media.resample import MonoResampler
 from omnistream.message import MS, SECOND, AudioChunk
 from omnistream.node import Context, Emit, Source
 from omnistream_drivers._parec import Parec
-from omnistream_drivers._pyav import SILENCE_SECONDS, decoded, describe, open_alsa, open_media
+from omnistream_drivers._pyav import SILENCE_SECONDS, decoded, describe, open_alsa
 from omnistream_drivers._reader import Backoff, Reader
-from omnistream_drivers._timeline import Cut, Cutter, LiveAudio
+from omnistream_drivers._timeline import LiveAudio
 from omnistream_drivers.camera import FILE_START_NS
 from omnistream_drivers.devices import microphone_list
-from omnistream_drivers.resample import MonoResampler
 
 __all__ = ["Microphone"]
 
@@ -138,7 +140,7 @@ class Microphone(Source):
     def _open_file(self) -> Any:
         if not Path(self.device).expanduser().exists():
             raise DeviceError("there is no such file")
-        container = open_media(self.device, "file")
+        container = open_file(self.device)
         if not container.streams.audio:
             container.close()
             raise DeviceError("it has no sound in it")

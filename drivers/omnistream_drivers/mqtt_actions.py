@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from omnistream.errors import PayloadError
 from omnistream.message import INFINITY, MS
 from omnistream.node import Context
+from omnistream.protocol.codec import Ack, ActionFrame, Ping, Pong, decode, encode
+from omnistream.protocol.limiter import Bucket, Reports
+from omnistream.protocol.mqtt_address import Broker, check_topic, host_client_id
+from omnistream.protocol.mqtt_link import MqttLink
+from omnistream.protocol.outbox import Publish
 from omnistream_drivers.action_gate import check_limits
 from omnistream_drivers.action_sink import ActionSink
-from omnistream_drivers.limiter import Bucket, Reports
-from omnistream_drivers.mqtt_address import Broker, check_topic, host_client_id
-from omnistream_drivers.mqtt_link import MqttLink
-from omnistream_drivers.outbox import Publish
-from omnistream_drivers.protocol import Ack, ActionFrame, Ping, Pong, decode, encode
 
 if TYPE_CHECKING:
     import aiomqtt

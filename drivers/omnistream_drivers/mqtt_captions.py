@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from omnistream.errors import PayloadError
 from omnistream.message import INFINITY, MS, Caption, Message
 from omnistream.node import Context, Sink
-from omnistream_drivers.mqtt_address import Broker, check_topic, host_client_id
-from omnistream_drivers.mqtt_link import MqttLink
-from omnistream_drivers.outbox import Publish
-from omnistream_drivers.protocol import caption_frame, encode
+from omnistream.protocol.codec import caption_frame, encode
+from omnistream.protocol.mqtt_address import Broker, check_topic, host_client_id
+from omnistream.protocol.mqtt_link import MqttLink
+from omnistream.protocol.outbox import Publish
 
 __all__ = ["MqttCaptions"]
 

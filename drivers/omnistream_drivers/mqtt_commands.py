@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from omnistream.errors import PayloadError
 from omnistream.message import MS, Text
 from omnistream.node import Context, Emit, Source
+from omnistream.protocol.codec import CommandFrame, encode
+from omnistream.protocol.limiter import Reports
+from omnistream.protocol.mqtt_address import Broker, check_topic, host_client_id
+from omnistream.protocol.mqtt_link import MqttLink
+from omnistream.protocol.outbox import Publish
 from omnistream_drivers.command_desk import CommandDesk
-from omnistream_drivers.limiter import Reports
-from omnistream_drivers.mqtt_address import Broker, check_topic, host_client_id
-from omnistream_drivers.mqtt_link import MqttLink
-from omnistream_drivers.outbox import Publish
-from omnistream_drivers.protocol import CommandFrame, encode
 
 if TYPE_CHECKING:
     import aiomqtt

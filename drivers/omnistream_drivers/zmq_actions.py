@@ -11,10 +11,10 @@ from typing import Any
 from omnistream.errors import DeviceError
 from omnistream.message import MS
 from omnistream.node import Context
+from omnistream.protocol.codec import MAX_FRAME_BYTES, ActionFrame, State, encode
+from omnistream.protocol.limiter import Reports
 from omnistream_drivers.action_gate import check_limits
 from omnistream_drivers.action_sink import ActionSink
-from omnistream_drivers.limiter import Reports
-from omnistream_drivers.protocol import MAX_FRAME_BYTES, ActionFrame, State, encode
 from omnistream_drivers.zmq_clients import Client, Clients
 
 __all__ = ["ZmqActions", "bind", "check_endpoint"]

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from omnistream.errors import PayloadError
 from omnistream.message import MS
-from omnistream_drivers.limiter import Bucket
-from omnistream_drivers.protocol import (
+from omnistream.protocol.codec import (
     Ack,
     ActionFrame,
     Bye,
@@ -26,6 +25,7 @@ from omnistream_drivers.protocol import (
     encode,
     form_of,
 )
+from omnistream.protocol.limiter import Bucket
 
 __all__ = ["Client", "Clients", "Heard"]
 

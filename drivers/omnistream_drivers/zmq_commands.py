@@ -9,8 +9,8 @@ from typing import Any
 
 from omnistream.message import Text
 from omnistream.node import Context, Emit, Source
+from omnistream.protocol.limiter import Reports
 from omnistream_drivers.command_desk import CommandDesk, Taken
-from omnistream_drivers.limiter import Reports
 from omnistream_drivers.zmq_actions import bind, check_endpoint
 
 __all__ = ["ZmqCommands"]

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from omnistream.errors import ModelError
+from omnistream_models.onnx_halves import halve
 
 __all__ = ["DYNAMIC", "LEVELS", "WAYS", "Way", "layers_of", "write_int8"]
 
 #: Weights are whole numbers of steps from -64 to 64.
 LEVELS = 64
 
+#: What is left in float is halved from so many numbers on.
 _HALVE_FROM = 32
 
 
@@ -65,7 +67,8 @@ def write_int8(
     onnx = _onnx()
     from onnxruntime import quantization as q
 
-    names = [node.name for node in _products(onnx.load(step)) if _layer(node.name) in layers]
+    whole = onnx.load(step)
+    names = [node.name for node in _products(whole) if _layer(node.name) in layers]
     names += [f"{name}_MatMul" for name in names]  # as the dynamic way calls what it makes of a Gemm
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation for convolutions, by the root logger
@@ -73,8 +76,10 @@ def write_int8(
         "weight_type": q.QuantType.QInt8, "per_channel": way.per_channel, "reduce_range": True, "nodes_to_quantize": names
     }  # fmt: skip
     try:
-        if way.stored:
-            onnx.save(_stored(onnx.load(step), layers), out)
+        if not names:  # which the quantizer would take for all of them
+            onnx.save(whole, out)
+        elif way.stored:
+            onnx.save(_stored(whole, layers), out)
         elif not way.static:
             q.quantize_dynamic(str(step), str(out), **common)
         else:
@@ -87,26 +92,9 @@ def write_int8(
     finally:
         logging.getLogger().setLevel(quiet)
     model = onnx.load(out)
-    _halve(model)
+    halve(model, _HALVE_FROM)
     _shorten(model)
     onnx.save(model, out)
-
-
-def _halve(model: Any) -> None:
-    """Store the floats that are left at half precision, with a Cast that ONNX Runtime folds when it loads the file."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    del model.graph.value_info[:]
-    casts: list[Any] = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < _HALVE_FROM:
-            continue
-        values = numpy_helper.to_array(tensor)
-        wide, tensor_half = tensor.name, f"{tensor.name}_half"
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor_half))
-        casts.append(helper.make_node("Cast", [tensor_half], [wide], f"widen_{wide}", to=TensorProto.FLOAT))
-    for n, cast in enumerate(casts):
-        model.graph.node.insert(n, cast)
 
 
 def _stored(model: Any, layers: Collection[str]) -> Any:
@@ -134,6 +122,7 @@ def _stored(model: Any, layers: Collection[str]) -> Any:
 def _shorten(model: Any) -> None:
     """Give all within the graph short names: those that the quantizer makes up would be a twentieth of the file."""
     graph = model.graph
+    del graph.value_info[:]  # it would still have the long ones
     kept = {value.name for value in (*graph.input, *graph.output)}
     short: dict[str, str] = {"": ""} | {name: name for name in kept}
     for node in graph.node:

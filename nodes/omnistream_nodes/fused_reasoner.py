@@ -35,6 +35,8 @@ from omnistream_nodes.rule_reasoner import RuleReasoner
 __all__ = ["FusedOutputs", "FusedReasoner", "checked"]
 
 _MODEL = "fused"
+#: Where each part of the evidence comes in.
+_PORTS = {"objects": "detections", "hands": "gesture"}
 #: The verbs that a parsed intent may have become.
 _VERBS_OF = {"move": ("forward", "backward")}
 #: What is asked or told where nothing is done.
@@ -139,15 +141,19 @@ class FusedReasoner(RuleReasoner):
 
     def _loaded(self) -> Variants | None:
         """The networks; None where the one that ships is not there. A folder that was asked for is replaced by nothing else."""
-        if self.weights:
-            return Variants(Path(self.weights).expanduser(), self._ctx.threads)
+        folder = Path(self.weights).expanduser() if self.weights else None
+        parts = [part for part, port in _PORTS.items() if port not in self._ctx.unconnected]
         try:
-            return Variants(threads=self._ctx.threads)
+            return Variants(folder, self._ctx.threads, self._ctx.variants or ("full",), parts)
         except ModelError as e:
+            if self.weights:
+                raise
             self._ctx.report("fallback", f"{self._ctx.name}: decides by the rules of rule_reasoner, because {e}")
             return None
 
     def _looking(self) -> LooksNetwork | None:
+        if "frame" in self._ctx.unconnected:
+            return None
         try:
             return LooksNetwork(threads=self._ctx.threads)
         except ModelError as e:

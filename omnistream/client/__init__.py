@@ -12,7 +12,7 @@ from omnistream.client.commander import Commander, Receipt
 from omnistream.client.guard import ActionGuard, Verdict
 from omnistream.client.offset import ClockOffset
 from omnistream.client.robot import Robot
-from omnistream_drivers.protocol import ActionFrame, CaptionFrame
+from omnistream.protocol.codec import ActionFrame, CaptionFrame
 
 __all__ = [
     "ActionFrame",

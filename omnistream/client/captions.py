@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from omnistream.clock import Clock, SystemClock
 from omnistream.errors import PayloadError
-from omnistream_drivers.limiter import Reports
-from omnistream_drivers.protocol import CaptionFrame, decode
+from omnistream.protocol.codec import CaptionFrame, decode
+from omnistream.protocol.limiter import Reports
 
 if TYPE_CHECKING:
     import aiomqtt
@@ -57,8 +57,8 @@ async def acaptions(url: str, topic: str, *, clock: Clock | None = None) -> Asyn
 
     Raises DeviceError where there is no broker at first; later losses are waited out. What is no caption is skipped.
     """
-    from omnistream_drivers.mqtt_address import Broker
-    from omnistream_drivers.mqtt_link import MqttLink  # aiomqtt is loaded only by who needs it
+    from omnistream.protocol.mqtt_address import Broker
+    from omnistream.protocol.mqtt_link import MqttLink  # aiomqtt is loaded only by who needs it
 
     clock = clock or SystemClock()
     reports = Reports(lambda reason, text: log.warning("%s: %s: %s", topic, reason, text))

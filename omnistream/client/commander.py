@@ -13,7 +13,7 @@ import zmq
 from omnistream.client.robot import dealer
 from omnistream.clock import Clock, SystemClock
 from omnistream.errors import PayloadError
-from omnistream_drivers.protocol import Ack, CommandFrame, Form, decode, encode
+from omnistream.protocol.codec import Ack, CommandFrame, Form, decode, encode
 
 __all__ = ["Commander", "Receipt"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from omnistream_drivers.protocol import ActionFrame
+from omnistream.protocol.codec import ActionFrame
 
 __all__ = ["ActionGuard", "Verdict"]
 

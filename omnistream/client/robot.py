@@ -12,7 +12,7 @@ import zmq.asyncio
 
 from omnistream.client.session import RobotSession
 from omnistream.clock import Clock, SystemClock
-from omnistream_drivers.protocol import MAX_FRAME_BYTES, ActionFrame
+from omnistream.protocol.codec import MAX_FRAME_BYTES, ActionFrame
 
 __all__ = ["Robot", "dealer"]
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from omnistream.client.guard import ActionGuard
 from omnistream.client.offset import ClockOffset
 from omnistream.errors import PayloadError
-from omnistream_drivers.protocol import Ack, ActionFrame, Bye, Form, Frame, Hello, Ping, Pong, Unknown, Welcome, decode, encode
+from omnistream.protocol.codec import Ack, ActionFrame, Bye, Form, Frame, Hello, Ping, Pong, Unknown, Welcome, decode, encode
 
 __all__ = ["RobotSession"]
 

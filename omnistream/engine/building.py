@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
+from omnistream.engine.contexts import context_of
 from omnistream.engine.ends import Inbound, Outbound, RemoteLink
 from omnistream.engine.hosted import Hosted
 from omnistream.engine.neighbour import Adapt, LocalBack, LocalLink
@@ -22,8 +22,8 @@ from omnistream.flow.port import InEdge
 from omnistream.flow.ports import make_port
 from omnistream.flow.rank import rank_of
 from omnistream.graph.graph import NodeInfo, Plan
+from omnistream.graph.variants import possible
 from omnistream.graph.wiring import Wire, wires
-from omnistream.node import Context
 from omnistream.tensor import Carriage
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ def _add(
 ) -> None:
     node = info.make()
     rng = np.random.default_rng([worker.options.seed, crc32(info.name.encode()), worker.options.incarnation])
-    ctx = Context(
-        name=info.name, clock=worker.clock, rng=rng, report=worker.reporter(info.name), live=not worker.options.fresh,
-        start_ns=worker.options.start_ns, end_ns=worker.options.end_ns, threads=threads, incarnation=worker.options.incarnation,
-        log=logging.getLogger(f"omnistream.{info.name}"),
+    options = worker.options
+    ctx = context_of(
+        info, node, clock=worker.clock, rng=rng, report=worker.reporter(info.name), live=not options.fresh,
+        start_ns=options.start_ns, end_ns=options.end_ns, threads=threads, incarnation=options.incarnation,
+        variants=info.variants[:1] if options.fresh else possible(worker.plan.graph, info.name, options.variants),
     )  # fmt: skip
     worker.objects[info.name] = node
     if info.role == "source":

@@ -88,7 +88,8 @@ async def _latency_us(length: int, layout: Literal["one", "each"]) -> list[float
 def make_post(way: Way, folder: str, name: str) -> Any:
     """A post as workers have it on one host; or, for the way to another one, TCP under CURVE, though to this host itself."""
     from omnistream.link.post import HostPost
-    from omnistream.link.tcp import LinkKeys, TcpTransport
+    from omnistream.link.tcp import TcpTransport
+    from omnistream.link.tcp_terms import LinkKeys
     from omnistream.link.unix import UnixPost
 
     if way == "process":
@@ -99,7 +100,7 @@ def make_post(way: Way, folder: str, name: str) -> Any:
 
 def make_keys(folder: str) -> None:
     """What two posts between hosts need."""
-    from omnistream.link.tcp import LinkKeys
+    from omnistream.link.tcp_terms import LinkKeys
 
     keys = LinkKeys.make()
     pairs = (keys.server_public, keys.server_secret, keys.client_public, keys.client_secret)

@@ -65,7 +65,7 @@ class Hosted:
         self.meter = Meter(cell.budget, sink=info.role == "sink")
         self.typical = Typical()
         self.variants = info.variants
-        self.variant = self._first_variant()
+        self.variant = ctx.variants[0] if ctx.variants else ""
         self.varied_at = 0  # how many firings there had been when it became this one
         self.raised: Counter[str] = Counter()
         self.remote: set[str] = set()  # outputs that go to another worker
@@ -75,10 +75,6 @@ class Hosted:
         self.kept = {o.name for o in cell.outs.values() if recorder and (self.external or recorder.taps(o.stream))}
         self._report = ctx.report
         ctx.report = self.report
-
-    def _first_variant(self) -> str:
-        pinned = self.worker.options.variants.get(self.name, "") if self.live else ""
-        return pinned or (self.variants[0] if self.variants else "")
 
     def vary(self, variant: str) -> None:
         """Be this one from the next firing on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from omnistream.flow.edge import Account
-    from omnistream.link.tcp import LinkKeys
+    from omnistream.link.tcp_terms import LinkKeys
 
 __all__ = ["RunOptions"]
 

@@ -132,7 +132,7 @@ class RayCrew:
         """Workers may be on other hosts: they need keys, a clock, and somebody who knows when they end."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from omnistream.link.tcp import LinkKeys
+        from omnistream.link.tcp_terms import LinkKeys
 
         self._here = self._ray.get_runtime_context().get_node_id()
         if not self._here:

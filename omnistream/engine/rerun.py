@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from zlib import crc32
 import numpy as np
 
 from omnistream.clock import SystemClock, perf_ns
+from omnistream.engine.contexts import context_of
 from omnistream.engine.seen import Seen, reads_of
 from omnistream.engine.sink import chained, inexact_of
 from omnistream.engine.step import Step, outputs_of
@@ -22,7 +22,7 @@ from omnistream.graph.graph import NodeInfo
 from omnistream.graph.wiring import wires
 from omnistream.link.wire import pack
 from omnistream.message import Message
-from omnistream.node import Context, Ports, ports_of
+from omnistream.node import Ports, ports_of
 from omnistream.observe.outcome import percentiles
 from omnistream.record.journal import Fired, Opened, Out
 from omnistream.tensor import Carriage, hollow
@@ -137,9 +137,10 @@ class Rerun:
         self.output: Ports = ports_of(type(node))
         self.step = Step(node.step, generator=self.output.generator, blocking=bool(getattr(node, "blocking", False)))
         rng = np.random.default_rng([self.replay.evidence.seed, crc32(info.name.encode()), incarnation])
-        self.ctx = Context(
-            name=info.name, clock=SystemClock(), rng=rng, report=lambda *_: None, start_ns=self.replay.evidence.start_ns,
-            threads=self.threads, incarnation=incarnation, log=logging.getLogger(f"omnistream.{info.name}"),
+        used = {row.variant for row in self.rows if isinstance(row, Fired)}
+        self.ctx = context_of(
+            info, node, clock=SystemClock(), rng=rng, report=lambda *_: None, start_ns=self.replay.evidence.start_ns,
+            threads=self.threads, incarnation=incarnation, variants=tuple(v for v in info.variants if v in used),
         )  # fmt: skip
         self.replay.keep_to(self.threads, anew=True)
         try:

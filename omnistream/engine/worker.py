@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from omnistream.clock import Clock, perf_ns
 from omnistream.engine.building import build
 from omnistream.engine.exchange import Exchange, Post
 from omnistream.engine.hosted import Hosted
+from omnistream.engine.news import News
 from omnistream.engine.options import RunOptions
 from omnistream.engine.recorder import Recorder
 from omnistream.engine.sink import SinkHost
@@ -22,7 +21,7 @@ from omnistream.engine.source import SourceHost
 from omnistream.engine.strain import Strain
 from omnistream.errors import DeviceError, OmniStreamError
 from omnistream.flow.cell import edge_passed
-from omnistream.flow.edge import Account, Edge
+from omnistream.flow.edge import Edge
 from omnistream.flow.ledger import Ledger, Row
 from omnistream.flow.port import InEdge
 from omnistream.flow.rank import FLOW, RANKS
@@ -30,7 +29,6 @@ from omnistream.graph.graph import Plan
 from omnistream.graph.wiring import upstream_of
 from omnistream.message import INFINITY, Message
 from omnistream.observe.tracer import Tracer
-from omnistream.observe.usage import process_usage
 
 __all__ = ["TURN_NS", "Worker"]
 
@@ -38,8 +36,6 @@ __all__ = ["TURN_NS", "Worker"]
 TURN_NS, _TURN = 2_000_000, 256
 #: Of so many looks, one is at a node of the last ranks that waits, of each in turn: nobody waits for ever.
 _SHARE = 8
-#: A worker that is asked for news looks so often whether there are any, and says after so long that there are none.
-_LOOK_S, _SILENT_S = 0.25, 4.0
 _log = logging.getLogger("omnistream")
 
 
@@ -55,6 +51,7 @@ class Worker:
         self.exchange = Exchange(self, post)
         self.ledger = Ledger()
         self.strain = Strain(self)
+        self._news = News(self)
         self.nodes: dict[str, Hosted] = {}
         self.sources: dict[str, SourceHost] = {}
         self.objects: dict[str, Any] = {}
@@ -70,9 +67,6 @@ class Worker:
         self.until = 0
         self._scheduled = False
         self.tasks: set[asyncio.Task[None]] = set()
-        self._told = 0
-        self._shown: tuple[int, ...] = ()
-        self._looked_at = asyncio.Event()
         self._down: set[str] = set()
         self._opened: set[str] = set()
         self.started = False
@@ -126,7 +120,7 @@ class Worker:
 
     async def stop(self, drain_s: float) -> None:
         """Ctrl-C (rule 26): robots to rest, open windows discarded, queues run on for `drain_s`, the rest is undrained."""
-        await asyncio.gather(*(self._safe(h, "the run was stopped", refuse=True) for h in self._sinks()))
+        await asyncio.gather(*(self._safe(h, "the run was stopped", refuse=True) for h in self.sinks()))
         for hosted in self.nodes.values():
             for port in hosted.cell.ports:
                 if port.config.take == "window":
@@ -149,7 +143,7 @@ class Worker:
     async def close(self) -> None:
         """Robots to rest, then release everything. Errors of closing are logged, and hold nobody up."""
         if not self.options.fresh:
-            sinks = [h for h in self._sinks() if h.name in self._opened]
+            sinks = [h for h in self.sinks() if h.name in self._opened]
             await asyncio.gather(*(self._safe(h, "the run has ended", refuse=True) for h in sinks))
         for source in self.sources.values():
             await source.stop()
@@ -284,7 +278,7 @@ class Worker:
     async def degraded(self, down: Sequence[str], reason: str) -> None:
         """Sinks that depend on a worker that is down bring their robots to rest and hold what comes, until it is back."""
         gone = {node for w in self.plan.workers if w.name in down for node in w.nodes}
-        for sink in self._sinks():
+        for sink in self.sinks():
             depends = bool(upstream_of(self.plan.graph, sink.name) & gone)
             if depends and not sink.holding:
                 sink.holding = True
@@ -295,7 +289,7 @@ class Worker:
                     await sink.node.resume()
                 self.wake(sink)
 
-    def _sinks(self) -> list[SinkHost]:
+    def sinks(self) -> list[SinkHost]:
         return [h for h in self.nodes.values() if isinstance(h, SinkHost)]
 
     async def _safe(self, sink: SinkHost, reason: str, refuse: bool = False) -> None:
@@ -363,69 +357,12 @@ class Worker:
         edge.flush()
 
     async def news(self) -> dict[str, Any] | None:
-        """`snapshot`, once there is something new in it, or after some seconds; None if another one is asked for meanwhile."""
-        self._looked_at.clear()
-        until = self.loop.time() + _SILENT_S
-        while self._mark() == self._shown and self.loop.time() < until:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._looked_at.wait(), _LOOK_S)
-            if self._looked_at.is_set():
-                return None
-        return self.snapshot()
-
-    def _mark(self) -> tuple[int, ...]:
-        """Changes whenever anything has happened here."""
-        ended = sum(s.is_done for s in self.sources.values())
-        turns = sum(h.firings for h in self.nodes.values()) + sum(s.emitted for s in self.sources.values())
-        return (self.exchange.sent, self.exchange.received, turns, self.ledger.total, ended, self.done)
+        """`snapshot`, once there is something new in it (engine/news.py)."""
+        return await self._news.wait()
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything an observer wants to know now. Ledger rows and sink records are given once."""
-        self._shown = self._mark()
-        self._looked_at.set()
-        rows = self.ledger.since(self._told)
-        self._told = self.ledger.total
-        held = {k: sum(not i.read for i in e.items) for k, e in self.in_edges.items()}
-        for hosted in self.nodes.values():  # what a firing that goes on has taken is still here
-            for edge in hosted.cell.firing.each if hosted.cell.firing is not None else ():
-                held[edge.key] += 1
-        records: dict[str, list[Any]] = {}
-        for sink in self._sinks():
-            records[sink.name], sink.records = sink.records, []
-        return {
-            "worker": self.name,
-            "incarnation": self.options.incarnation,
-            "nodes": {n: h.stats() for n, h in self.nodes.items()} | {n: s.stats() for n, s in self.sources.items()},
-            "edges": {k: self._counts(e) for k, e in self.edges.items()},
-            "accounts": {k: self._account(e) for k, e in self.edges.items()},
-            "received": {
-                k: {"received": e.received, "fates": dict(e.fates), "held": held[k]} for k, e in self.in_edges.items()
-            },
-            "ledger": rows,
-            "counts": dict(self.ledger.counts),
-            "where": dict(self.ledger.where),
-            "at_ns": perf_ns(),
-            "process": process_usage() | {"host": self.options.host},
-            "noted": self.tracer.take() if self.tracer is not None else [],
-            "spans_lost": self.tracer.lost if self.tracer is not None else 0,
-            "records": records,
-            "ended": [n for n, s in self.sources.items() if s.is_done],
-            "done": self.done,
-        }
-
-    def _account(self, edge: Edge) -> Account:
-        """What the next life of this worker is to know of an edge; where it ends here, too, both ends will be new."""
-        account, there = edge.account(), self.in_edges.get(edge.key)
-        return account if there is None else replace(account, reported=dict(there.fates))
-
-    def _counts(self, edge: Edge) -> dict[str, Any]:
-        """The account of an edge from here; where it ends here, too, its receiver has told nobody else."""
-        found: dict[str, Any] = edge.counts() | edge.load()
-        there = self.in_edges.get(edge.key)
-        if there is not None:
-            found["fates"] = {**Counter(found["fates"]) + Counter(there.fates)}
-            found["held"] -= sum(there.fates.values())
-        return found
+        """Everything an observer wants to know now."""
+        return self._news.take()
 
 
 def _traced(error: Exception) -> str:

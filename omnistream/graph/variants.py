@@ -10,7 +10,7 @@ from omnistream.errors import GraphError
 from omnistream.graph.graph import Graph
 from omnistream.graph.suggest import did_you_mean
 
-__all__ = ["pinned", "variants_of"]
+__all__ = ["pinned", "possible", "variants_of"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
@@ -48,3 +48,11 @@ def pinned(graph: Graph, words: Sequence[str]) -> Mapping[str, str]:
             raise GraphError(f"{flag}: '{node}' is to be '{found[node]}' already; leave one of the two out")
         found[node] = name
     return found
+
+
+def possible(graph: Graph, node: str, kept: Mapping[str, str]) -> tuple[str, ...]:
+    """Which variants a live run may ask a node for, the first one first: all, where it may be switched."""
+    variants = graph.nodes[node].variants
+    if node in kept:
+        return (kept[node],)
+    return variants if graph.quality == "adaptive" else variants[:1]

@@ -8,7 +8,8 @@ from typing import Any
 
 from omnistream.errors import LinkError
 from omnistream.link.post import HostPost, Line
-from omnistream.link.tcp import LinkKeys, TcpTransport
+from omnistream.link.tcp import TcpTransport
+from omnistream.link.tcp_terms import LinkKeys
 from omnistream.link.unix import UnixTransport
 
 __all__ = ["ClusterPost", "WaysTransport"]

@@ -10,17 +10,21 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from errno import ENOSPC
 from pathlib import Path
 
 from omnistream.clock import unix_ns, utc_name
 from omnistream.errors import RecordingError
 from omnistream.graph.keep import Keep
+from omnistream.link.segment import LINK_NAME
 from omnistream.message import SECOND
+from omnistream.record.about import About
 from omnistream.record.packets import BETWEEN, PACKETS, Groups, decode
+from omnistream.record.part import BOX
 from omnistream.record.reader import Recording
 from omnistream.record.writer import HEAD, RUN, RecordingWriter, is_of_stream
 
-__all__ = ["BoxError", "Ring"]
+__all__ = ["BoxError", "Ring", "make_room", "ring_folder"]
 
 #: How long each of the short recordings is.
 PIECE_NS = SECOND
@@ -133,3 +137,17 @@ def _merged(files: Sequence[Recording], target: Path, words: Mapping[str, str], 
                 count += is_of_stream(channel)
             stepped()
     return count if held else None
+
+
+def ring_folder(run_dir: Path) -> Path:
+    """The folder of the ring: in the run's shared memory if it has any."""
+    link = run_dir / LINK_NAME
+    return (link.resolve() if link.exists() else run_dir) / BOX
+
+
+def make_room(run_dir: str, about: About, error: RecordingError) -> bool:
+    """Let go of the oldest of a ring, where it was its memory that had no room. Whether there was anything."""
+    cause = error.__cause__ or error.__context__
+    if not about.keep.box_ns or isinstance(error, BoxError) or not isinstance(cause, OSError) or cause.errno != ENOSPC:
+        return False
+    return Ring(ring_folder(Path(run_dir)), about.keep).let_go()

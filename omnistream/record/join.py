@@ -10,13 +10,14 @@ from typing import Any
 from omnistream.errors import RecordingError
 from omnistream.flow.ledger import Row
 from omnistream.record.about import About
+from omnistream.record.copied import copied
 from omnistream.record.damage import Damage, find_damage
 from omnistream.record.done import Made, finished
 from omnistream.record.ended import Ended
 from omnistream.record.identity import run_of
 from omnistream.record.mcap_file import McapFile
 from omnistream.record.part import DONE
-from omnistream.record.scribe import Scribe, copied
+from omnistream.record.scribe import Scribe
 from omnistream.record.writer import is_of_stream
 
 __all__ = ["join_parts", "recover", "repair"]

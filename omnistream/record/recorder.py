@@ -25,10 +25,11 @@ from omnistream.clock import monotonic_ns
 from omnistream.errors import RecordingError
 from omnistream.message import SECOND
 from omnistream.record.about import About
+from omnistream.record.black_box import make_room
 from omnistream.record.done import Made
 from omnistream.record.part import DONE
 from omnistream.record.progress import reserve
-from omnistream.record.scribe import Scribe, make_room
+from omnistream.record.scribe import Scribe
 
 __all__ = ["Recorder", "main"]
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,20 @@ import msgpack
 
 from omnistream.errors import PayloadError, RecordingError
 from omnistream.flow.ledger import Row
-from omnistream.link.segment import LINK_NAME
 from omnistream.message import INFINITY
 from omnistream.record.about import About
-from omnistream.record.black_box import PIECE_NS, BoxError, Ring
+from omnistream.record.black_box import PIECE_NS, Ring, ring_folder
 from omnistream.record.codec import CodedFrame, RecordedMessage, decode_record, encode_record
 from omnistream.record.done import Done, Hole, Made, only_one
 from omnistream.record.identity import RUN_ID, run_of
 from omnistream.record.packets import Groups, PacketReader
-from omnistream.record.part import BOX, DONE
+from omnistream.record.part import DONE
 from omnistream.record.progress import Progress, read_progress
 from omnistream.record.spool import HOLE
 from omnistream.record.tail import Life, Tail
 from omnistream.record.writer import JOURNAL, RUN, TAP, RecordingWriter
 
-__all__ = ["REPEATED", "Scribe", "copied", "make_room"]
+__all__ = ["REPEATED", "Scribe"]
 
 #: Attachments of what does not rise: a source that was killed may begin again at stamps that it had given already.
 REPEATED = "repeated/"
@@ -61,7 +58,7 @@ class Scribe:
         self._groups = Groups()
         self._head = 0  # so many bytes of the file are what its first frames depend on, and no reason to end it
         self._lock = only_one(self._dir) if remove else -1
-        self._ring = Ring(_memory(self._dir), about.keep) if about.keep.box_ns else None
+        self._ring = Ring(ring_folder(self._dir), about.keep) if about.keep.box_ns else None
         try:
             if remove and (self._dir / DONE).exists():
                 self._go_on()
@@ -403,48 +400,7 @@ def _time_of(row: bytes) -> int:
     return 0
 
 
-def make_room(run_dir: str, about: About, error: RecordingError) -> bool:
-    """Let go of the oldest of a ring, where it was its memory that had no room. Whether there was anything."""
-    cause = error.__cause__ or error.__context__
-    if not about.keep.box_ns or isinstance(error, BoxError) or not isinstance(cause, OSError) or cause.errno != ENOSPC:
-        return False
-    return Ring(_memory(Path(run_dir)), about.keep).let_go()
-
-
 def _is_of_earlier(what: str, life: Life) -> bool:
     """Whether a hole is of an earlier life of the worker."""
     worker, _, incarnation = what.removeprefix("worker ").rpartition(".")
     return what.startswith("worker ") and worker == life.worker and int(incarnation) < life.incarnation
-
-
-def _memory(run_dir: Path) -> Path:
-    """The folder of the ring: in the run's shared memory if it has any."""
-    link = run_dir / LINK_NAME
-    return (link.resolve() if link.exists() else run_dir) / BOX
-
-
-def copied(run_dir: Path, about: About, to: Path) -> About:
-    """What there is of the file by now in another place, where a scribe goes on with it. What is not there any more, or is
-    another run's, is a hole. Raises RecordingError."""
-    moved = replace(about, path=str(to))
-    lock = only_one(run_dir)
-    try:
-        done = Done.of(json.loads(read_progress(run_dir / DONE)))
-        for number in range(1, done.number + 1):
-            old, new = about.numbered(number), moved.numbered(number)
-            if run_of(old) == about.run and (number < done.number or old.stat().st_size >= done.size):
-                shutil.copyfile(old, new)
-                continue
-            begun = done.began_ns if number == done.number else done.start_ns
-            done.holes.append(Hole("all streams", begun, done.now_ns, 0, f"{old} is not there, or not this run's"))
-            if number == done.number:
-                done.size = 0
-            if done.number == 1:
-                done.count = 0
-        Progress(run_dir / DONE).say(done.as_json())
-        moved.leave(str(run_dir))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RecordingError(f"{to} cannot be made of {run_dir} ({error})") from None
-    finally:
-        os.close(lock)
-    return moved

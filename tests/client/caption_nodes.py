@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from omnistream.message import MS, Action, Caption, Event, Message, Text
 from omnistream.node import Context, Emit, Node, Sink, Source
-from omnistream_drivers.protocol import CaptionFrame, caption_frame
+from omnistream.protocol.codec import CaptionFrame, caption_frame
 
 #: What came to the sink, in all lives of its worker.
 FRAMES: list[CaptionFrame] = []

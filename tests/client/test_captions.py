@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omnistream.client.captions import MAX_KNOWN, Shown
 from omnistream.graph.load import load_graph
 from omnistream.graph.plan import make_plan
-from omnistream_drivers.protocol import CaptionFrame
+from omnistream.protocol.codec import CaptionFrame
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parent / "engine")]

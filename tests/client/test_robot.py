@@ -16,8 +16,8 @@ import zmq
 from omnistream.client import Robot
 from omnistream.clock import SystemClock
 from omnistream.message import INFINITY, MS, Action, Message
+from omnistream.protocol.codec import ActionFrame, Hello, Ping, Welcome, decode, encode
 from omnistream.testing import context
-from omnistream_drivers.protocol import ActionFrame, Hello, Ping, Welcome, decode, encode
 from omnistream_drivers.zmq_actions import ZmqActions
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from omnistream.client.session import RobotSession
-from omnistream_drivers.protocol import Ack, ActionFrame, Bye, Hello, Ping, Pong, Unknown, Welcome, decode, encode
+from omnistream.protocol.codec import Ack, ActionFrame, Bye, Hello, Ping, Pong, Unknown, Welcome, decode, encode
 
 MS = 1_000_000
 AHEAD = 10**15  # the sender's clock is so far ahead of ours

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from omnistream.message import SECOND
+from omnistream.protocol.codec import Ack, CommandFrame, decode, encode
 from omnistream_drivers import command_desk
 from omnistream_drivers.command_desk import CommandDesk
-from omnistream_drivers.protocol import Ack, CommandFrame, decode, encode
 
 
 def take(desk, number=1, text="go forward", peer=b"p", now=0, client="c"):

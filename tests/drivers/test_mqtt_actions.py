@@ -16,9 +16,9 @@ from omnistream.client import ActionFrame, ActionGuard
 from omnistream.clock import SystemClock
 from omnistream.message import MS
 from omnistream.node import ports_of
+from omnistream.protocol.codec import Ping, Pong, decode, encode
 from omnistream.testing import context
 from omnistream_drivers.mqtt_actions import MqttActions
-from omnistream_drivers.protocol import Ping, Pong, decode, encode
 
 sys.path.append(str(Path(__file__).parent))
 from mqtt_parts import action, listening, mosquitto, needs_mosquitto, refuses_five, until

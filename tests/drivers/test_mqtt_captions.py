@@ -21,8 +21,8 @@ from omnistream.client import acaptions, captions
 from omnistream.clock import SystemClock
 from omnistream.errors import DeviceError
 from omnistream.message import INFINITY
+from omnistream.protocol.mqtt_address import Broker, check_topic
 from omnistream.testing import context
-from omnistream_drivers.mqtt_address import Broker, check_topic
 from omnistream_drivers.mqtt_captions import MqttCaptions
 
 sys.path.append(str(Path(__file__).parent))

@@ -13,9 +13,9 @@ import aiomqtt
 import pytest
 
 from omnistream.clock import SystemClock
+from omnistream.protocol.codec import Ack, decode
 from omnistream.testing import context
 from omnistream_drivers.mqtt_commands import MqttCommands
-from omnistream_drivers.protocol import Ack, decode
 
 sys.path.append(str(Path(__file__).parent))
 from mqtt_parts import listening, mosquitto, needs_mosquitto, refuses_five, until

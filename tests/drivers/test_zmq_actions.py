@@ -15,8 +15,8 @@ from omnistream.clock import SystemClock
 from omnistream.errors import DeviceError
 from omnistream.message import INFINITY, MS, Action, Message
 from omnistream.node import ports_of
+from omnistream.protocol.codec import Ack, ActionFrame, Hello, Ping, Pong, State, Unknown, Welcome, decode, encode
 from omnistream.testing import context
-from omnistream_drivers.protocol import Ack, ActionFrame, Hello, Ping, Pong, State, Unknown, Welcome, decode, encode
 from omnistream_drivers.zmq_actions import ZmqActions
 
 LOOPBACK = "tcp://127.0.0.1:*"

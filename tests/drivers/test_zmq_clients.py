@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnistream.message import MS, SECOND
-from omnistream_drivers.protocol import Ack, ActionFrame, Bye, CommandFrame, Hello, Ping, Pong, Unknown, Welcome, decode, encode
+from omnistream.protocol.codec import Ack, ActionFrame, Bye, CommandFrame, Hello, Ping, Pong, Unknown, Welcome, decode, encode
 from omnistream_drivers.zmq_clients import Clients
 
 STOP = ActionFrame(id="s1", kind="stop", text="test")

@@ -13,8 +13,8 @@ import zmq.asyncio
 from omnistream.client import Commander
 from omnistream.clock import SystemClock
 from omnistream.errors import DeviceError
+from omnistream.protocol.codec import Ack, CommandFrame, decode, encode
 from omnistream.testing import context
-from omnistream_drivers.protocol import Ack, CommandFrame, decode, encode
 from omnistream_drivers.zmq_commands import ZmqCommands
 
 LOOPBACK = "tcp://127.0.0.1:*"

@@ -14,7 +14,7 @@ import pytest
 from running import check_accounts
 
 from omnistream.clock import SystemClock
-from omnistream.engine import worker as worker_module
+from omnistream.engine import news
 from omnistream.engine.conductor import Conductor
 from omnistream.engine.local import LocalCrew
 from omnistream.engine.options import RunOptions
@@ -124,7 +124,7 @@ async def test_a_peer_that_speaks_of_edges_it_has_no_end_of_is_not_heard(run_dir
 async def test_who_waits_for_news_of_a_worker_hears_at_once_that_it_is_gone(
     run_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "_SILENT_S", 3600)
+    monkeypatch.setattr(news, "_SILENT_S", 3600)
     clock = SystemClock()
     crew = LocalCrew(planned("{block: 1}"), clock, RunOptions(offset_ns=clock.offset_ns, run_dir=run_dir))
     await crew.begin()

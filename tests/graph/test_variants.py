@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from omnistream.errors import GraphError
 from omnistream.graph.graph import Graph, NodeInfo
-from omnistream.graph.variants import pinned, variants_of
+from omnistream.graph.variants import pinned, possible, variants_of
 
 GRAPH = Graph(
     "g", 1,
@@ -27,7 +29,11 @@ def test_variants_are_different_names() -> None:
 
 
 def test_nodes_are_pinned_by_name() -> None:
-    assert pinned(GRAPH, ["hands=small", "ears=full"]) == {"hands": "small", "ears": "full"}
+    kept = pinned(GRAPH, ["hands=small"])
+    assert kept == {"hands": "small"}
+    assert [possible(GRAPH, n, kept) for n in GRAPH.nodes] == [("small",), ("full", "final_only"), ()]
+    fixed = replace(GRAPH, quality="fixed")
+    assert [possible(fixed, n, kept) for n in GRAPH.nodes] == [("small",), ("full",), ()]
 
 
 @pytest.mark.parametrize(

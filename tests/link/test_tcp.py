@@ -19,7 +19,8 @@ from processes import free_port
 from omnistream.errors import LinkError
 from omnistream.link.pieces import cut
 from omnistream.link.post import HostPost
-from omnistream.link.tcp import LinkKeys, TcpTransport, Timing
+from omnistream.link.tcp import TcpTransport
+from omnistream.link.tcp_terms import LinkKeys, Timing
 from omnistream.message import Features, Message
 
 QUICK = Timing(beat_s=0.1, silence_s=0.5, again_s=0.01, again_most_s=0.05)
@@ -236,7 +237,7 @@ async def test_garbage_and_what_is_too_large_harm_nobody(make: Callable[..., End
         await b.until(lambda: len(b.garbage) == 7)
         friend.close()
     a = make()
-    monkeypatch.setattr("omnistream.link.tcp._LARGEST", 1000)
+    monkeypatch.setattr("omnistream.link.tcp_line._LARGEST", 1000)
     line = a.transport.dial(b.transport.address)
     line.send(numbered(0))
     line.send(numbered(1, 1001))
@@ -306,7 +307,7 @@ async def test_a_batch_that_takes_longer_than_the_silence_crosses_a_slow_wire(
     make: Callable[..., End], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be cut off and begun again for ever, if heartbeats waited behind it."""
-    monkeypatch.setattr("omnistream.link.tcp._UNSENT", 1 << 14)
+    monkeypatch.setattr("omnistream.link.tcp_terms._UNSENT", 1 << 14)
     monkeypatch.setattr("omnistream.link.pieces.PIECE", 1 << 15)
     timing = Timing(beat_s=0.1, silence_s=0.6, again_s=0.01)
     a, b = make(timing=timing), make(timing=timing)
@@ -415,7 +416,7 @@ async def test_a_new_life_at_the_same_port_is_not_taken_for_the_old(make: Callab
 
 async def test_a_peer_that_reads_nothing_for_ever_is_told_of(make: Callable[..., End], monkeypatch: pytest.MonkeyPatch) -> None:
     a = make()
-    monkeypatch.setattr("omnistream.link.tcp._WINDOW", 1000)
+    monkeypatch.setattr("omnistream.link.tcp_line.WINDOW", 1000)
     told: list[str] = []
     a.transport.broken = told.append
     line = a.transport.dial("tcp://127.0.0.1:9")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from omnistream.link.segment import LINK_NAME
-from omnistream.link.tcp import LinkKeys, TcpLine
+from omnistream.link.tcp_line import TcpLine
+from omnistream.link.tcp_terms import LinkKeys
 from omnistream.link.unix import UnixLine
 from omnistream.link.ways import ClusterPost
 from omnistream.message import Features, Message

@@ -23,10 +23,10 @@ from omnistream.message import INFINITY, MS, SECOND, Command, Detections, Event,
 from omnistream.node import Recent, ports_of
 from omnistream.record.reader import Recording
 from omnistream.testing import context, replay
+from omnistream_models.fused import variants
 from omnistream_models.fused.evidence import HandSeen
 from omnistream_models.fused.gesturing import Showing, point_to
 from omnistream_models.fused.schema import Decision, faults
-from omnistream_nodes import fused_reasoner
 from omnistream_nodes.fused_reasoner import FusedOutputs, FusedReasoner, checked
 from omnistream_nodes.rule_reasoner import RuleReasoner
 
@@ -194,15 +194,14 @@ async def test_the_same_said_and_typed_is_done_once_and_two_things_ask():
 
 
 async def test_without_weights_the_rules_decide_and_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    def none(folder: Path | None = None, threads: int = 1) -> None:
-        raise ModelError("there are no weights")
-
     with pytest.raises(ModelError, match=r"there is no fused\.json"):
         await Mind(weights=str(tmp_path)).hears(typed("go home", "home"))
-    monkeypatch.setattr(fused_reasoner, "Variants", none)
+    monkeypatch.setattr(variants, "shipped", lambda: tmp_path)
     mind = Mind()
     assert (await mind.hears(typed("go home", "home"))).action.model == "rules"
-    assert mind.ctx.report.rows == [("fallback", "reason: decides by the rules of rule_reasoner, because there are no weights")]
+    ((reason, words),) = mind.ctx.report.rows
+    assert reason == "fallback"
+    assert words.startswith(f"reason: decides by the rules of rule_reasoner, because {tmp_path}: there is no fused.json")
 
 
 def test_options_are_checked_in_its_own_name():

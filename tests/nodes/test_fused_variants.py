@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from omnistream.message import MS, SECOND, Command, Detections, Event
 from omnistream.testing import context
+from omnistream_models import onnx_session
 from omnistream_models.fused.weights import FILES, shipped
 from omnistream_nodes.fused_reasoner import FusedOutputs, FusedReasoner
 
@@ -25,12 +27,16 @@ SAID = (("pick up the blue ball", "pick"), ("turn left", "turn"), ("what a day",
 
 
 class Mind:
-    def __init__(self, **options: object) -> None:
-        self.node, self.ctx = FusedReasoner(**options), context("reason")
+    def __init__(self, told: dict[str, Any] | None = None, **options: object) -> None:
+        self.node, self.ctx = FusedReasoner(**options), context("reason", **told or {})
+
+    async def open(self) -> None:
+        await self.node.open(self.ctx)
+        self.ctx.now = T0
 
     async def hears(self, text: str, intent: str, at_s: float, variant: str, *, spoken: bool = False, **others) -> FusedOutputs:
         if self.ctx.now == 0:
-            await self.node.open(self.ctx)
+            await self.open()
         self.ctx.variant = variant
         self.ctx.now = self.ctx.cause = T0 + round(at_s * SECOND)
         command = Command(intent, text, start_ns=self.ctx.now - 800 * MS * spoken, end_ns=self.ctx.now)
@@ -71,3 +77,42 @@ async def test_weights_without_variants_stay_as_they_are_and_say_so_once(tmp_pat
         assert found == await full.hears("take the cup", "pick", 2.0 + 3 * n, "full", detections=TABLE)
     assert [r for r, _ in mind.ctx.report.rows] == ["no_variant"]
     assert "omnistream quantize fused" in mind.ctx.report.rows[0][1]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are opened, by the last two parts of their paths, in the order of opening."""
+    found, whole = list[str](), onnx_session._session
+
+    def open_one(model: Any, name: str, threads: int) -> Any:
+        found.append("/".join(Path(name).parts[-2:]))
+        return whole(model, name, threads)
+
+    monkeypatch.setattr(onnx_session, "_session", open_one)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variants", "unconnected", "folders", "files"),
+    [
+        (("full",), {"frame", "detections", "gesture"}, ["fused"], ["words", "state"]),
+        (("small",), {"frame", "detections"}, ["small"], ["words", "hands", "state"]),
+        (("full", "int8", "small"), {"gesture", "frame"}, ["fused", "int8", "small"], ["words", "things", "state"]),
+        (("full",), set(), ["fused"], ["words", "rest", "things", "hands", "state"]),
+    ],
+)
+async def test_what_the_run_can_need_is_opened_before_it_and_nothing_else_ever(
+    opened: list[str], variants: tuple[str, ...], unconnected: set[str], folders: list[str], files: list[str]
+):
+    mind, whole = Mind({"variants": variants, "unconnected": frozenset(unconnected)}), Mind()
+    await mind.open()
+    looks = [] if "frame" in unconnected else ["looks/looks.onnx"]
+    assert sorted(opened) == sorted([*(f"{folder}/{file}.onnx" for folder in folders for file in files), *looks])
+    await whole.open()
+    given = {} if "detections" in unconnected else {"detections": TABLE}
+    for n, (text, intent) in enumerate(SAID * len(variants)):
+        asked = (text, intent, 2.0 + 3 * n, variants[n % len(variants)])
+        before = len(opened)
+        answer = await mind.hears(*asked, **given)
+        assert len(opened) == before
+        assert answer == await whole.hears(*asked, **given)

@@ -21,13 +21,14 @@ from omnistream_models.fused.reading import SLOTS
 from omnistream_models.fused.schema import HEADS
 from omnistream_models.fused.tokens import FIELDS, LABEL_WORDS, OBJECTS, WORDS
 from omnistream_models.fused.weights import PATHS, Manifest, read_manifest, write_manifest
+from omnistream_models.onnx_halves import halve
 
 __all__ = ["export", "load", "write_onnx"]
 
 _REST = ("objects", "objects_on", "looks", "seeing", "hands", "hands_on", "state", "state_on", "sounds", "sounds_on")
 
-#: Weights of more numbers than this are kept at half precision.
-_LARGE = 64
+#: Weights of so many numbers or more are kept at half precision.
+_LARGE = 65
 #: What there may be more or less of: padding adds nothing, so whoever runs the network leaves it out.
 _AS_MANY = {
     "words": ("embedded", "words_on", "typed", "hidden"),
@@ -129,24 +130,8 @@ def _one_half(module: nn.Module, path: Path, given: Mapping[str, Tensor], output
             )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as e:
         raise ModelError(f"{path} cannot be written ({e}); pip install onnx") from e
-    _halve(path)
-
-
-def _halve(path: Path) -> None:
-    """Keep the file's weights at half precision, which they were rounded to, with casts that are done when it is read."""
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
 
-    model = onnx.load(path)
-    casts: list[Any] = []
-    for kept in model.graph.initializer:
-        if kept.data_type == TensorProto.FLOAT and np.prod(kept.dims) > _LARGE:
-            value, name = numpy_helper.to_array(kept), kept.name
-            if not np.array_equal(value, value.astype(np.float16).astype(np.float32)):
-                continue  # a constant of the graph, no weight
-            kept.CopyFrom(numpy_helper.from_array(value.astype(np.float16), f"{name}_half"))
-            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.save(model, path)
+    made = onnx.load(path)
+    halve(made, _LARGE, exact=True)  # what is not of halves is a constant of the graph, and no weight
+    onnx.save(made, path)

@@ -8,14 +8,13 @@ are none or the words need none, and on as many as there are: padding would have
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from omnistream.errors import ModelError
 from omnistream_models.fused import tables, tensors
 from omnistream_models.fused.decode import decode
 from omnistream_models.fused.evidence import Evidence
@@ -23,6 +22,7 @@ from omnistream_models.fused.schema import HEADS, Decision
 from omnistream_models.fused.size import folded
 from omnistream_models.fused.tokens import NEEDS, OBJECTS, WORDS, kept, other_tokens, text_tokens
 from omnistream_models.fused.weights import PATHS, Manifest, checked, read_manifest, shipped
+from omnistream_models.onnx_session import open_session_of
 
 __all__ = ["Answer", "FusedNetwork", "Reading", "by_all", "by_words"]
 
@@ -65,13 +65,18 @@ class Reading:
 
 
 class FusedNetwork:
-    """Of a folder (default: the one that ships). Raises ModelError where it is missing, damaged or of another version."""
+    """Of a folder (default: the one that ships). Raises ModelError where it is missing, damaged or of another version.
 
-    def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
+    Beside words, state and sound it weighs `parts` (of `NEEDS`) only; what else there may be is not looked at.
+    """
+
+    def __init__(self, folder: Path | None = None, threads: int = 1, parts: Collection[str] = NEEDS) -> None:
         folder = folder or shipped()
         self.manifest = read_manifest(folder)
         self._words = _Half(folder, "words.onnx", self.manifest, threads)
-        self._rest = {parts: _Half(folder, name, self.manifest, threads) for parts, name in PATHS.items()}
+        paths = {path: name for path, name in PATHS.items() if set(path) <= set(parts)}
+        self._rest = {path: _Half(folder, name, self.manifest, threads) for path, name in paths.items()}
+        self._parts = tuple(p for p in NEEDS if p in parts)
         self._table = tables.of(tensors.parse(checked(folder, "fused.safetensors", self.manifest)), folder)
         self._embedded: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
@@ -105,10 +110,11 @@ class FusedNetwork:
         return read.said, self._weigh(read)[0]
 
     def _weigh(self, read: Reading) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-        evidence, parts = read.evidence, tuple(NEEDS)
+        evidence, parts = read.evidence, self._parts
         if not read.whole:
             there = {"objects": evidence.detections is not None, "hands": bool(evidence.hands)}
-            parts = tuple(p for p, need in zip(NEEDS, read.said["needs"], strict=True) if there[p] and need >= _NEED)
+            needs = dict(zip(NEEDS, read.said["needs"], strict=True))
+            parts = tuple(p for p in self._parts if there[p] and needs[p] >= _NEED)
             evidence = evidence.without(*(_OF_PART[p] for p in NEEDS if p not in parts))
         rest = other_tokens(evidence, every=read.whole)
         if not read.whole:
@@ -144,7 +150,7 @@ class _Half:
     """One file of the network: arrays by name, of one item, in and out. What it does not read it is not given."""
 
     def __init__(self, folder: Path, name: str, manifest: Manifest, threads: int) -> None:
-        self._session = _session(folder, name, manifest, threads)
+        self._session = open_session_of(checked(folder, name, manifest), str(folder / name), threads)
         self._in, self._out = ([v.name for v in vs] for vs in (self._session.get_inputs(), self._session.get_outputs()))
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -170,17 +176,3 @@ def by_all(heads: Mapping[str, np.ndarray], evidence: Evidence, limits: Mapping[
 
 def _common(limits: Mapping[str, float]) -> Any:
     return {name: limits[name] for name in ("accept", "sure", "margin", "contradict", "temperature")}
-
-
-def _session(folder: Path, name: str, manifest: Manifest, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = max(1, threads), 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(checked(folder, name, manifest), options, providers=["CPUExecutionProvider"])
-    except ModelError:
-        raise
-    except Exception as e:
-        raise ModelError(f"{folder / name}: ONNX Runtime cannot read it: {str(e).splitlines()[0]}") from e

@@ -106,7 +106,7 @@ def _made(tries: Tries, how: Plan, told: Told) -> Made:
         ours += ["int8, fewer hidden units", "int8, fewer, learned for it"]
     kept = ours[-1] if tries.found["full"].exact - tries.found[ours[-1]].exact < _POINTS else "int8"
     if how.small_steps and data is not None:
-        tries.add("small", _small(full, data, how, told), [], WAYS[0], limits=True)
+        tries.add("small", _small(full, data, how, told), _products(names), WAYS[0], limits=True)
         ours.append("small")
     return Made(tries.rows(["full", *ours]), kept, layers, ways, floats, tries.as_floats(), how)
 
@@ -124,10 +124,13 @@ def _scenes(how: Plan, told: Told) -> Data:
 def _aware(student: FusedModel, full: FusedModel, data: Data, layers: Sequence[str], how: Plan, told: Told) -> FusedModel:
     """A copy that has learned to do with rounded products; the table's rows are rounded afterwards."""
     course, report = Course(how.steps, _INT8_RATE, _BATCH), _report(told, "learning for int8", how.steps)
-    products = [name for name in layers if name != TABLE]
     return quantization_aware(
-        deepcopy(student), products, lambda net: taught(net, full, data, course, how.seed, report), whole=True
+        deepcopy(student), _products(layers), lambda net: taught(net, full, data, course, how.seed, report), whole=True
     )
+
+
+def _products(layers: Sequence[str]) -> list[str]:
+    return [name for name in layers if name != TABLE]
 
 
 def _small(full: FusedModel, data: Data, how: Plan, told: Told) -> FusedModel:

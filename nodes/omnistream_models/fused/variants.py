@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from omnistream_models.fused.runtime import FusedNetwork
+from omnistream_models.fused.tokens import NEEDS
 from omnistream_models.fused.weights import Manifest, read_manifest, shipped
 
 __all__ = ["OF", "VARIANTS", "Variants", "folder_of"]
@@ -16,21 +18,28 @@ OF = "of"
 
 
 class Variants:
-    """All that a folder (default: the one that ships) has, opened. Variants of other weights than lie beside them are not.
+    """The `names` that a folder (default: the one that ships) has. Variants of other weights than lie beside them are not.
 
-    Raises ModelError where the full network or a variant is damaged, or the full one is missing.
+    Those of `at_once` are opened now, the others when they are first asked for. Of all, for no more than `parts` of the
+    evidence. Raises ModelError where one that is opened is damaged, or the full one is missing.
     """
 
-    def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
-        folder = folder or shipped()
-        full = FusedNetwork(folder, threads)
-        there = [name for name in VARIANTS[1:] if _is_there(folder_of(folder, name), full.manifest)]
-        self._networks = {"full": full} | {name: FusedNetwork(folder_of(folder, name), threads) for name in there}
-        self.names = tuple(self._networks)
+    def __init__(
+        self, folder: Path | None = None, threads: int = 1, at_once: Collection[str] = ("full",), parts: Collection[str] = NEEDS
+    ) -> None:
+        self._folder, self._threads, self._parts = folder or shipped(), threads, parts
+        full = read_manifest(self._folder)
+        self.names = ("full", *(name for name in VARIANTS[1:] if _is_there(folder_of(self._folder, name), full)))
+        self._networks: dict[str, FusedNetwork] = {}
+        for name in at_once:
+            self.of(name)
 
     def of(self, name: str) -> FusedNetwork:
         """The network of that variant; the full one where there is no such."""
-        return self._networks.get(name, self._networks["full"])
+        name = name if name in self.names else "full"
+        if name not in self._networks:
+            self._networks[name] = FusedNetwork(folder_of(self._folder, name), self._threads, self._parts)
+        return self._networks[name]
 
 
 def folder_of(folder: Path, variant: str) -> Path:

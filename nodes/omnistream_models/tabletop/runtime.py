@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from omnistream.errors import ModelError
+from omnistream_models.onnx_session import open_session_of
 from omnistream_models.tabletop.cutting import SIDE, cut
 from omnistream_models.tabletop.weights import checked, read_manifest, shipped
 
@@ -29,7 +29,7 @@ class LooksNetwork:
     def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
         folder = folder or shipped()
         self.manifest = read_manifest(folder)
-        self._session = _session(folder, checked(folder, "looks.onnx", self.manifest), threads)
+        self._session = open_session_of(checked(folder, "looks.onnx", self.manifest), str(folder / "looks.onnx"), threads)
 
     def look(self, image: np.ndarray, boxes: Sequence[np.ndarray] | np.ndarray) -> Glance:
         """What is in each box (N, 4), in pixels, of an (H, W, 3) uint8 image."""
@@ -47,15 +47,3 @@ class LooksNetwork:
 def _softmax(logits: np.ndarray) -> np.ndarray:
     shares = np.exp(logits - logits.max(1, keepdims=True))
     return shares / shares.sum(1, keepdims=True)
-
-
-def _session(folder: Path, data: bytes, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = max(1, threads), 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as e:  # onnxruntime's own errors share no base
-        raise ModelError(f"{folder / 'looks.onnx'}: ONNX Runtime cannot read it: {str(e).splitlines()[0]}") from e

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -21,8 +21,9 @@ import numpy as np
 
 from omnistream.errors import RecordingError
 from omnistream.message import SECOND, VideoFrame
-from omnistream.record.codec import RecordedMessage
 from omnistream.record.export.columns import NUMBERS, WORDS, Series, key_of, series_of, words_of
+from omnistream.record.export.lerobot_tables import rows_table, tasks_table
+from omnistream.record.export.lerobot_video import feature_of, write_video
 from omnistream.record.export.statistics import Pixels, of_numbers
 from omnistream.record.foreign.dataset import DATA_PATH, VIDEO_PATH, arrow
 from omnistream.record.playable import Playable
@@ -158,8 +159,8 @@ class _Writer:
         episode = _Episode()
         for key, topic in streams.cameras.items():
             path = self._folder / VIDEO_PATH.format(video_key=key, chunk_index=number // _CHUNK, file_index=number % _CHUNK)
-            shape = _film(path, streams.file.messages(topic), times, self._fps, episode.pixels.setdefault(key, Pixels()))
-            self._feature(key, _camera_feature(shape, self._fps), streams.file)
+            shape = write_video(path, streams.file.messages(topic), times, self._fps, episode.pixels.setdefault(key, Pixels()))
+            self._feature(key, feature_of(shape, self._fps), streams.file)
         for key, one in series.items():
             names = one.names()
             self._feature(key, {"dtype": "float32", "shape": [len(names)], "names": names}, streams.file)
@@ -237,9 +238,9 @@ class _Writer:
         for key in self._columns[0]:
             whole = np.concatenate([c[key] for c in self._columns])
             stats[key] = of_numbers(whole.reshape(len(whole), -1))
-        self._write(DATA_PATH.format(chunk_index=0, file_index=0), [_rows(columns) for columns in self._columns])
+        self._write(DATA_PATH.format(chunk_index=0, file_index=0), [rows_table(columns) for columns in self._columns])
         self._write("meta/episodes/chunk-000/file-000.parquet", [pa.Table.from_pylist(self._episodes)])
-        self._write("meta/tasks.parquet", [_tasks_table(list(self._tasks))])
+        self._write("meta/tasks.parquet", [tasks_table(list(self._tasks))])
         self._json("meta/stats.json", stats)
         self._json("meta/info.json", self._info())
 
@@ -271,95 +272,3 @@ class _Writer:
 
     def _json(self, place: str, value: Any) -> None:
         (self._folder / place).write_text(json.dumps(value, indent=4, ensure_ascii=False), "utf-8")
-
-
-def _rows(columns: dict[str, np.ndarray]) -> Any:
-    """An episode's rows."""
-    import pyarrow as pa
-
-    arrays: dict[str, Any] = {}
-    for key, table in columns.items():
-        flat = pa.array(table.ravel(), pa.float32() if table.dtype == np.float32 else pa.int64())
-        several = table.ndim == 2 and table.shape[1] > 1
-        arrays[key] = pa.FixedSizeListArray.from_arrays(flat, table.shape[1]) if several else flat
-    return pa.table(arrays)
-
-
-def _tasks_table(tasks: list[str]) -> Any:
-    """As pandas writes a frame whose index are the tasks: lerobot looks them up by it."""
-    import pyarrow as pa
-
-    columns = [
-        {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": None},
-        {"name": None, "field_name": "__index_level_0__", "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
-    ]
-    index = [
-        {"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object", "metadata": {"encoding": "UTF-8"}}
-    ]
-    said = {"index_columns": ["__index_level_0__"], "column_indexes": index, "columns": columns, "pandas_version": "2.2.0"}
-    table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "__index_level_0__": pa.array(tasks, pa.string())})
-    return table.replace_schema_metadata({"pandas": json.dumps(said)})
-
-
-def _camera_feature(shape: tuple[int, int], fps: int) -> dict[str, Any]:
-    height, width = shape
-    odd = height % 2 or width % 2
-    about: dict[str, Any] = {
-        "video.height": height,
-        "video.width": width,
-        "video.codec": "h264",
-        "video.pix_fmt": "yuv444p" if odd else "yuv420p",
-        "video.is_depth_map": False,
-        "video.fps": fps,
-        "video.channels": 3,
-        "has_audio": False,
-    }
-    return {"dtype": "video", "shape": [height, width, 3], "names": ["height", "width", "channels"], "info": about}
-
-
-def _film(path: Path, messages: Iterator[RecordedMessage], times: Sequence[int], fps: int, pixels: Pixels) -> tuple[int, int]:
-    """One H.264 file with a frame for every time, each second a key frame (lerobot reads at random); its height and width."""
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    following = next(messages, None)
-    image: np.ndarray | None = None
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream: Any = None
-        for number, at in enumerate(times):
-            while following is not None and (image is None or following.stamp_ns <= at):
-                assert isinstance(following.payload, VideoFrame)
-                image = _rgb(following.payload.image)
-                following = next(messages, None)
-            assert image is not None
-            if stream is None:
-                stream = _stream(container, image, fps)
-            elif image.shape[:2] != (stream.height, stream.width):
-                raise RecordingError(f"'{path.parts[-3]}' changes its size; the frames of a video are alike")
-            pixels.see(image)
-            frame: Any = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, fps)
-            container.mux(_lasting(stream.encode(frame)))
-        container.mux(_lasting(stream.encode(None)))
-        return stream.height, stream.width
-
-
-def _lasting(packets: Sequence[Any]) -> Sequence[Any]:
-    """Each for one frame's time: a reader takes the file's length from them."""
-    for packet in packets:
-        packet.duration = 1
-    return packets
-
-
-def _stream(container: Any, image: np.ndarray, fps: int) -> Any:
-    stream = container.add_stream("libx264", rate=fps)
-    stream.height, stream.width = image.shape[:2]
-    stream.pix_fmt = "yuv444p" if stream.height % 2 or stream.width % 2 else "yuv420p"
-    context = stream.codec_context
-    context.time_base, context.gop_size, context.max_b_frames, context.thread_count = Fraction(1, fps), 2, 0, 1
-    context.options = {"crf": "20", "preset": "fast"}
-    return stream
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from omnistream.errors import RecordingError
+from omnistream.media.cutter import Cut, Cutter
+from omnistream.media.file import open_file
+from omnistream.media.resample import MonoResampler
 from omnistream.message import SECOND, AudioChunk, VideoFrame
 from omnistream.record.codec import RecordedMessage
 from omnistream.record.foreign.images import MOST_PIXELS, frame_of
@@ -83,10 +86,7 @@ class Media(Playable):
                 chunk = AudioChunk(cut.samples, _RATE_HZ)
                 yield RecordedMessage(cut.end_ns, cut.start_ns, chunk, seq=number, clock_source="file")
 
-    def _cuts(self) -> Iterator[Any]:
-        from omnistream_drivers._timeline import Cutter
-        from omnistream_drivers.resample import MonoResampler
-
+    def _cuts(self) -> Iterator[Cut]:
         cutter, mono = Cutter(_RATE_HZ, _CHUNK), MonoResampler(_RATE_HZ)
         expected: int | None = None  # where the next sample would be by counting
         with open_container(self.path) as container:
@@ -127,10 +127,8 @@ def open_container(path: Path) -> Any:
     """A media file, opened. Raises RecordingError."""
     from av.error import FFmpegError
 
-    from omnistream_drivers._pyav import open_media
-
     try:
-        return open_media(str(path), "file")
+        return open_file(path)
     except (FFmpegError, ValueError) as e:
         raise RecordingError(f"{path} cannot be read ({said(e)}); name a video or sound file") from None
 

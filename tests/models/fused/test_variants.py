@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import example, given
@@ -30,7 +31,7 @@ from omnistream_models.fused.size import Size
 from omnistream_models.fused.tokens import batch, tokens
 from omnistream_models.fused.variants import OF, VARIANTS, Variants, folder_of
 from omnistream_models.fused.weights import FILES, Manifest, read_manifest, shipped, write_manifest
-from omnistream_models.int8 import Way
+from omnistream_models.int8 import Way, write_int8
 from omnistream_models.int8 import layers_of as products_of
 from omnistream_models.rounding import rounded
 
@@ -76,6 +77,17 @@ def test_every_way_decides_nearly_as_floats_do(model: FusedModel, floats: Path, 
             for name in ("verb", "reason", "direction"):
                 np.testing.assert_allclose(found[name], heads[name], atol=near)
         assert (folder / "rest.onnx").stat().st_size < (floats / "rest.onnx").stat().st_size
+        assert ("MatMulInteger" in operations(folder / "rest.onnx")) == (bool(layers) and not way.stored)
+
+
+def test_what_has_none_of_the_layers_that_are_to_be_in_int8_stays_in_float(floats: Path, tmp_path: Path):
+    for layers in ([], ["reader.enter"]):  # which the second half has not
+        write_int8(floats / "rest.onnx", tmp_path / "rest.onnx", layers)
+        assert "MatMulInteger" not in operations(tmp_path / "rest.onnx")
+
+
+def operations(file: Path) -> set[str]:
+    return {node.op_type for node in onnx.load(file).graph.node}
 
 
 def test_layers_have_one_name_in_torch_and_in_the_files(model: FusedModel, floats: Path):
@@ -127,7 +139,8 @@ def test_the_command_makes_variants_that_are_used_with_their_own_weights_only(
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"?")
     with pytest.raises(ModelError, match="its sha256 is not the one"):
-        Variants(folder)
+        Variants(folder, at_once=VARIANTS)
+    assert Variants(folder).of("small").manifest.size == TINY, "what is not asked for is not opened"
     file.write_bytes(whole)
     weights, _ = tensors.read(folder / "fused.safetensors")
     tensors.write(folder / "fused.safetensors", weights | {"alignment.heat": np.float16(0.5)})

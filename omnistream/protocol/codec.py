@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import msgpack
 
 from omnistream.errors import PayloadError
-from omnistream_drivers.frames import (
+from omnistream.protocol.frames import (
     Ack,
     ActionFrame,
     Bye,

@@ -1,4 +1,4 @@
-"""The frames that clients and drivers exchange, as values, and how messages become frames. Their bytes: protocol.py."""
+"""The frames that clients and drivers exchange, as values, and how messages become frames. Their bytes: codec.py."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from omnistream.errors import PayloadError
 from omnistream.message import INFINITY, Action, Caption, Message
-from omnistream_drivers import protocol
-from omnistream_drivers.protocol import (
+from omnistream.protocol import codec
+from omnistream.protocol.codec import (
     Ack,
     ActionFrame,
     Bye,
@@ -54,7 +54,7 @@ frames = st.one_of(
         deadline_ms=ints,
         origin=text,
     ),
-    st.builds(Ack, id=text, status=st.sampled_from(protocol.STATUSES), detail=text),
+    st.builds(Ack, id=text, status=st.sampled_from(codec.STATUSES), detail=text),
     st.builds(Hello, client=text, role=text, t0_ns=ints),
     st.builds(Welcome, t0_ns=ints, t1_ns=ints, t2_ns=ints, run=ints, heartbeat_ms=ints, watchdog_ms=ints),
     st.builds(State, online=st.booleans(), counts=maps),
@@ -64,7 +64,7 @@ frames = st.one_of(
 @given(frames, st.sampled_from(["msgpack", "json"]))
 def test_what_is_encoded_is_read_back(frame, form):
     data = encode(frame, form)
-    assert protocol.form_of(data) == form
+    assert codec.form_of(data) == form
     kinds = (CaptionFrame,) if isinstance(frame, CaptionFrame) else ALL
     assert decode(data, *kinds) == frame
     assert encode(decode(data, *kinds), form) == data
@@ -134,7 +134,7 @@ def test_broken_bytes_raise_only_payload_error(frame, seed):
         msgpack.packb(msgpack.ExtType(1, b"x")),
         b"\x81" * 4000,
         b"\xdf\xff\xff\xff\xff",
-        b"x" * (protocol.MAX_FRAME_BYTES + 1),
+        b"x" * (codec.MAX_FRAME_BYTES + 1),
     ],
 )
 def test_known_bad_frames_are_refused(data):
@@ -164,7 +164,7 @@ def test_caption_json_has_the_agreed_names():
         "r.caption", 0, 0, ("r.caption", 0, 0), 5, 1, 2_500_000_000, {},
         Caption("c1", "Going.", start_ns=1_000_000_000, end_ns=2_000_000_000, anchor="robot"),
     )  # fmt: skip
-    value = json.loads(encode(protocol.caption_frame(message, run=0), "json"))
+    value = json.loads(encode(codec.caption_frame(message, run=0), "json"))
     assert value == {
         "v": 1, "id": "c1", "rev": 0, "final": True, "text": "Going.", "lang": "en",
         "t_start": 1.0, "t_end": 2.0, "anchor": "robot", "deadline_ms": 2500, "origin": '0["r.caption",0,0]',
@@ -182,4 +182,4 @@ def test_an_origin_has_one_string_and_only_a_clients_own_spans_runs():
 
 def test_an_endless_stop_has_no_time_on_the_wire():
     stop = Message("r.a", 0, 0, ("r.a", 0, 0), 5, 5, 5, {}, Action("stop", INFINITY))
-    assert json.loads(encode(protocol.action_frame(stop, run=1, sent_ns=2), "json"))["valid_until_ns"] is None
+    assert json.loads(encode(codec.action_frame(stop, run=1, sent_ns=2), "json"))["valid_until_ns"] is None

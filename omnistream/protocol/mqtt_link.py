@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from omnistream.clock import Clock
 from omnistream.errors import DeviceError
 from omnistream.message import INFINITY, MS, SECOND
-from omnistream_drivers.limiter import Reports
-from omnistream_drivers.mqtt_address import Broker
-from omnistream_drivers.outbox import Outbox, Publish, expiry_s
+from omnistream.protocol.limiter import Reports
+from omnistream.protocol.mqtt_address import Broker
+from omnistream.protocol.outbox import Outbox, Publish, expiry_s
 
 if TYPE_CHECKING:
     import aiomqtt
@@ -67,10 +67,10 @@ class MqttLink:
     ) -> None:
         import aiomqtt
 
-        from omnistream_drivers import _mqtt_client
+        from omnistream.protocol import mqtt_client
 
         self.broker, self.name, self.client_id = broker, name, client_id
-        self._aiomqtt, self._clients = aiomqtt, _mqtt_client
+        self._aiomqtt, self._clients = aiomqtt, mqtt_client
         self._clock, self._report = clock, report
         self._reports = Reports(report)
         self._will, self._birth, self._subscribe = will, birth, subscribe

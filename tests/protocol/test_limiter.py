@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnistream.message import SECOND
-from omnistream_drivers.limiter import Bucket, Reports
+from omnistream.protocol.limiter import Bucket, Reports
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnistream.message import INFINITY, SECOND
-from omnistream_drivers.outbox import Outbox, Publish, expiry_s
+from omnistream.protocol.outbox import Outbox, Publish, expiry_s
 
 
 def publish(number, **over):
