@@ -29,14 +29,30 @@ __all__ = ["COMPUTING", "lowest_priority", "main"]
 ROOT = Path(__file__).resolve().parents[1]
 #: Tests here start no Ray, no broker and no server, and look at no clock: however slow they are, they find the same.
 COMPUTING = (
+    "tests/engine/test_fresh_laws.py",
+    "tests/engine/test_fresh_replays.py",
     "tests/export",
     "tests/flow",
+    "tests/foreign/test_media.py",
     "tests/graph",
+    "tests/launch/test_budget_virtual.py",
+    "tests/launch/test_fused_rules.py",
+    "tests/link/test_packed.py",
+    "tests/link/test_pieces.py",
+    "tests/link/test_wire.py",
     "tests/models",
     "tests/nodes",
     "tests/observe",
+    "tests/record/test_cut.py",
+    "tests/record/test_damage.py",
+    "tests/record/test_packets.py",
+    "tests/record/test_roundtrip.py",
+    "tests/record/test_shipped.py",
+    "tests/record/test_unpack.py",
     "tests/test_api.py",
+    "tests/test_coded.py",
     "tests/test_recordings_page.py",
+    "tests/test_testing.py",
 )
 #: One test of these computes for at most 15 s; beside others it may wait for its turn.
 PATIENCE_S = 600
