@@ -2,15 +2,14 @@
 
     python launch/all_tests.py
 
-What waits (for Ray, a broker, a camera, a clock) leaves both of two cores idle for three quarters of its time. What only
-computes takes that time and no other: it runs at the lowest priority, so that what is measured beside it is as it would be
-alone. Each test runs in one of the two; the exit code is 0 where both passed.
+What waits (for Ray, a broker, a camera, a clock) leaves two cores idle for three quarters of its time. What only computes takes
+that time: it gives way to all else, so that what is timed beside it is as it would be alone. Each test runs in one of the two;
+the exit code is 0 where both passed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import IO
 
 from processes import end, spawn
 
-__all__ = ["COMPUTING", "lowest_priority", "main"]
+__all__ = ["COMPUTING", "NICE", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Tests here start no Ray, no broker and no server, and look at no clock: however slow they are, they find the same.
@@ -56,6 +55,8 @@ COMPUTING = (
 )
 #: One test of these computes for at most 15 s; beside others it may wait for its turn.
 PATIENCE_S = 600
+#: Of a core that others want it has a tenth. At 19 it would stand still beside any other program that computes.
+NICE = 10
 
 
 def main(root: Path = ROOT, computing_tests: Sequence[str] = COMPUTING) -> int:
@@ -64,15 +65,17 @@ def main(root: Path = ROOT, computing_tests: Sequence[str] = COMPUTING) -> int:
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
         results = [Path(folder) / "waiting.xml", Path(folder) / "computing.xml"]
         computing = spawn(
-            pytest(results[1], f"-otimeout={PATIENCE_S}", "-pno:cacheprovider", *computing_tests),
+            ["nice", "-n", str(NICE), *pytest(results[1], f"-otimeout={PATIENCE_S}", "-pno:cacheprovider", *computing_tests)],
             cwd=str(root), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
-        lowest_priority(computing.pid)
+        share_by_niceness(computing.pid)
         waiting = subprocess.Popen(pytest(results[0], *(f"--ignore={path}" for path in computing_tests)), cwd=root)
         try:
-            codes = [patient(waiting), patient(computing)]
+            codes = waiting.wait(), computing.wait()
             show(log)
             print(summary(results, time.monotonic() - began), flush=True)
+        except KeyboardInterrupt:  # pytest had the Ctrl-C as well: it ends by itself, and says what it found until then
+            return waiting.wait() or 128 + signal.SIGINT
         finally:
             end(waiting)
             end(computing)
@@ -83,23 +86,10 @@ def pytest(result: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "pytest", f"--junitxml={result}", *words]
 
 
-def lowest_priority(pid: int) -> None:
-    """What this process, the first of its session, computes takes only time that nobody else wants.
-
-    Linux may share time among sessions first (sched(7), autogroup); then the session's own priority counts.
-    """
-    os.setpriority(os.PRIO_PROCESS, pid, 19)
+def share_by_niceness(pid: int) -> None:
+    """Where Linux shares time among sessions first (sched(7), autogroup), the niceness of this process's session counts."""
     with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text("19")
-
-
-def patient(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code. After a Ctrl-C pytest ends by itself, and says what it found until then."""
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        return process.wait()
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICE))
 
 
 def show(log: IO[str]) -> None:
