@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,11 @@ def main() -> None:
     if VENV.is_dir() and not (same_python and same_torch):
         say(f"rebuilding .venv for Python {python_version()}, torch: {torch}")
         shutil.rmtree(VENV)
-    debian(PACKAGES[options.purpose])
     environment(torch)
-    packages(options.purpose, torch)
+    with ThreadPoolExecutor() as pool:  # one is downloaded while the other is unpacked
+        system = pool.submit(debian, PACKAGES[options.purpose])
+        packages(options.purpose, torch)
+        system.result()
     files = models()
     if options.purpose == "test":
         pictures()

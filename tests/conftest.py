@@ -1,4 +1,7 @@
-"""The end of a test run.
+"""How any test runs, and the end of a test run.
+
+No example of a property fails for being slow: how fast this machine is just then says nothing of what is tested, and what is
+to be fast is measured where it is. A test that hangs ends by its timeout.
 
 One process holds Ray, PyAV, LiteRT and onnxruntime here, as no process of a graph does. As the interpreter takes itself
 down, after the last test and its report, their native threads have aborted it ("corrupted double-linked list"); so the
@@ -14,9 +17,13 @@ from pathlib import Path
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for film
 sys.path.append(str(Path(__file__).parents[1] / "launch"))  # for what tests share with benches and soaks
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _status: list[int] = []
 

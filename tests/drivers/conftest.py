@@ -76,9 +76,11 @@ def live() -> Context:
 
 @pytest.fixture
 def gather() -> Gather:
-    """Run a source until it ends, or has given `n` messages, or `seconds` have passed; then close it."""
+    """Run a source until it ends, or has given `n` messages or `enough`, or `seconds` have passed; then close it."""
 
-    async def run(source: Source, ctx: Context, n: int = 1 << 30, seconds: float = 30, each: Any = None) -> list[Emit[Any]]:
+    async def run(
+        source: Source, ctx: Context, n: int = 1 << 30, seconds: float = 30, each: Any = None, enough: Any = None
+    ) -> list[Emit[Any]]:
         found: list[Emit[Any]] = []
         await source.open(ctx)
         try:
@@ -87,7 +89,7 @@ def gather() -> Gather:
                     found.append(emit)
                     if each is not None:
                         await each(emit)
-                    if len(found) >= n:
+                    if len(found) >= n or (enough is not None and enough(found)):
                         break
         except TimeoutError:
             pass

@@ -286,12 +286,12 @@ def test_a_host_whose_keeper_is_gone_is_begun_anew(cluster: Cluster, tmp_path: P
 
 def test_a_host_out_of_reach_for_long_is_done_without_until_it_is_back(cluster: Cluster, tmp_path: Path) -> None:
     """Its worker ends itself, since it is taken for dead; a new life goes on where the old one was, nothing is done twice."""
-    run = Run(cluster, across(tmp_path / "effects", 1000, 20), tmp_path)
+    run = Run(cluster, across(tmp_path / "effects", 850, 20), tmp_path)
     time.sleep(1)
     cluster.cut(13)
     outcome, _, events = run.end()
     assert set(outcome.restarts) == {"there", "beside"}, events
-    assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(1000)}, outcome.ledger
+    assert effects(tmp_path / "effects") == {f"s.{i}": 1 for i in range(850)}, outcome.ledger
     assert set(effects(tmp_path / "effects.frames").values()) == {1}
     check_accounts(outcome)
 

@@ -169,7 +169,7 @@ def test_the_command_makes_ears_that_a_node_can_use(tmp_path: Path) -> None:
     command += ["--grammar", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "mine"), "--steps", "2"]
     command += ["--network", "conformer"]
     env = {"OMNISTREAM_CACHE": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "the 3 phrases of" in done.stdout
     card = (tmp_path / "mine" / "README.md").read_text()
@@ -186,7 +186,7 @@ def test_trainers_that_are_not_there_or_not_possible_are_sentences(tmp_path: Pat
         (["ears", "--programs", "flite"], "flite"),
         (["ears", "--network", "nose"], "--network nose: write one of convolutions, conformer"),
     ):
-        done = subprocess.run([*base, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*base, *arguments], env=env, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 2, done.stdout
         assert says in done.stderr + done.stdout
         assert "Traceback" not in done.stderr

@@ -133,7 +133,7 @@ print(len(store.model_path("net").read_bytes()))
 """
     env = {"OMNISTREAM_CACHE": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
     running = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE) for _ in range(4)]
-    assert [p.communicate(timeout=30)[0] for p in running] == [b"7000\n"] * 4
+    assert [p.communicate(timeout=300)[0] for p in running] == [b"7000\n"] * 4
     assert (tmp_path / "asked").read_text() == "x"
 
 
