@@ -11,7 +11,7 @@ run: ; $(setup) --for run
 	@.venv/bin/python launch/demo.py
 
 test: ; $(setup) --for test
-	@.venv/bin/python -m pytest
+	@.venv/bin/python launch/all_tests.py
 
 test-gpu: ; $(setup) --for test
 	@.venv/bin/python -m pytest -m gpu && .venv/bin/python launch/bench_gpu.py
