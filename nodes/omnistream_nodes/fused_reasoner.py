@@ -185,7 +185,7 @@ class FusedReasoner(RuleReasoner):
             return
         evidence = replace(
             self._evidence(intent, gesture, detections, state),
-            sound=sound_of(sound, start, end),
+            sound=sound_of(sound, start, end, self._unread),
             look=look_of(self._looks, detections, frame, (self.width, self.height), self._blind),
         )
         network = self._network(self._networks, self._ctx.variant)
@@ -262,7 +262,10 @@ class FusedReasoner(RuleReasoner):
         )  # fmt: skip
 
     def _blind(self, why: str) -> None:
-        self._ctx.report("refused", f"{self._ctx.name}: {why}; things are known by their labels alone")
+        self._unread(f"{why}; things are known by their labels alone")
+
+    def _unread(self, why: str) -> None:
+        self._ctx.report("refused", f"{self._ctx.name}: {why}")
 
     def _refused(self, intent: Command, text: str, start: int, end: int, why: Event | None) -> FusedOutputs:
         self._ctx.report("refused", f"{self._ctx.name}: '{intent.text}': {text}")

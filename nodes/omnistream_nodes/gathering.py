@@ -22,12 +22,13 @@ def hands_of(gestures: Recent[Gesture], now: int) -> list[HandSeen]:
     return [HandSeen((m.stamp_ns - now) / SECOND, m.payload.landmarks) for m in gestures if m.payload.landmarks is not None]
 
 
-def sound_of(heard: Recent[Features], start_ns: int, end_ns: int) -> np.ndarray | None:
-    """(T, HEARD): the rows of the words' time; None where nothing was heard then, or by other ears than those of training."""
+def sound_of(heard: Recent[Features], start_ns: int, end_ns: int, refused: Callable[[str], None]) -> np.ndarray | None:
+    """(T, HEARD): the rows of the words' time; None where nothing was heard then, or, as `refused` is told, by other ears."""
     rows = list[np.ndarray]()
     for message in heard:
         data = message.payload.data
         if data.ndim != 2 or data.shape[1] != HEARD:
+            refused(f"sound of the shape {data.shape} is not of ears of {HEARD} channels, as in training; words alone count")
             return None
         ends = message.stamp_ns - message.payload.hop_ns * np.arange(len(data))[::-1]
         rows.append(data[(ends > start_ns) & (ends <= end_ns + _AFTER_NS)])

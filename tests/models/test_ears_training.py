@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -206,3 +207,31 @@ def test_batches_drawn_ahead_come_in_their_order(gpu: bool) -> None:
         assert all((pid != os.getpid()) == gpu for _, pid in taken)
         with pytest.raises(ValueError, match="no more of them"):
             batches.take()
+
+
+_DRAWS = """
+import os, time
+from omnistream_models.ears.ahead import Ahead
+batches = Ahead(lambda n: (n, os.getpid()), 0, gpu=True)
+print(*{batches.take()[1] for _ in range(20)}, flush=True)
+time.sleep(60)
+"""
+
+
+def test_who_draws_ends_with_who_is_drawn_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", _DRAWS], stdout=subprocess.PIPE, text=True) as learner:
+        assert learner.stdout is not None
+        drawing = [int(pid) for pid in learner.stdout.readline().split()]
+        learner.kill()
+    assert drawing
+    end = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in drawing):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_that_a_drawing_process_was_killed_is_a_sentence() -> None:
+    with Ahead(lambda n: (n, os.getpid()), 0, gpu=True) as batches:
+        os.kill(batches.take()[1], signal.SIGKILL)
+        with pytest.raises(ModelError, match="was killed"):
+            any(batches.take() == () for _ in range(1000))

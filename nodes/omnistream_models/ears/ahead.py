@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+from omnistream.errors import ModelError
 
 __all__ = ["Ahead"]
 
@@ -39,10 +45,16 @@ class Ahead(Generic[T]):
         self._ask()
 
     def take(self) -> T:
-        """The next of them. What drawing it raised, this raises."""
-        found = self._waiting.popleft()
-        self._ask()
-        return found.result()
+        """The next of them. What drawing it raised, this raises; ModelError where a process that draws was killed."""
+        try:
+            found = self._waiting.popleft().result()
+            self._ask()
+        except BrokenProcessPool:
+            raise ModelError(
+                "a process that draws what is to be learned was killed (is memory short?); run the same command again: "
+                "it goes on from where it last wrote"
+            ) from None
+        return found
 
     def __enter__(self) -> Ahead[T]:
         return self
@@ -57,8 +69,18 @@ class Ahead(Generic[T]):
 
 
 def _inherit(draw: Callable[[int], Any]) -> None:
+    """A Ctrl-C is for who started this, and this ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     threadpool_limits(1)
     _inherited.append(draw)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _drawn(number: int) -> Any:

@@ -17,7 +17,9 @@ _MOST_PHRASES = 400
 def train_ears(
     grammar: Annotated[str, typer.Option(help="The commands file.")] = "commands.yaml",
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("ears"),
-    seed: Annotated[int, typer.Option(help="Chance begins from it: the same seed and steps give the same network.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Chance begins from it: the same seed and steps give the same network, on a CPU.")
+    ] = 1,
     steps: Annotated[int, typer.Option(min=1, help="Steps of 16 scenes of 8 s each.")] = 8000,
     minutes: Annotated[float, typer.Option(min=0, help="Train at most so long, synthesis not counted. 0: no limit.")] = 0.0,
     clips: Annotated[float, typer.Option(min=0.001, help="Make so many times the usual number of clips.")] = 1.0,

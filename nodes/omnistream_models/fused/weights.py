@@ -26,7 +26,7 @@ PATHS: Mapping[tuple[str, ...], str] = {
     (): "state.onnx",
 }
 FILES = ("words.onnx", *PATHS.values(), "fused.safetensors")
-_VERSION = 3
+_VERSION = 4
 _LIMITS = ("accept", "contradict", "enough", "margin", "sure", "temperature")
 
 

@@ -83,9 +83,12 @@ def test_however_rows_come_those_of_the_words_are_taken():
             if (at := (n + 1) * size * 20 * MS)
         )
 
-    found = [sound_of(told(size), 200 * MS, 500 * MS) for size in (1, 5, 10, 40)]
+    refused: list[str] = []
+    found = [sound_of(told(size), 200 * MS, 500 * MS, refused.append) for size in (1, 5, 10, 40)]
     assert all(np.array_equal(f, found[0]) for f in found[1:])
     assert np.array_equal(found[0], rows[10:29])  # those that end after 200 ms, up to 80 ms behind the words
-    assert sound_of(told(10), 2000 * MS, 2500 * MS) is None
+    assert sound_of(told(10), 2000 * MS, 2500 * MS, refused.append) is None
     narrow = replace(told(10)[0], payload=Features(np.zeros((10, 3), np.float32), 20 * MS))
-    assert sound_of(Recent([narrow]), 0, 500 * MS) is None
+    assert not refused
+    assert sound_of(Recent([narrow]), 0, 500 * MS, refused.append) is None
+    assert "192 channels" in refused[0]
