@@ -31,7 +31,7 @@ from omnistream_models.rounding import quantization_aware
 __all__ = ["SMALL", "WAYS", "Made", "Plan", "make_variants"]
 
 #: An eighth of the parameters.
-SMALL = Size(width=24, embedded=16, rows=960, inner=48, adapter=8, sense=12, named=24, counted=16)
+SMALL = Size(width=24, embedded=16, rows=936, inner=48, adapter=8, sense=12, named=24, counted=16)
 #: How products are quantized, first the way that is taken, and what it is compared with.
 WAYS = (DYNAMIC, Way(per_channel=True), Way(stored=True))
 #: Seeds of scenes of the training kind that neither training nor the choice of limits has seen.
