@@ -10,6 +10,7 @@ the exit code is 0 where both passed.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from processes import end, spawn
 
@@ -57,29 +58,58 @@ COMPUTING = (
 PATIENCE_S = 600
 #: Of a core that others want it has a tenth. At 19 it would stand still beside any other program that computes.
 NICE = 10
+#: For pytest to say what it found until then, when it is stopped.
+_LAST_WORDS_S = 5.0
 
 
 def main(root: Path = ROOT, computing_tests: Sequence[str] = COMPUTING) -> int:
     began = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+", errors="replace") as log:
         results = [Path(folder) / "waiting.xml", Path(folder) / "computing.xml"]
         computing = spawn(
             ["nice", "-n", str(NICE), *pytest(results[1], f"-otimeout={PATIENCE_S}", "-pno:cacheprovider", *computing_tests)],
             cwd=str(root), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         share_by_niceness(computing.pid)
-        waiting = subprocess.Popen(pytest(results[0], *(f"--ignore={path}" for path in computing_tests)), cwd=root)
+        others = pytest(results[0], *(f"--ignore={path}" for path in computing_tests))
+        waiting = spawn(others, cwd=str(root), apart=False)
+        stopped = 0
         try:
-            codes = waiting.wait(), computing.wait()
-            show(log)
-            print(summary(results, time.monotonic() - began), flush=True)
-        except KeyboardInterrupt:  # pytest had the Ctrl-C as well: it ends by itself, and says what it found until then
-            return waiting.wait() or 128 + signal.SIGINT
+            waiting.wait()
+            computing.wait()
+        except KeyboardInterrupt:
+            stopped = 128 + signal.SIGINT
+            waiting.wait()  # it had the Ctrl-C as well, and ends by itself
         finally:
-            end(waiting)
-            end(computing)
-    return next((code for code in codes if code), 0)
+            stop(waiting, computing)
+            show(log)
+        if not stopped:
+            print(summary(results, time.monotonic() - began), flush=True)
+        codes = [exit_code(*half) for half in (("wait", waiting), ("only compute", computing))]
+    return stopped or next((code for code in codes if code), 0)
+
+
+def stop(waiting: subprocess.Popen[Any], computing: subprocess.Popen[Any]) -> None:
+    """End both, if they have not: as by a Ctrl-C, so that they say what they found; and what `computing` had started."""
+    halves = [half for half in (waiting, computing) if half.poll() is None]
+    for half in halves:
+        half.send_signal(signal.SIGINT)
+    for half in halves:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            half.wait(_LAST_WORDS_S)
+    with contextlib.suppress(OSError):  # nothing is left
+        os.killpg(computing.pid, signal.SIGTERM)
+    for half in halves:
+        end(half)
+
+
+def exit_code(what: str, half: subprocess.Popen[Any]) -> int:
+    """As a shell gives it; one that died says so."""
+    code: int = half.wait()
+    if code < 0:
+        print(f"all tests: the process of those that {what} died of signal {-code}, {signal.strsignal(-code)}", flush=True)
+    return 128 - code if code < 0 else code
 
 
 def pytest(result: Path, *words: str) -> list[str]:
@@ -97,6 +127,7 @@ def show(log: IO[str]) -> None:
     print("\nThe tests that only compute, which ran beside the others:")
     for line in log:
         print(line, end="")
+    sys.stdout.flush()
 
 
 def summary(results: list[Path], seconds: float) -> str:

@@ -21,13 +21,13 @@ _given: set[int] = set()
 _BURN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
-def spawn(args: Sequence[str], *, cwd: str | None = None, **options: Any) -> subprocess.Popen[Any]:
-    """Start a process in a session of its own (a Ctrl-C is for us alone) that is terminated when this thread ends.
+def spawn(args: Sequence[str], *, cwd: str | None = None, apart: bool = True, **options: Any) -> subprocess.Popen[Any]:
+    """Start a process that is terminated when this thread ends; `apart`: in its own session, so a Ctrl-C is for us alone.
 
     Linux tells it of our end; elsewhere only `end` does.
     """
     before = _end_with(os.getpid())
-    return subprocess.Popen(list(args), cwd=cwd, start_new_session=True, preexec_fn=before, **options)  # noqa: PLW1509  no threads yet
+    return subprocess.Popen(list(args), cwd=cwd, start_new_session=apart, preexec_fn=before, **options)  # noqa: PLW1509  no threads yet
 
 
 def end(process: subprocess.Popen[Any], timeout_s: float = 3.0) -> None:
