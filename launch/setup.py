@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ PACKAGES = {
 }
 
 
+#: Set where nothing more is to be installed: pip could not go on, or somebody pressed Ctrl-C.
+STOPPED = threading.Event()
+
+
 class SetupError(Exception):
     """A sentence for the person who ran make."""
 
@@ -78,10 +83,7 @@ def main() -> None:
         say(f"rebuilding .venv for Python {python_version()}, torch: {torch}")
         shutil.rmtree(VENV)
     environment(torch)
-    with ThreadPoolExecutor() as pool:  # one is downloaded while the other is unpacked
-        system = pool.submit(debian, PACKAGES[options.purpose])
-        packages(options.purpose, torch)
-        system.result()
+    install(options.purpose, torch)
     files = models()
     if options.purpose == "test":
         pictures()
@@ -140,6 +142,18 @@ def done_for(stamp: dict[str, Any], purpose: str) -> bool:
     return all(Path(path).is_file() and Path(path).stat().st_size == size for path, size in stamp["files"])
 
 
+def install(purpose: str, torch: str) -> None:
+    """Debian's packages and pip's: one is downloaded while the other is unpacked."""
+    with ThreadPoolExecutor() as pool:
+        system = pool.submit(debian, PACKAGES[purpose])
+        try:
+            packages(purpose, torch)
+            system.result()
+        except BaseException:
+            STOPPED.set()
+            raise
+
+
 def debian(wanted: dict[str, str]) -> None:
     """Install Debian packages as root on Debian or Ubuntu; elsewhere say what is missing and go on."""
     if shutil.which("dpkg-query") is None:
@@ -150,6 +164,8 @@ def debian(wanted: dict[str, str]) -> None:
     missing = [n for n in wanted if not has_package(n)]
     if missing and os.geteuid() == 0:
         missing = apt(missing)
+    if STOPPED.is_set():
+        return
     for name in missing:
         say(f"'{name}' is not installed: {wanted[name]}")
     if missing:
@@ -183,9 +199,14 @@ def apt(names: list[str]) -> list[str]:
 
 
 def apt_get(what: str, *names: str) -> bool:
+    if STOPPED.is_set():
+        return False
     command = ["apt-get", what, "-y", "-qq", *(["--no-install-recommends", *names] if names else [])]
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    return subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    done = subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        STOPPED.wait(1)  # if a Ctrl-C ended it, the main thread says so in a moment
+    return done.returncode == 0
 
 
 def environment(torch: str) -> None:

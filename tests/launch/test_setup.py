@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import setup
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +29,34 @@ def test_an_unknown_torch_is_refused() -> None:
     )
     assert done.returncode == 2
     assert "tpu" in done.stderr
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, setup.SetupError])
+def test_nothing_more_is_installed_when_somebody_stops_it_or_pip_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[BaseException]
+) -> None:
+    calls: list[str] = []
+    begun = threading.Event()
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        calls.append(" ".join(command[:2]))
+        begun.set()
+        return subprocess.CompletedProcess(command, 100)  # as apt-get does when dpkg had a Ctrl-C
+
+    def packages(purpose: str, torch: str) -> None:
+        begun.wait()
+        raise error
+
+    monkeypatch.setattr(setup, "STOPPED", threading.Event())
+    monkeypatch.setattr(setup, "has_package", lambda name: False)
+    monkeypatch.setattr(setup, "packages", packages)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(error):
+        setup.install("test", "cpu")
+    assert calls == ["apt-get install"]
+    assert "is not installed" not in capsys.readouterr().out
 
 
 def test_every_direct_dependency_is_locked() -> None:
