@@ -32,7 +32,7 @@ sys.path[:0] = [str(HERE)]
 
 from bench import chain_graph, machine  # noqa: E402
 from observe_figures import Taken, asking_us, between, in_pairs, of_traced, of_turns  # noqa: E402
-from observe_lookers import Lookers  # noqa: E402
+from observe_lookers import Lookers, NotObservedError  # noqa: E402
 from observe_turns import MARGIN_S, SHARE, TURN_S, Turns  # noqa: E402
 from processes import free_port  # noqa: E402
 
@@ -71,24 +71,30 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
         watching = Watching(f"127.0.0.1:{port}", str(Path(folder, "t.json")), "", SHARE)
 
         async def take_turns() -> None:
-            nonlocal tracing
-            while not outcome.started_ns:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            lookers = Lookers(port)
             try:
-                for turn in range(len(turns)):
-                    begin_ns = outcome.started_ns + turns.begin_ns(turn)
-                    await clock.sleep_until(begin_ns)
-                    tracing, observed = False, turns.observed(turn)
-                    lookers.look(observed)
-                    await clock.sleep_until(begin_ns + int(MARGIN_S * 1e9))
-                    tracing = observed  # what was held of traces is written in what counts
-                    before, since = _used_ns(crew), clock.now()
-                    await clock.sleep_until(begin_ns + int(TURN_S * 1e9))
-                    spent.append(100 * (_used_ns(crew) - before) / (clock.now() - since))
+                while not outcome.started_ns:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                lookers = Lookers(port)
+                try:
+                    await each_turn(lookers)
+                finally:
+                    await asyncio.to_thread(lookers.close)  # they may wait for an answer of ours
             finally:
-                await asyncio.to_thread(lookers.close)  # they may wait for an answer of ours
                 conductor.stop()
+
+        async def each_turn(lookers: Lookers) -> None:
+            nonlocal tracing
+            for turn in range(len(turns)):
+                begin_ns = outcome.started_ns + turns.begin_ns(turn)
+                await clock.sleep_until(begin_ns)
+                tracing, observed = False, turns.observed(turn)
+                lookers.look(observed)
+                await clock.sleep_until(begin_ns + int(MARGIN_S * 1e9))
+                tracing = observed  # what was held of traces is written in what counts
+                before, since = _used_ns(crew), clock.now()
+                await clock.sleep_until(begin_ns + int(TURN_S * 1e9))
+                spent.append(100 * (_used_ns(crew) - before) / (clock.now() - since))
+            lookers.look(False)  # they were there to the last
 
         async with watching.of_run(conductor, Console(file=nowhere)) as look:
 
@@ -101,12 +107,14 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
                 records.clear()  # else only the newest are kept
 
             conductor.watch = each_time
-            await control.open(home.path)
-            task = asyncio.create_task(take_turns())
-            await conductor.run()
-            await task
-            await control.close()
-    home.remove()
+            try:
+                await control.open(home.path)
+                task = asyncio.create_task(take_turns())
+                await conductor.run()
+                await task
+            finally:
+                await control.close()
+                home.remove()
     start = outcome.started_ns
     return of_turns(taken, start, turns) | {"cpu": spent, "traced": of_traced(taken, start, turns)}
 
@@ -119,7 +127,9 @@ def _used_ns(crew: Any) -> int:
 
 def in_a_process(engine: str, turns: Turns) -> dict[str, list[float]]:
     words = [sys.executable, __file__, "--one", engine, "--marks", turns.marks]
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:  # it has said why, unless it was killed
+        sys.exit(done.returncode if done.returncode > 0 else f"a run that was measured died of signal {-done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -158,7 +168,10 @@ def main() -> None:
     parser.add_argument("--marks", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(asyncio.run(measured(options.one, Turns(options.marks)))))
+        try:
+            print(json.dumps(asyncio.run(measured(options.one, Turns(options.marks)))))
+        except NotObservedError as error:
+            sys.exit(f"bench_observe: {error}")
         return
     print(f"machine: {machine()}\nload at start: {os.getloadavg()[0]:.2f}\n")
     for engine in options.engine or SETUPS:

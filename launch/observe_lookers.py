@@ -14,9 +14,16 @@ import sys
 import threading
 import urllib.request
 
-__all__ = ["Lookers"]
+__all__ = ["Lookers", "NotObservedError"]
 
 _SCRAPE_S = 1.0
+_ANSWER_S = 10.0
+#: For them to end: they may wait for an answer.
+_CLOSE_S = _ANSWER_S + 5
+
+
+class NotObservedError(Exception):
+    """The run goes on, and is not observed."""
 
 
 class Lookers:
@@ -30,17 +37,27 @@ class Lookers:
         )
 
     def look(self, on: bool) -> None:
-        """Go on, or halt. Raises RuntimeError where they have not begun yet, BrokenPipeError where they have ended."""
+        """Go on, or halt. Raises NotObservedError where they have not begun yet, or have ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if not self._begun and not select.select([self._process.stdout], [], [], 0)[0]:
-            raise RuntimeError("`top` has not begun to show the run in time: too much else runs on this host")
+            raise NotObservedError("`top` has not begun to show the run in time: too much else runs on this host")
         self._begun = True
-        self._process.stdin.write(b"1" if on else b"0")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(b"1" if on else b"0")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise NotObservedError(
+                "`top` and the scraper ended before the run; if there was an error, it is shown above"
+            ) from None
 
     def close(self) -> None:
-        self._process.communicate()
+        """End them, by force if they do not end in time."""
+        try:
+            self._process.communicate(timeout=_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)  # its session is its own, and `top` is in it
+            self._process.communicate()
 
 
 def main(port: int) -> None:
@@ -48,18 +65,24 @@ def main(port: int) -> None:
     command = [sys.executable, "-m", "omnistream.cli.main", "top", str(os.getppid())]
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=os.environ | {"TERM": "xterm"}) as top:
         threading.Thread(target=_drain, args=(master,), daemon=True).start()
-        on = True
-        while top.poll() is None:
-            if select.select([0], [], [], _SCRAPE_S if on else None)[0]:
-                word = os.read(0, 1)
-                if not word:
-                    break
-                on = word == b"1"
-                top.send_signal(signal.SIGCONT if on else signal.SIGSTOP)
-            if on:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
-                    page.read()
-        top.kill()
+        try:
+            _look(top, f"http://127.0.0.1:{port}/metrics")
+        finally:
+            top.kill()
+
+
+def _look(top: subprocess.Popen[bytes], metrics: str) -> None:
+    on = True
+    while top.poll() is None:
+        if select.select([0], [], [], _SCRAPE_S if on else None)[0]:
+            word = os.read(0, 1)
+            if not word:
+                break
+            on = word == b"1"
+            top.send_signal(signal.SIGCONT if on else signal.SIGSTOP)
+        if on:
+            with urllib.request.urlopen(metrics, timeout=_ANSWER_S) as page:
+                page.read()
 
 
 def _drain(master: int) -> None:
