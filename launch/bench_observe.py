@@ -94,7 +94,7 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
                 before, since = _used_ns(crew), clock.now()
                 await clock.sleep_until(begin_ns + int(TURN_S * 1e9))
                 spent.append(100 * (_used_ns(crew) - before) / (clock.now() - since))
-            lookers.look(False)  # they were there to the last
+            lookers.look(on=False)  # they were there to the last
 
         async with watching.of_run(conductor, Console(file=nowhere)) as look:
 

@@ -45,6 +45,15 @@ def tops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[socket.so
         yield server
 
 
+@pytest.fixture
+def page() -> Generator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        server.scraped = threading.Event()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
 def look_once_begun(lookers: Lookers, on: bool) -> None:
     deadline = time.monotonic() + 20
     while True:
@@ -67,20 +76,16 @@ def ended(top: socket.socket) -> bool:
     return top.recv(1) == b""
 
 
-def test_they_look_and_halt_and_end(tops: socket.socket) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        server.scraped = threading.Event()
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        lookers = Lookers(server.server_port)
-        with pytest.raises(NotObservedError, match="has not begun"):
-            lookers.look(True)
-        with tops.accept()[0] as top:
-            look_once_begun(lookers, True)
-            assert server.scraped.wait(20)
-            lookers.look(False)
-            lookers.close()
-            assert ended(top)
-        server.shutdown()
+def test_they_look_and_halt_and_end(tops: socket.socket, page: ThreadingHTTPServer) -> None:
+    lookers = Lookers(page.server_port)
+    with pytest.raises(NotObservedError, match="has not begun"):
+        lookers.look(True)
+    with tops.accept()[0] as top:
+        look_once_begun(lookers, True)
+        assert page.scraped.wait(20)
+        lookers.look(False)
+        lookers.close()
+        assert ended(top)
 
 
 def test_where_the_metrics_are_not_to_be_had_the_next_look_says_so(
