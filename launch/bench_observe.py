@@ -88,7 +88,7 @@ async def measured(engine: str, turns: Turns) -> dict[str, list[float]]:
                 begin_ns = outcome.started_ns + turns.begin_ns(turn)
                 await clock.sleep_until(begin_ns)
                 tracing, observed = False, turns.observed(turn)
-                lookers.look(observed)
+                lookers.look(on=observed)
                 await clock.sleep_until(begin_ns + int(MARGIN_S * 1e9))
                 tracing = observed  # what was held of traces is written in what counts
                 before, since = _used_ns(crew), clock.now()

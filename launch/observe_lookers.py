@@ -36,7 +36,7 @@ class Lookers:
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
 
-    def look(self, on: bool) -> None:
+    def look(self, *, on: bool) -> None:
         """Go on, or halt. Raises NotObservedError where they have not begun yet, or have ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

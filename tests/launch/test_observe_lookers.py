@@ -58,7 +58,7 @@ def look_once_begun(lookers: Lookers, on: bool) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            return lookers.look(on)
+            return lookers.look(on=on)
         except NotObservedError as error:
             if "has not begun" not in str(error) or time.monotonic() > deadline:
                 raise
@@ -79,11 +79,11 @@ def ended(top: socket.socket) -> bool:
 def test_they_look_and_halt_and_end(tops: socket.socket, page: ThreadingHTTPServer) -> None:
     lookers = Lookers(page.server_port)
     with pytest.raises(NotObservedError, match="has not begun"):
-        lookers.look(True)
+        lookers.look(on=True)
     with tops.accept()[0] as top:
         look_once_begun(lookers, True)
         assert page.scraped.wait(20)
-        lookers.look(False)
+        lookers.look(on=False)
         lookers.close()
         assert ended(top)
 
