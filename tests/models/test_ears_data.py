@@ -10,6 +10,7 @@ import pytest
 from ears_parts import need_flite, small_grammar, tone
 
 from omnistream.errors import ModelError
+from omnistream_models.ears.augment import masked
 from omnistream_models.ears.features import STEP
 from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, Kept
 from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
@@ -129,3 +130,17 @@ def test_a_voice_that_is_not_there_is_a_sentence() -> None:
     need_flite()
     with pytest.raises(ModelError, match="no synthesizer is called 'gramophone'"):
         Speakers().say("stop", "gramophone his-master")
+
+
+def test_bands_are_silenced_in_half_of_the_scenes_and_no_more_than_twice_six() -> None:
+    mels = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)
+    before = mels.copy()
+    silenced: list[int] = []
+    for seed in range(200):
+        out = masked(mels, np.random.default_rng(seed))
+        changed = (out != mels).any(axis=0)
+        assert (out[:, changed] == out[:1, changed]).all()
+        silenced.append(int(changed.sum()))
+    assert np.array_equal(mels, before)
+    assert 70 < silenced.count(0) < 130
+    assert 6 < max(silenced) <= 12
