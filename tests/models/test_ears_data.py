@@ -10,7 +10,8 @@ import pytest
 from ears_parts import need_flite, small_grammar, tone
 
 from omnistream.errors import ModelError
-from omnistream_models.ears.augment import masked
+from omnistream_models.ears import kokoro, synthesis, vocabulary
+from omnistream_models.ears.augment import masked, paced
 from omnistream_models.ears.features import STEP
 from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, Kept
 from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
@@ -53,7 +54,7 @@ def test_other_sentences_are_never_commands_nor_those_of_the_tests() -> None:
     made = [sentences.near(rng) if n % 2 else sentences.everyday(rng) for n in range(3000)]
     kept = {" ".join(SHIPPED.words(t)) for t in SHIPPED.confusable}
     assert not [t for t in made if SHIPPED.find(t) or " ".join(SHIPPED.words(t)) in kept]
-    assert len(set(made)) > 1200
+    assert len(set(made)) > 2000
     for phrase in ("stop", "go forward", "pick up the red cup"):
         for around, has in ((sentences.going_on, str.startswith), (sentences.led_up_to, str.endswith)):
             some = [around(phrase, rng) for _ in range(100)]
@@ -69,6 +70,18 @@ def test_what_is_kept_for_tests_is_no_command_and_keeps_longer_sentences_too() -
     assert not [text for text in none if SHIPPED.find(text)]
     assert "and then Go home, and sleep well!" in kept
     assert not [t for t in ("go home", "go home and sleepy", "open the gripper", "stop it now and then") if t in kept]
+
+
+def test_what_tells_the_tests_sentences_from_commands_is_in_no_list_of_words() -> None:
+    commands = {word for p in SHIPPED.phrases for word in p.text.split()} | {"for", "with"}
+    told_by = {word for text in NEAR_MISSES for word in text.split()} - commands
+    for words in (vocabulary.NOUNS, vocabulary.ADJECTIVES, vocabulary.PLAIN, vocabulary.SWAPS):
+        assert not told_by & {word for item in words for word in item.split()}
+
+
+def test_a_phrase_goes_on_in_another_way_each_time() -> None:
+    rng, sentences = np.random.default_rng(6), Sentences(SHIPPED)
+    assert len({sentences.going_on("go home", rng) for _ in range(500)}) > 450
 
 
 def test_parts_of_sentences_are_heard_often_though_few_clips_are_such() -> None:
@@ -126,6 +139,25 @@ def test_clips_are_made_once(tmp_path: Path) -> None:
     assert all(0 < c.first < c.last <= len(c.samples) for c in made)
 
 
+def test_every_core_says_what_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_flite()
+    jobs = plan(small_grammar(tmp_path), ["flite"], 1, {"flite": Amount(2, 1)})
+    monkeypatch.setattr(synthesis.os, "sched_getaffinity", lambda _: {0, 1})
+    alone = make_clips(jobs, tmp_path / "alone")
+    monkeypatch.setattr(synthesis, "_MANY", 1)
+    together = make_clips(jobs, tmp_path / "together")
+    assert [c.text for c in together] == [c.text for c in alone]
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(alone, together, strict=True))
+
+
+def test_another_package_of_speakers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISTREAM_CACHE", str(tmp_path))
+    (tmp_path / "ears").mkdir()
+    (tmp_path / "ears" / "kokoro-js-1.2.1.tgz").write_bytes(b"something else")
+    with pytest.raises(ModelError, match="another package than the one that was tried; delete it"):
+        kokoro.english_styles()
+
+
 def test_a_voice_that_is_not_there_is_a_sentence() -> None:
     need_flite()
     with pytest.raises(ModelError, match="no synthesizer is called 'gramophone'"):
@@ -144,3 +176,17 @@ def test_bands_are_silenced_in_half_of_the_scenes_and_no_more_than_twice_six() -
     assert np.array_equal(mels, before)
     assert 70 < silenced.count(0) < 130
     assert 6 < max(silenced) <= 12
+
+
+@pytest.mark.parametrize("times", [0.88, 1.0, 1.12])
+def test_at_another_pace_labels_stay_with_what_they_name(times: float) -> None:
+    mels = np.zeros((400, 40), np.float32)
+    mels[160:] = 1
+    labels = np.zeros(200, np.int64)
+    labels[80:94] = 3
+    heard, told = paced(mels, labels, times, IGNORED)
+    assert heard.shape == mels.shape
+    assert told.shape == labels.shape
+    assert abs(int(heard[:, 0].argmax()) - 160 / times) <= 1
+    assert abs(int((told == 3).argmax()) - 80 / times) <= 1
+    assert (told == IGNORED).sum() == max(0, 200 - int(np.ceil(200 / times)))

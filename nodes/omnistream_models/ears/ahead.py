@@ -1,4 +1,4 @@
-"""Batches drawn while others are learned: by a thread, or by many processes where a GPU would wait for them."""
+"""Batches drawn while others are learned: by a process beside what learns, or by many where a GPU would wait for them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ _inherited: list[Callable[[int], Any]] = []
 class Ahead(Generic[T]):
     """draw(first), draw(first + 1) and so on, in that order, drawn before they are asked for.
 
-    Learning on the CPU fills it: one thread draws beside it. A GPU learns faster than that, so every core draws for it.
+    Learning fills the CPU: one process draws beside it (a thread would take its turns from the learning). A GPU learns faster
+    than that, so every core draws for it.
     """
 
     def __init__(self, draw: Callable[[int], T], first: int, *, gpu: bool) -> None:
         self._next = first
-        if gpu and "fork" in multiprocessing.get_all_start_methods():
-            self._depth = 2 * min(_MOST, len(os.sched_getaffinity(0)))
+        if "fork" in multiprocessing.get_all_start_methods():
+            drawing = min(_MOST, len(os.sched_getaffinity(0))) if gpu else 1
+            self._depth = 2 * drawing
             forked = multiprocessing.get_context("fork")
-            self._pool: Executor = ProcessPoolExecutor(self._depth // 2, forked, _inherit, (draw,))
+            self._pool: Executor = ProcessPoolExecutor(drawing, forked, _inherit, (draw,))
             self._one: Callable[[int], T] = _drawn
         else:
             self._depth, self._pool, self._one = 1, ThreadPoolExecutor(1, "ahead"), draw

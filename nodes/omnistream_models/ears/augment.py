@@ -1,4 +1,4 @@
-"""What happens to a voice on its way to the network: pace and pitch, tilt, a room, noise, level, bands. All from one rng."""
+"""What happens to a voice on its way to the network: pace, pitch, tilt, a room, noise, level, bands. All from one rng."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import numpy as np
 
 from omnistream_models.ears.speech import RATE_HZ, Clip
 
-__all__ = ["NoisePool", "in_room", "masked", "resampled", "tilted"]
+__all__ = ["NoisePool", "in_room", "masked", "pace", "paced", "resampled", "tilted"]
 
 #: Resampling by this much either way is another pace, pitch and length of the vocal tract at once.
 _STRETCH = 0.2
+#: And by this much another pace alone.
+_PACE = 0.12
 _MASKED = 6
 _POOL_S = 40
 
@@ -59,6 +61,22 @@ def masked(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         begin = int(rng.integers(0, mels.shape[1] - width))
         out[:, begin : begin + width] = mels[:, begin : begin + width].min()
     return out
+
+
+def pace(rng: np.random.Generator) -> float:
+    """How many times as fast a scene is to be heard."""
+    return float(rng.uniform(1 - _PACE, 1 + _PACE))
+
+
+def paced(mels: np.ndarray, labels: np.ndarray, times: float, ignored: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log-mels (2 steps, bands) and labels (steps,) `times` as fast, pitch as it was; what then lies beyond the end is silent
+    of meaning: the last frame, labelled `ignored`."""
+    at = np.arange(len(mels)) * times
+    before = np.minimum(at.astype(int), len(mels) - 2)
+    share = np.clip(at - before, 0, 1).astype(np.float32)[:, None]
+    steps = (np.arange(len(labels)) * times).astype(int)
+    told = np.where(steps < len(labels), labels[np.minimum(steps, len(labels) - 1)], ignored)
+    return mels[before] * (1 - share) + mels[before + 1] * share, told
 
 
 class NoisePool:

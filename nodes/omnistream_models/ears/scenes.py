@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnistream_models.ears.augment import NoisePool, in_room, masked, resampled, tilted
+from omnistream_models.ears.augment import NoisePool, in_room, masked, pace, paced, resampled, tilted
 from omnistream_models.ears.features import STEP, log_mel
 from omnistream_models.ears.speech import RATE_HZ, Clip
 from omnistream_nodes.grammar import Grammar
@@ -28,7 +28,7 @@ _COMMANDS = 0.55
 #: How often what is no command begins with one and goes on ("go home and sleep"), or ends with one ("they never go home"): what
 #: tells a phrase from a part of a sentence.
 _PARTS = 0.6
-_SHARES = {"espeak-ng": 0.42, "flite": 0.24, "joe": 0.14, "kokoro": 0.20}
+_SHARES = {"espeak-ng": 0.34, "flite": 0.22, "joe": 0.12, "kokoro": 0.32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,15 @@ class Scenes:
         sound = np.zeros(self._samples, np.float32)
         labels = np.zeros(self._samples // STEP, np.int64)
         texts: list[str] = []
+        times = pace(rng)
+        room = round(self._samples * min(1.0, times))
         at = int(rng.uniform(0, 1.2) * RATE_HZ)
         while True:
             clip = self._clip(rng)
             speech, last = resampled(clip, rng)
             goes_on = clip.phrase >= 0 and self._goes_on[clip.phrase]
             begin, end = label_span(at + last, goes_on=goes_on)
-            if at + len(speech) > self._samples or end + 1 > len(labels):
+            if at + len(speech) > room or (end + 1) * STEP > room:
                 break
             gain = np.float32(10 ** (rng.uniform(-5, 5) / 20))
             sound[at : at + len(speech)] += tilted(speech, rng) * gain
@@ -100,7 +102,8 @@ class Scenes:
             sound = in_room(sound, rng)
         sound += self._noise.cut(self._samples, rng) * np.float32(_LEVEL * 10 ** (-rng.uniform(5, 40) / 20))
         sound *= np.float32(10 ** (rng.uniform(-18, 6) / 20))
-        return masked(log_mel(np.clip(sound, -32768, 32767)), rng), labels, " ".join(texts)
+        mels, labels = paced(log_mel(np.clip(sound, -32768, 32767)), labels, times, IGNORED)
+        return masked(mels, rng), labels, " ".join(texts)
 
     def _clip(self, rng: np.random.Generator) -> Clip:
         program = self._programs[int(rng.choice(len(self._programs), p=self._shares))]

