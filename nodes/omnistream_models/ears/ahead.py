@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from omnistream.errors import ModelError
+from omnistream_models.child import serve_parent
 
 __all__ = ["Ahead"]
 
@@ -71,18 +67,8 @@ class Ahead(Generic[T]):
 
 
 def _inherit(draw: Callable[[int], Any]) -> None:
-    """A Ctrl-C is for who started this, and this ends with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    threadpool_limits(1)
+    serve_parent()
     _inherited.append(draw)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
 
 
 def _drawn(number: int) -> Any:

