@@ -33,7 +33,7 @@ class Limits:
     number of times.
     """
 
-    ask: float = 0.5
+    ask: float = 0.6
     ask_urgent: float = 0.5
     smooth: float = 0.5
     ahead: float = 0.6

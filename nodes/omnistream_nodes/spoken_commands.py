@@ -22,7 +22,7 @@ __all__ = ["SpokenCommands"]
 
 @dataclass(kw_only=True)
 class SpokenCommands(Node):
-    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 80 ms after its last sound.
+    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 90 ms after its last sound.
 
     A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which; the recognizer
     weighs the likeliest against what it would write itself. From a probability of `ask` on (`ask_urgent` for urgent intents:
@@ -61,7 +61,7 @@ class SpokenCommands(Node):
     ears: str = "shipped"
     activity: VoiceModelName = "silero"
     threshold: float = 0.5
-    ask: float = 0.5
+    ask: float = 0.6
     ask_urgent: float = 0.5
     commit_ms: int = 200
     unsure_ms: int = 360

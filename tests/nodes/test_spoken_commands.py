@@ -166,7 +166,7 @@ def test_the_example_graph_understands_the_recording_soon_after_the_words() -> N
     commands = [m for m in heard if m.payload.intent != "none"]
     assert [m.payload.text for m in commands] == [t["text"] for t in truth]
     late_ms = [(m.stamp_ns - t["end_ns"]) / MS for m, t in zip(commands, truth, strict=True)]
-    assert np.median(late_ms) < 250
+    assert np.median(late_ms) < 300
     assert max(late_ms) < 520
 
 

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,16 +108,20 @@ def _made(
     ints = [c.what for c in layers if c.what not in floats]
     write_int8(paths["full"], paths["int8"], ints)
     rows.append(row("int8", paths["int8"], full))
-    fewer, tried = pruned(full, matters, full.shape.channels, round(full.hidden * _INT8)), paths["int8"].with_suffix(".tried")
-    _write_both(fewer, tried, ints)
-    rows.append(row("int8, fewer hidden units", tried, fewer))
+    fewer = pruned(full, matters, full.shape.channels, round(full.hidden * _INT8))
+    tries = {"int8, fewer hidden units": fewer}
     if how.steps:
-        aware = _learned_for_int8(fewer, full, learned, ints, how, told)
-        _write_both(aware, tried, ints)
-        rows.append(row("int8, fewer, learned for it", tried, aware))
-    kept = rows[-1] if rows[-1].heard.loss <= rows[1].heard.loss * _TOLERATED else rows[1]
-    if kept is rows[-1]:
-        tried.replace(paths["int8"])
+        tries["int8, fewer, learned for it"] = _learned_for_int8(deepcopy(fewer), full, learned, ints, how, told)
+    files: dict[str, Path] = {}
+    for what, net in tries.items():
+        files[what] = paths["int8"].with_suffix(f".{len(files)}")
+        _write_both(net, files[what], ints)
+        rows.append(row(what, files[what], net))
+    kept = min(rows[2:], key=lambda r: r.heard.loss)
+    if kept.heard.loss <= rows[1].heard.loss * _TOLERATED:
+        files[kept.what].replace(paths["int8"])
+    else:
+        kept = rows[1]
     if how.small_steps:
         small = pruned(full, matters, round(full.shape.channels * _SMALL), round(full.hidden * _SMALL))
         write_step(_taught(small, full, learned, how, told), paths["small"])

@@ -37,7 +37,8 @@ def write_report(folder: Path, made: Made) -> None:
 def _words(made: Made) -> Iterator[str]:
     how = made.plan
     yield "`omnistream quantize ears` made these: `ears_int8.onnx` computes its products in 8 bits"
-    yield f"({how.steps} steps of learning for it)"
+    if "learned" in made.kept:
+        yield f"({how.steps} steps of learning for it)"
     if how.small_steps:
         yield "and `ears_small.onnx` has fewer channels, chosen by first-order importance, and was taught by the full ears"
         yield f"({how.small_steps} steps)"
