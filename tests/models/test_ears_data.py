@@ -40,6 +40,9 @@ def test_no_plan_names_a_reserved_voice_or_a_sentence_that_is_kept_for_tests(see
     assert held_out("espeak-ng en-gb-scotland+f1", SHIPPED.reserved)
     assert held_out("hibari heart", SHIPPED.reserved)
     assert not may_train("espeak-ng en-us+belinda", SHIPPED.reserved)  # it chooses thresholds
+    assert not may_train("kokoro am_puck", SHIPPED.reserved)
+    assert may_train("kokoro bm_george", SHIPPED.reserved)
+    assert "kokoro af_heart" not in voices_of("kokoro")  # whom hibari imitates
     assert may_train("flite awb", SHIPPED.reserved)
     assert len([v for v in voices_of("espeak-ng") if may_train(v, SHIPPED.reserved)]) > 400
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -108,6 +109,7 @@ def _learn(ears: Ears, optimizer: torch.optim.AdamW, batch: Batch, rate: float, 
     return float(loss.detach())
 
 
+@functools.cache
 def _has_bf16(device: str) -> bool:
     """Whether products of bfloat16 are faster there; where they are emulated they are slower by far."""
     return device == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
