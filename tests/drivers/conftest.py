@@ -23,9 +23,9 @@ from processes import free_port
 from omnistream.clock import SystemClock
 from omnistream.node import Context, Emit, Source
 from omnistream.testing import context
+from omnistream_models import cache_dir
 from omnistream_models.fetch import download, read_member
 from omnistream_models.registry import Package
-from omnistream_models.store import cache_dir
 
 sys.path.insert(0, str(Path(__file__).parent))  # for camera_nodes
 

@@ -20,6 +20,7 @@ from omnistream_models.ears.speakers import Speakers
 from omnistream_models.ears.speech import Clip, voiced_span
 from omnistream_models.ears.synthesis import AMOUNTS, Amount, make_clips, plan
 from omnistream_models.ears.voices import held_out, may_train, voices_of
+from omnistream_models.registry import Package
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
 SHIPPED = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": 1.0})
@@ -155,10 +156,25 @@ def test_every_core_says_what_one_would(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_another_package_of_speakers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMNISTREAM_CACHE", str(tmp_path))
-    (tmp_path / "ears").mkdir()
-    (tmp_path / "ears" / "kokoro-js-1.2.1.tgz").write_bytes(b"something else")
-    with pytest.raises(ModelError, match="another package than the one that was tried; delete it"):
+
+    def other(package: Package, folder: Path) -> Path:
+        (folder / "other.tgz").write_bytes(b"something else")
+        return folder / "other.tgz"
+
+    monkeypatch.setattr(kokoro, "download", other)
+    with pytest.raises(ModelError, match=r"out of kokoro-js 1\.2\.1 \(npm\) has sha256 .* not the one that was tried"):
         kokoro.english_styles()
+    assert not list(tmp_path.rglob("*.tgz"))
+
+
+def _told_apart(rows: np.ndarray) -> set[float]:
+    return set(rows.ravel().tolist())
+
+
+def test_at_another_pace_no_frame_is_a_mixture_of_others() -> None:
+    mels = np.random.default_rng(1).normal(size=(400, 40)).astype(np.float32)
+    heard, _ = paced(mels, np.zeros(200, np.int64), 1.07, IGNORED)
+    assert _told_apart(heard) <= _told_apart(mels)
 
 
 def test_a_voice_that_is_not_there_is_a_sentence() -> None:

@@ -17,6 +17,7 @@ from ears_parts import SMALL, need_flite, small_grammar
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.ahead import Ahead
+from omnistream_models.ears.beginning import begun_with
 from omnistream_models.ears.export import load_ears, save_ears
 from omnistream_models.ears.features import MELS
 from omnistream_models.ears.manifest import read_manifest, shipped_folder, verified_bytes
@@ -77,6 +78,35 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(
     assert steps[0] == 3  # what was said of step 3 came before it was kept
     for one, two in zip(resumed.parameters(), whole.parameters(), strict=True):
         assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_ears_that_are_gone_on_from_keep_what_they_know(
+    trained: tuple[Ears, list[float], Path], scenes: Scenes, tmp_path: Path
+) -> None:
+    """Of phrases that both know; another order and other phrases are no matter."""
+    save_ears(trained[0], tmp_path / "old", PHRASES, {"seed": 1})
+    old, _ = load_ears(tmp_path / "old")
+    begun = begun_with(tmp_path / "old", "convolutions", ("go forward two meters", "dance", "stop")).eval()
+    mels = torch.from_numpy(scenes.batch(99, 2).mels)
+    with torch.no_grad():
+        knew, knows = old(mels).classes, begun(mels).classes
+    for before, after in ((1, 3), (3, 1)):
+        assert torch.allclose(knew[..., before] - knew[..., 0], knows[..., after] - knows[..., 0], atol=1e-4)
+    with pytest.raises(ModelError, match="a network of convolutions, and --network says conformer"):
+        begun_with(tmp_path / "old", "conformer", PHRASES)
+
+
+def test_going_on_from_ears_is_another_training_than_from_chance(scenes: Scenes, tmp_path: Path) -> None:
+    first: list[float] = []
+    ears = train(SHAPE, scenes, Schedule(30, batch=6), 1)
+    save_ears(ears, tmp_path / "old", PHRASES, {})
+    begun = begun_with(tmp_path / "old", "convolutions", PHRASES)
+    train(begun, scenes, Schedule(2, batch=6), 1, tmp_path / "c.safetensors", lambda p: first.append(p.loss))
+    chance: list[float] = []
+    train(SHAPE, scenes, Schedule(2, batch=6), 1, None, lambda p: chance.append(p.loss))
+    assert first[0] < 0.8 * chance[0]
+    with pytest.raises(ModelError, match="is of another training"):
+        train(SHAPE, scenes, Schedule(3, batch=6), 1, tmp_path / "c.safetensors")
 
 
 def test_a_checkpoint_of_another_training_is_a_sentence(trained: tuple[Ears, list[float], Path], scenes: Scenes) -> None:
@@ -214,6 +244,7 @@ def test_batches_drawn_ahead_come_in_their_order(gpu: bool) -> None:
 _DRAWS = """
 import os, time
 from omnistream_models.ears.ahead import Ahead
+from omnistream_models.ears.beginning import begun_with
 batches = Ahead(lambda n: (n, os.getpid()), 0, gpu=True)
 print(*{batches.take()[1] for _ in range(20)}, flush=True)
 time.sleep(60)

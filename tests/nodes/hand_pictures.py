@@ -12,12 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from omnistream.errors import ModelError
-from omnistream_models import Package, cache_dir
+from omnistream_models import Package, cached_files
 from omnistream_models.fetch import download, read_member
 
 __all__ = ["HANDS", "PHOTOS", "cutouts", "photos"]
@@ -46,43 +45,20 @@ _APT_S = 100
 
 def photos() -> dict[str, Path]:
     """Three photographs of a hand and a film of one, by name. Raises ModelError where npm cannot fetch them."""
-    return _kept(PHOTOS, _from_npm)
+    return cached_files("media", PHOTOS, str(_FINGERPOSE), _from_npm)
 
 
 def cutouts() -> dict[str, Path]:
     """Eight photographs of hands, cut out. Raises ModelError where apt-get cannot fetch their package."""
-    return _kept(HANDS, _from_debian)
+    return cached_files("media", HANDS, _GCOMPRIS, _from_debian)
 
 
-def _kept(wanted: Mapping[str, str], fetch: Callable[[Path], dict[str, bytes]]) -> dict[str, Path]:
-    """The files by name, fetched if one is absent or wrong."""
-    folder = cache_dir() / "media"
-    paths = {name: folder / name for name in wanted}
-    if not all(path.is_file() and _digest(path.read_bytes()) == wanted[path.name] for path in paths.values()):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as temporary:
-            found = fetch(Path(temporary))
-        for name, digest in wanted.items():
-            if _digest(found.get(name, b"")) != digest:
-                raise ModelError(
-                    f"{name} is not among what was fetched: the package is not the one that the tests were written for"
-                )
-            part = folder / f".{name}.{os.getpid()}"
-            part.write_bytes(found[name])
-            part.replace(folder / name)
-    return paths
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _from_npm(folder: Path) -> dict[str, bytes]:
+def _from_npm(folder: Path) -> Iterator[tuple[str, bytes]]:
     archive = download(_FINGERPOSE, folder)
-    return {name: read_member(archive, f"package/assets/{name}", 1 << 22) for name in PHOTOS}
+    return ((name, read_member(archive, f"package/assets/{name}", 1 << 22)) for name in PHOTOS)
 
 
-def _from_debian(folder: Path) -> dict[str, bytes]:
+def _from_debian(folder: Path) -> Iterable[tuple[str, bytes]]:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise ModelError("the photographs of open palms are in a Debian package, and this is no Debian")
     error = _apt_get(folder, "download", _GCOMPRIS)
@@ -94,7 +70,7 @@ def _from_debian(folder: Path) -> dict[str, bytes]:
     subprocess.run(["dpkg-deb", "-x", str(next(folder.glob("*.deb"))), str(folder)], check=True, timeout=_APT_S)
     names = {digest: name for name, digest in HANDS.items()}
     images = (i for file in folder.glob("usr/share/**/leftright.rcc") for i in _webp_in(file.read_bytes()))
-    return {names[d]: image for image in images if (d := _digest(image)) in names}
+    return {names[d]: i for i in images if (d := hashlib.sha256(i).hexdigest()) in names}.items()
 
 
 def _apt_get(folder: Path, *words: str) -> str:

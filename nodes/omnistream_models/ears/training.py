@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -68,19 +69,22 @@ def loss_of(heard: Heard, batch: Batch) -> Tensor:
 
 
 def train(
-    shape: Shape, scenes: Scenes, schedule: Schedule, seed: int, checkpoint: Path | None = None,
+    begun: Shape | Ears, scenes: Scenes, schedule: Schedule, seed: int, checkpoint: Path | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Ears:  # fmt: skip
     """The trained network, on the CPU, in its evaluating mode; on a GPU meanwhile where torch has one.
 
-    With `checkpoint` the training is written there once a minute and goes on from there. Raises ModelError where that file is
-    of another training.
+    It begins with chance where `begun` is a shape, else with those ears. With `checkpoint` the training is written there once a
+    minute and goes on from there. Raises ModelError where that file is of another training.
     """
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    ears = Ears(shape).to(device).train()
+    ears = (begun if isinstance(begun, Ears) else Ears(begun)).to(device).train()
     optimizer = torch.optim.AdamW(ears.parameters(), lr=schedule.rate, weight_decay=0.01)
-    kept = _Checkpoint(checkpoint, ears, optimizer, {"shape": shape.to_json(), "seed": seed, "batch": schedule.batch})
+    about = {"shape": ears.shape.to_json(), "seed": seed, "batch": schedule.batch}
+    if isinstance(begun, Ears):
+        about["begun"] = hashlib.sha256(b"".join(p.detach().cpu().numpy().tobytes() for p in begun.parameters())).hexdigest()
+    kept = _Checkpoint(checkpoint, ears, optimizer, about)
     step, before_s = kept.read()
     begun = saved = time.monotonic()
     with Ahead(lambda n: scenes.batch(n, schedule.batch), step, gpu=device == "cuda") as batches:
