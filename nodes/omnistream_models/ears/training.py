@@ -69,21 +69,21 @@ def loss_of(heard: Heard, batch: Batch) -> Tensor:
 
 
 def train(
-    begun: Shape | Ears, scenes: Scenes, schedule: Schedule, seed: int, checkpoint: Path | None = None,
+    start: Shape | Ears, scenes: Scenes, schedule: Schedule, seed: int, checkpoint: Path | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Ears:  # fmt: skip
     """The trained network, on the CPU, in its evaluating mode; on a GPU meanwhile where torch has one.
 
-    It begins with chance where `begun` is a shape, else with those ears. With `checkpoint` the training is written there once a
+    It begins with chance where `start` is a shape, else with those ears. With `checkpoint` the training is written there once a
     minute and goes on from there. Raises ModelError where that file is of another training.
     """
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    ears = (begun if isinstance(begun, Ears) else Ears(begun)).to(device).train()
+    ears = (start if isinstance(start, Ears) else Ears(start)).to(device).train()
     optimizer = torch.optim.AdamW(ears.parameters(), lr=schedule.rate, weight_decay=0.01)
-    about = {"shape": ears.shape.to_json(), "seed": seed, "batch": schedule.batch}
-    if isinstance(begun, Ears):
-        about["begun"] = hashlib.sha256(b"".join(p.detach().cpu().numpy().tobytes() for p in begun.parameters())).hexdigest()
+    about: dict[str, object] = {"shape": ears.shape.to_json(), "seed": seed, "batch": schedule.batch}
+    if isinstance(start, Ears):
+        about["start"] = hashlib.sha256(b"".join(p.detach().cpu().numpy().tobytes() for p in start.parameters())).hexdigest()
     kept = _Checkpoint(checkpoint, ears, optimizer, about)
     step, before_s = kept.read()
     begun = saved = time.monotonic()
