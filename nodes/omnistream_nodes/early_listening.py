@@ -82,5 +82,5 @@ class EarlyListener:
         if self._model is None:
             best = candidates[0]
             return Verdict(best, round(0.5 + 0.5 * min(1.0, best.probability), 3))
-        weighed = self._model.weigh(self._listener.sound(), [c.phrase.text for c in candidates])
-        return judge(candidates, [w.margin for w in weighed], self._limits)
+        margins = self._model.weigh(self._listener.sound(), [c.phrase.text for c in candidates])
+        return judge(candidates, margins, self._limits)

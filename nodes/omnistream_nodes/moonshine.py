@@ -18,7 +18,7 @@ from omnistream_models import model_path
 from omnistream_models.onnx_session import open_session
 from omnistream_nodes.tokens import BEGIN, END, Tokenizer
 
-__all__ = ["Free", "Match", "Moonshine", "Trie", "Utterance", "Weighed"]
+__all__ = ["Free", "Match", "Moonshine", "Trie", "Utterance"]
 
 RATE_HZ = 16000
 #: Tokens of English speech per second that the authors give as the most there is; above it the decoder is looping.
@@ -64,15 +64,6 @@ class Match:
     log_p: float
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """How well a text fits. `margin`: by how much (a logarithm, never negative) it is less likely than what the decoder would
-    write in its place, token by token after the same beginning; `end`: the part of it that says that no more was said."""
-
-    margin: float
-    end: float
-
-
 class Moonshine:
     """The loaded model. Not for use from two threads at once."""
 
@@ -103,8 +94,10 @@ class Moonshine:
         most = int(len(audio) / RATE_HZ * _TOKENS_PER_SECOND) + _SPARE_TOKENS
         return Utterance(self.tokenizer, partial(self._run, rows), start, most)
 
-    def weigh(self, audio: np.ndarray, texts: Sequence[str]) -> list[Weighed]:
-        """How well each text fits `audio`, as `recognize` takes it: one pass of the encoder and one of the decoder for all.
+    def weigh(self, audio: np.ndarray, texts: Sequence[str]) -> list[float]:
+        """The margin of each text in `audio`, as `recognize` takes it: by how much (a logarithm, never negative) it is less
+        likely than what the decoder would write in its place, token by token after the same beginning. One pass of the encoder
+        and one of the decoder for all.
 
         A full stop is as good an end as none: the sound has only just ended, and the decoder likes to write one.
         """
@@ -127,13 +120,13 @@ class Moonshine:
                 **dict.fromkeys(self._past, np.zeros((len(texts), 8, 0, 36), np.float32)),
             },
         )
-        weighed: list[Weighed] = []
+        margins: list[float] = []
         for row, tokens in zip(logits, spelled, strict=True):
             best = row[: len(tokens) + 1].max(axis=-1)  # the softmax' denominators cancel out
             own = row[np.arange(len(tokens)), tokens]
             end = best[-1] - max(row[len(tokens), END], row[len(tokens), self._stop])
-            weighed.append(Weighed(float((best[:-1] - own).sum() + end), float(end)))
-        return weighed
+            margins.append(float((best[:-1] - own).sum() + end))
+        return margins
 
     def _run(self, rows: np.ndarray, tokens: list[int], cache: _Cache, *, first: bool = False) -> _Pass:
         """One more token for each hypothesis of a batch: log-probabilities (batch, 32768), and the cache to go on with."""

@@ -40,8 +40,9 @@ A causal network ({network}) on 40 log-mels that says every 20 ms which of {len(
 ## Data
 
 {len(clips)} synthesized clips, {hours:.1f} hours before augmentation: {commands} commands, the rest near
-misses and other sentences, none of which is one that the tests say. Augmented by resampling of +-20 %, pace of +-12 %, tilt,
-reverberation, noise of 5 to 40 dB, level and silenced bands. No person's recorded voice was used.
+misses and other sentences, none of which is one that the tests say. Augmented by resampling of +-20 %,
+pace of +-12 % in half of the scenes, tilt, reverberation, noise of 5 to 40 dB, level and
+silenced bands. No person's recorded voice was used.
 
 | program | voices | clips |
 | --- | --- | --- |
