@@ -60,7 +60,7 @@ def test_another_picture_than_the_one_that_was_tried_is_refused_and_not_kept(
 ) -> None:
     (debian / "apt-get.told").touch()
     monkeypatch.setattr(hand_pictures, "HANDS", {NAME: hashlib.sha256(b"another").hexdigest()})
-    with pytest.raises(ModelError, match=f"{NAME} is not among what was fetched"):
+    with pytest.raises(ModelError, match=f"holds no {NAME}: it is not the one that was tried"):
         hand_pictures.cutouts()
     assert not (Path(os.environ["OMNISTREAM_CACHE"]) / "media" / NAME).exists()
 
