@@ -31,8 +31,8 @@ def cached_files(
 ) -> dict[str, Path]:
     """The files of `folder` in the cache that have these digests, by name.
 
-    Where one is absent or damaged `fetch` is called, in one process at a time, with a temporary folder to work in, and what it
-    gives by name, of those asked for, is checked and kept; `source` is what errors call where it comes from.
+    Where one is absent or damaged `fetch` is called, in one process at a time, with a temporary folder to work in. What it
+    gives, each of the files at most once, is checked and kept; `source` is what errors call where it comes from.
 
     Raises ModelError where a file is not among them or has another digest, or the cache cannot be read or written; and what
     `fetch` raises.

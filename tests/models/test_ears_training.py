@@ -207,6 +207,12 @@ def test_the_command_makes_ears_that_a_node_can_use(tmp_path: Path) -> None:
     assert "flite: rms, slt" in card
     assert read_manifest(tmp_path / "mine").shape["network"] == "conformer"
     assert EarlyEars(str(tmp_path / "mine"), 1).step(np.zeros(STEP, np.int16)).shape == (4,)
+    command += ["--from", str(tmp_path / "mine"), "--out", str(tmp_path / "next")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    made = read_manifest(tmp_path / "next").made
+    assert (made["after"], made["steps"]) == (2, 2)
+    assert "after 2 of other ears" in (tmp_path / "next" / "README.md").read_text()
 
 
 def test_trainers_that_are_not_there_or_not_possible_are_sentences(tmp_path: Path) -> None:
@@ -244,7 +250,6 @@ def test_batches_drawn_ahead_come_in_their_order(gpu: bool) -> None:
 _DRAWS = """
 import os, time
 from omnistream_models.ears.ahead import Ahead
-from omnistream_models.ears.beginning import begun_with
 batches = Ahead(lambda n: (n, os.getpid()), 0, gpu=True)
 print(*{batches.take()[1] for _ in range(20)}, flush=True)
 time.sleep(60)

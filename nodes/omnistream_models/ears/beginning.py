@@ -9,9 +9,23 @@ import torch
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.export import load_ears
+from omnistream_models.ears.manifest import read_manifest, shipped_folder
 from omnistream_models.ears.network import Ears
+from omnistream_models.ears.shape import Shape, usual_shape
 
-__all__ = ["begun_with"]
+__all__ = ["beginning", "begun_with"]
+
+
+def beginning(begin: str, network: str, phrases: tuple[str, ...]) -> tuple[Shape | Ears, int]:
+    """What `train` starts with, and how many steps that has behind it. `begin`: a folder of ears, "shipped", or "" for chance.
+
+    Raises ModelError as `begun_with` does.
+    """
+    if not begin:
+        return usual_shape(network, len(phrases) + 1), 0
+    folder = shipped_folder() if begin == "shipped" else Path(begin).expanduser()
+    made = read_manifest(folder).made
+    return begun_with(folder, network, phrases), made.get("after", 0) + made.get("steps", 0)
 
 
 def begun_with(folder: Path, network: str, phrases: tuple[str, ...]) -> Ears:

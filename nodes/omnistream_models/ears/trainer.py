@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,10 +41,8 @@ def train_ears(
     from omnistream.errors import GraphError
     from omnistream_models import cache_dir
     from omnistream_models.ears import synthesis
-    from omnistream_models.ears.beginning import begun_with
-    from omnistream_models.ears.manifest import read_manifest, shipped_folder
-    from omnistream_models.ears.network import Ears
-    from omnistream_models.ears.shape import NETWORKS, Shape, usual_shape
+    from omnistream_models.ears.beginning import beginning
+    from omnistream_models.ears.shape import NETWORKS
     from omnistream_models.ears.training import Schedule
     from omnistream_models.ears.voices import installed_programs, missing_programs
     from omnistream_nodes.grammar_file import find_grammar, load_grammar
@@ -56,14 +55,10 @@ def train_ears(
         )
     if network not in NETWORKS:
         raise GraphError(f"--network {network}: write one of {', '.join(NETWORKS)}")
-    begun: Shape | Ears = usual_shape(network, len(found.phrases) + 1)
-    schedule, after = Schedule(steps, minutes=minutes), 0
+    begun, after = beginning(begin, network, tuple(p.text for p in found.phrases))
+    schedule = Schedule(steps, minutes=minutes)
     if begin:
-        folder = shipped_folder() if begin == "shipped" else Path(begin).expanduser()
-        begun = begun_with(folder, network, tuple(p.text for p in found.phrases))
-        schedule = Schedule(steps, minutes=minutes, rate=_RATE_ON)
-        before = read_manifest(folder).made
-        after = before.get("after", 0) + before.get("steps", 0)
+        schedule = replace(schedule, rate=_RATE_ON)
     console = Console()
     wanted = [p.strip() for p in programs.split(",") if p.strip()] or installed_programs()
     console.print(f"ears for the {len(found.phrases)} phrases of {found.file}, said by {', '.join(wanted)}")
