@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from bench import machine  # pyright: ignore[reportMissingImports]
@@ -21,8 +20,9 @@ from measure_speech import HELD_OUT, say  # pyright: ignore[reportMissingImports
 from omnistream.clock import perf_ns
 from omnistream.errors import OmniStreamError
 from omnistream_models.ears.export import load_ears
-from omnistream_models.ears.manifest import read_manifest, shipped_folder
+from omnistream_models.ears.manifest import read_manifest
 from omnistream_models.ears.runtime import STEP, EarlyEars
+from omnistream_models.trained import folder_of
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
 _TURN, _WARM = 500, 20
@@ -98,7 +98,7 @@ def main() -> None:
             took[name] += step_ms(ears, sound)
     print(f"{machine()}\n\nears                     network       parameters  onnx MB  step ms: p50    p95  of a core")
     for name, times in took.items():
-        folder = shipped_folder() if name == "shipped" else Path(name).expanduser()
+        folder = folder_of("ears", name)
         network = str(read_manifest(folder).shape.get("network", "convolutions"))
         parameters = sum(p.numel() for p in load_ears(folder)[0].parameters())
         p50, p95 = np.percentile(times, [50, 95])

@@ -6,7 +6,8 @@ Ears (spoken_commands) beside the recognizer that waits for silence (speech_reco
   that the commands file reserves for tests, and hibari, a synthesizer that no training heard; each apart, people apart.
 - reaction: ms from the last voiced sample to the parser's output, so that finding the end of speech and computing are in it. A
   20 ms chunk arrives when its last sample was heard, and waits until the chunk before it is done. `wait` is without computing:
-  what had to be heard before a decision, whatever else the host does.
+  what had to be heard before a decision, whatever else the host does. `after` is from the last sample of the command: the
+  release of a final "t" or "p", some 100 ms after the last voiced one, is still of it.
 - false triggers a minute: near misses in those voices, and recordings of people who say no command.
 - CPU: seconds of one core for a second of sound.
 
@@ -59,18 +60,22 @@ class Voices:
 
 def row(system: str, noise: str, who: str, s: speech.Score) -> str:
     """One line of the table of commands."""
-    late = [f"{v:.0f}" for v in np.percentile(s.late_ms, [50, 95, 99])] if s.late_ms else ["-"] * 3
-    waited = [f"{v:.0f}" for v in np.percentile(s.waited_ms, [50, 95])] if s.waited_ms else ["-"] * 2
     low, high = interval(s.right, s.said)
+    times = [*_ms(s.late_ms, 50, 95, 99), *_ms(s.waited_ms, 50, 95), *_ms(s.after_ms, 50, 95)]
     return (
         f"{system:18} {noise:6} {who:26} {s.said:5} {s.right / s.said:7.1%} {low:6.1%} {high:6.1%} {len(s.wrong) / s.said:6.1%}"
-        f" {late[0]:>6} {late[1]:>6} {late[2]:>6} {waited[0]:>6} {waited[1]:>6} {s.busy_seconds / s.seconds * 1000:8.0f}"
+        f" {' '.join(f'{t:>7}' for t in times)} {s.busy_seconds / s.seconds * 1000:8.0f}"
     )
 
 
+def _ms(times: Sequence[float], *ranks: int) -> list[str]:
+    """Percentiles of these ranks, if there are any."""
+    return [f"{v:.0f}" for v in np.percentile(times, ranks)] if times else ["-"] * len(ranks)
+
+
 HEAD = (
-    "system             noise  who                            n   exact (95 % interval)  wrong late50 late95 late99"
-    " wait50 wait95 cpu ms/s"
+    "system             noise  who                            n   exact (95 % interval)  wrong  late50  late95  late99"
+    "  wait50  wait95 after50 after95 cpu ms/s"
 )
 
 
@@ -119,6 +124,7 @@ async def main() -> None:
     options.add_argument("--ears", default="shipped", help="a folder of trained ears")
     options.add_argument("--ask", type=float, default=SpokenCommands.ask, help="how sure the ears of spoken_commands must be")
     options.add_argument("--ask-urgent", type=float, default=SpokenCommands.ask_urgent, help="the same of urgent intents")
+    options.add_argument("--hear-out-ms", type=int, default=SpokenCommands.hear_out_ms, help="how much more of short commands")
     given = options.parse_args()
     grammar = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": CommandParser.default_distance_m})
     texts = [p.text for p in grammar.phrases][:: given.every]
@@ -127,7 +133,7 @@ async def main() -> None:
     say = Voices()
     opened: dict[str, speech.Ears] = {}
     for system in given.systems.split(","):
-        early = {"ears": given.ears, "ask": given.ask, "ask_urgent": given.ask_urgent}
+        early = {n: getattr(given, n) for n in ("ears", "ask", "ask_urgent", "hear_out_ms")}
         node = SpokenCommands(**early) if system == "spoken_commands" else SYSTEMS[system]()
         opened[system] = speech.Ears(node)
         await opened[system].open()

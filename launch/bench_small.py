@@ -30,9 +30,9 @@ from bench_models import NOISES, VOICES, Voices, interval
 from fused_variants import fused
 
 from omnistream.errors import OmniStreamError
-from omnistream_models.ears.manifest import VARIANTS, read_manifest, shipped_folder
+from omnistream_models.ears.manifest import VARIANTS, read_manifest
 from omnistream_models.ears.runtime import STEP, EarlyEars
-from omnistream_models.fused import weights as fused_weights
+from omnistream_models.trained import folder_of
 from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar import Grammar
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
@@ -80,7 +80,7 @@ def convolutions(folder: Path) -> Callable[[np.ndarray], Any]:
 
 def times(folder: str) -> None:
     """The table of files and steps; rounds take turns, so that all have the same neighbours."""
-    where = shipped_folder() if folder == "shipped" else Path(folder)
+    where = folder_of("ears", folder)
     ears = {variant: EarlyEars(folder, 1) for variant in EarlyEars(folder, 1).variants}
     for variant, stream in ears.items():
         stream.use(variant)
@@ -157,13 +157,13 @@ def main() -> None:
     if given.only != "fused":
         hearing(given)
     if given.only != "ears":
-        fused(fused_weights.shipped() if given.fused == "shipped" else Path(given.fused), given.scenes)
+        fused(folder_of("fused", given.fused), given.scenes)
 
 
 def hearing(given: argparse.Namespace) -> None:
     """All of the ears' figures."""
     grammar = load_grammar(find_grammar("commands.yaml"), {"default_distance_m": CommandParser.default_distance_m})
-    where = shipped_folder() if given.ears == "shipped" else Path(given.ears)
+    where = folder_of("ears", given.ears)
     print(f"ears {read_manifest(where).sha256['ears.safetensors'][:12]}")
     times(given.ears)
     if not given.steps:

@@ -23,6 +23,7 @@ from omnistream.clock import perf_ns
 from omnistream.message import SECOND, AudioChunk, Command, Text
 from omnistream.testing import context
 from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, listed
+from omnistream_models.ears.speech import last_sound
 from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar import Grammar, Phrase
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
@@ -59,6 +60,7 @@ class Score:
     rejected: list[str] = field(default_factory=list[str])
     late_ms: list[float] = field(default_factory=list[float])
     waited_ms: list[float] = field(default_factory=list[float])
+    after_ms: list[float] = field(default_factory=list[float])
     seconds: float = 0.0
     busy_seconds: float = 0.0
     longest_ms: list[float] = field(default_factory=list[float])
@@ -68,7 +70,7 @@ class Score:
         self.right += other.right
         self.seconds += other.seconds
         self.busy_seconds += other.busy_seconds
-        for name in ("wrong", "rejected", "late_ms", "waited_ms", "longest_ms"):
+        for name in ("wrong", "rejected", "late_ms", "waited_ms", "after_ms", "longest_ms"):
             getattr(self, name).extend(getattr(other, name))
 
 
@@ -146,6 +148,7 @@ async def commands(
         if meant is not None and got and all(_asks(c, meant) for *_, c in got):
             score.right += 1
             score.late_ms.append((got[0][1] - begin - clip.last) / RATE_HZ * 1000)
+            score.after_ms.append((got[0][1] - begin - max(clip.last, last_sound(clip.samples))) / RATE_HZ * 1000)
             score.waited_ms.append((got[0][0] - begin - clip.last) / RATE_HZ * 1000)
         elif got:
             score.wrong.append(f"{text} -> {'; '.join(c.text for *_, c in got)}")

@@ -8,12 +8,17 @@ from pathlib import Path
 
 from omnistream.errors import ModelError
 
-__all__ = ["digests", "shipped_folder", "verified_bytes"]
+__all__ = ["digests", "folder_of", "shipped_folder", "verified_bytes"]
 
 
 def shipped_folder(name: str) -> Path:
     """The folder that ships with OmniStream."""
     return Path(__file__).resolve().parent / "weights" / name
+
+
+def folder_of(name: str, where: str) -> Path:
+    """The folder that somebody wrote: "shipped" is the one of `name` that ships with OmniStream."""
+    return shipped_folder(name) if where == "shipped" else Path(where).expanduser()
 
 
 def digests(folder: Path, files: Sequence[str]) -> dict[str, str]:

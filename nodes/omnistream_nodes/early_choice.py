@@ -11,10 +11,12 @@ import numpy as np
 
 from omnistream_nodes.grammar import Grammar, Phrase
 
-__all__ = ["Candidate", "Decider", "Limits", "Verdict", "judge"]
+__all__ = ["STEP_MS", "Candidate", "Decider", "Limits", "Verdict", "judge"]
 
+#: The ears say something every so often.
+STEP_MS = 20
 
-#: So many steps of 20 ms a suspicion holds: for the silence before words are looked at, and a little longer.
+#: So many steps a suspicion holds: for the silence before words are looked at, and a little longer.
 _LATELY = 16
 
 
@@ -26,11 +28,12 @@ class Limits:
 
     `ask`: the ears' probability that some phrase has ended from which it is believed, `ask_urgent` for urgent intents. It is
     averaged over some steps of 20 ms, each of which keeps the part `smooth` of those before: who goes on talking says so by
-    then. The recognizer is asked from the part `ahead` of it on, so as to be done by then. `margin`: by how much a phrase may
-    stand below what the recognizer would write (a logarithm), `weight`: what that counts against the logarithm of the ears'
-    probability. `suspect`: the ears' least probability, lately, of a phrase that the recognizer does not write by itself but
-    thinks the likeliest once all is silent. `again`: steps before the recognizer is asked again about an utterance, `most` the
-    number of times.
+    then. The recognizer is asked from the part `ahead` of it on, so as to be done by then. `hear_out`: so many steps more a
+    phrase must have been ending with which other sentences begin (`Grammar.heard_out`), `goes_on`: one that could become
+    another phrase. `margin`: by how much a phrase may stand below what the recognizer would write (a logarithm), `weight`:
+    what that counts against the logarithm of the ears' probability. `suspect`: the ears' least probability, lately, of a phrase
+    that the recognizer does not write by itself but thinks the likeliest once all is silent. `again`: steps before the
+    recognizer is asked again about an utterance, `most` the number of times.
     """
 
     ask: float = 0.6
@@ -40,6 +43,8 @@ class Limits:
     margin: float = 16.0
     weight: float = 0.5
     suspect: float = 0.02
+    hear_out: int = 6
+    goes_on: int = 2
     again: int = 1
     most: int = 8
 
@@ -75,10 +80,11 @@ class Decider:
     def __init__(self, grammar: Grammar, phrases: Sequence[str], limits: Limits) -> None:
         """`phrases`: what the ears know, in the order of their classes; those that the grammar lacks are never proposed."""
         self._limits = limits
-        self._grammar = grammar
         self._phrases = [grammar.by_text.get(text) for text in phrases]
         self._known = np.array([False, *(p is not None for p in self._phrases)])
         self._urgent = np.array([False, *(grammar.is_urgent(p) for p in self._phrases)])
+        self._longer = {p.text: limits.goes_on for p in self._phrases if p is not None and grammar.goes_on(p)}
+        self._longer |= dict.fromkeys(grammar.heard_out, limits.hear_out)
         self.reset()
 
     def reset(self) -> None:
@@ -87,6 +93,7 @@ class Decider:
         self._lately = deque[np.ndarray](maxlen=_LATELY)
         self._rest = 0
         self._asked = 0
+        self._ending = 0
 
     def step(self, probabilities: np.ndarray, most: int = 4) -> list[Candidate]:
         """The next 20 ms: (1 + phrases,) -> the phrases that may have ended, or nothing."""
@@ -94,15 +101,15 @@ class Decider:
         self._lately.append(probabilities)
         here += (1 - limits.smooth) * (np.where(self._known, probabilities, 0.0) - here)
         self._rest = max(0, self._rest - 1)
+        self._ending = self._ending + 1 if self._over(1.0) else 0
         if not self._over(limits.ahead):
             return []
         order = np.argsort(-here, kind="stable")[:most]
         return [Candidate(p, float(here[n])) for n in order if (p := self._phrases[n - 1]) is not None and here[n] > 0.003]
 
-    @property
-    def ripe(self) -> bool:
-        """Whether they have been ending for long enough to believe it."""
-        return self._over(1.0)
+    def ripe(self, phrase: Phrase) -> bool:
+        """Whether phrases have been ending for long enough to believe that it is this one."""
+        return self._ending > self._longer.get(phrase.text, 0)
 
     def suspects(self, phrase: Phrase) -> bool:
         """Whether the ears have lately thought, if only faintly, that this or the same in other words has ended.

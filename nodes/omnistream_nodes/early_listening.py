@@ -47,7 +47,7 @@ class EarlyListener:
             if not self._listener.speaking:
                 continue
             self._verdict = self._think(self._decider.step(probabilities))
-            if self._verdict is not None and self._decider.ripe:
+            if self._verdict is not None and self._decider.ripe(self._verdict.candidate.phrase):
                 self._closed = self._listener.now.end
                 yield self._listener.close(self._verdict.candidate.phrase.text, self._verdict.confidence)
                 self._begin()

@@ -42,6 +42,8 @@ class Grammar:
     slots: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict[str, Mapping[str, float | None]])
     confusable: tuple[str, ...] = ()
     urgent: frozenset[str] = frozenset()
+    #: Texts of phrases with which other sentences begin: what follows is waited for.
+    heard_out: frozenset[str] = frozenset()
     fillers: tuple[tuple[str, ...], ...] = ()
     spelling: Mapping[str, str] = field(default_factory=dict[str, str])
     telltale: frozenset[str] = frozenset()

@@ -16,7 +16,8 @@ __all__ = ["find_grammar", "load_grammar"]
 
 _SLOT = re.compile(r"\{(\w*)\}")
 _KEYS = (
-    "lang", "slots", "commands", "meaning", "urgent", "fillers", "spelling", "telltale", "confusable", "reserved_for_tests",
+    "lang", "slots", "commands", "meaning", "urgent", "hear_out", "fillers", "spelling", "telltale", "confusable",
+    "reserved_for_tests",
 )  # fmt: skip
 #: A file that expands to more is a slip (a slot in a slot's place), and would make the recognizer slow.
 MAX_PHRASES = 20_000
@@ -58,18 +59,22 @@ class _Reader:
         self.slots = {name: self._slot(root, name) for name in self._map(root, "slots")}
         meaning = self._map(root, "meaning")
         phrases: dict[str, Phrase] = {}
-        used: set[str] = set()
+        used: dict[str, list[str]] = {}
         commands = self._map(root, "commands")
         if not commands:
             raise GraphError(f"{self.path}:1: there are no commands; write 'commands:' with a list of phrases for each intent")
         for intent in commands:
             for n, pattern in enumerate(self._texts(commands, intent, "commands")):
-                used.add(pattern)
                 for phrase in self._expand(intent, pattern, meaning, commands[intent], n):
                     self._add(phrases, phrase, commands[intent], n)
-        for pattern in meaning:
+                    used.setdefault(pattern, []).append(phrase.text)
+        heard_out = self._texts(root, "hear_out", "")
+        for where, key, pattern, section in (
+            *((meaning, p, p, "meaning") for p in meaning),
+            *((root["hear_out"], n, p, "hear_out") for n, p in enumerate(heard_out)),
+        ):
             if pattern not in used:
-                raise self._error(meaning, pattern, f"meaning: {pattern!r} is not under 'commands'; write it as it is there")
+                raise self._error(where, key, f"{section}: {pattern!r} is not under 'commands'; write it as it is there")
         urgent = self._texts(root, "urgent", "")
         for n, intent in enumerate(urgent):
             if intent not in commands:
@@ -81,6 +86,7 @@ class _Reader:
             slots=self.slots,
             confusable=tuple(self._texts(root, "confusable", "")),
             urgent=frozenset(urgent),
+            heard_out=frozenset(text for pattern in heard_out for text in used[pattern]),
             fillers=tuple(sorted((tuple(plain.words(f)) for f in self._texts(root, "fillers", "")), key=len, reverse=True)),
             spelling={str(k): str(v) for k, v in self._map(root, "spelling").items()},
             telltale=frozenset(self._telltale(root)),

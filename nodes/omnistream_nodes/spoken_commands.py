@@ -27,7 +27,8 @@ class SpokenCommands(Node):
     A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which; the recognizer
     weighs the likeliest against what it would write itself. From a probability of `ask` on (`ask_urgent` for urgent intents:
     "stop"; averaged over some 40 ms) the one that both agree on is the utterance's final transcript at once, without waiting
-    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s.
+    for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s; one of the
+    grammar's ``hear_out`` ("go home": other sentences begin so) for `hear_out_ms` more.
 
     All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
     that the ears were not trained for (said once, as ``untrained``), those that they miss (if the recognizer writes them by
@@ -63,6 +64,7 @@ class SpokenCommands(Node):
     threshold: float = 0.5
     ask: float = 0.6
     ask_urgent: float = 0.5
+    hear_out_ms: int = 120
     commit_ms: int = 200
     unsure_ms: int = 360
     end_silence_ms: int = 500
@@ -78,6 +80,8 @@ class SpokenCommands(Node):
             )
         if self.partial_ms and self.partial_ms < 80:
             raise GraphError(f"spoken_commands: partial_ms is {self.partial_ms}; write 0 for none, or 80 and more")
+        if not 0 <= self.hear_out_ms <= 500:
+            raise GraphError(f"spoken_commands: hear_out_ms is {self.hear_out_ms}; write 0 to 500")
         if not 1 <= self.max_utterance_s <= 60:
             raise GraphError(f"spoken_commands: max_utterance_s is {self.max_utterance_s}; write 1 to 60")
         for name in ("threshold", "ask", "ask_urgent"):
@@ -88,7 +92,7 @@ class SpokenCommands(Node):
 
     async def open(self, ctx: Context) -> None:
         from omnistream_models.ears.runtime import EarlyEars
-        from omnistream_nodes.early_choice import Decider, Limits
+        from omnistream_nodes.early_choice import STEP_MS, Decider, Limits
         from omnistream_nodes.early_listening import EarlyListener
         from omnistream_nodes.listening import Listener
         from omnistream_nodes.moonshine import Moonshine
@@ -107,7 +111,7 @@ class SpokenCommands(Node):
                 f"'{untrained[0]}': these take {self.commit_ms} ms of silence; 'omnistream train ears' trains them",
             )
         endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
-        limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent)
+        limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent, hear_out=self.hear_out_ms // STEP_MS)
         decider = Decider(grammar, ears.phrases, limits)
         listener = Listener(PhraseChooser(model, grammar, decider.suspects), endpointer, self._silences())
         early = EarlyListener(listener, ears, decider, model, limits)

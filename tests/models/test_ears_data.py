@@ -17,7 +17,7 @@ from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, K
 from omnistream_models.ears.scenes import IGNORED, Scenes, label_span
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
-from omnistream_models.ears.speech import Clip, voiced_span
+from omnistream_models.ears.speech import Clip, last_sound, voiced_span
 from omnistream_models.ears.synthesis import AMOUNTS, Amount, make_clips, plan
 from omnistream_models.ears.voices import held_out, may_train, voices_of
 from omnistream_models.registry import Package
@@ -102,7 +102,7 @@ def test_labels_begin_when_a_phrase_has_ended() -> None:
     begin, end = label_span(16000, goes_on=False)
     assert 16000 <= begin * STEP <= 16000 + 320
     assert (end - begin) * STEP == pytest.approx(280 * 16, abs=STEP)
-    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 100 * 16
+    assert label_span(16000, goes_on=True)[0] * STEP >= 16000 + 40 * 16
 
 
 def test_scenes_place_ends_anywhere_and_are_the_same_again(tmp_path: Path) -> None:
@@ -127,6 +127,16 @@ def test_the_span_of_speech_is_found() -> None:
     assert abs(clip.last - voiced_span(clip.samples)[1]) <= 160
     assert voiced_span(np.zeros(1600, np.int16)) == (0, 0)
     assert voiced_span(np.zeros(10, np.int16)) == (0, 0)
+
+
+def test_the_release_of_a_last_sound_is_still_of_the_command() -> None:
+    clip = tone(1)
+    release = np.zeros(2400, np.int16)
+    release[1600:1760] = 60 * (-1) ** np.arange(160)  # 30 to 40 dB below the tone
+    samples = np.concatenate([clip.samples[: clip.last], release])
+    assert abs(voiced_span(samples)[1] - clip.last) <= 160
+    assert abs(last_sound(samples) - clip.last - 1760) <= 160
+    assert last_sound(np.zeros(1600, np.int16)) == last_sound(np.zeros(10, np.int16)) == 0
 
 
 def test_clips_are_made_once(tmp_path: Path) -> None:

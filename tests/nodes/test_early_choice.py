@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,11 +62,26 @@ def test_a_phrase_is_asked_about_ahead_and_believed_when_it_has_been_ending_for_
 
     def seen(*rows: np.ndarray) -> list[tuple[bool, bool]]:
         decider.reset()
-        return [(bool(decider.step(row)), decider.ripe) for row in rows]
+        return [(bool(found := decider.step(row)), decider.ripe(found[0].phrase if found else LEFT)) for row in rows]
 
     assert seen(left, left, left) == [(True, False), (True, True), (True, True)]
     assert seen(left, none, left) == [(True, False), (False, False), (True, True)]
     assert seen(stop, none) == [(True, True), (True, False)]
+
+
+def test_what_other_sentences_begin_with_is_heard_out() -> None:
+    grammar = replace(GRAMMAR, heard_out=frozenset({"turn left"}))
+    decider = Decider(grammar, TEXTS, Limits(ask=0.5, hear_out=2, **AT_ONCE))
+    rows = [heard(turn_left=0.9), heard(turn_left=0.9), heard(), *[heard(turn_left=0.6, turn_right=0.3)] * 4]
+    seen = [(decider.step(row), decider.ripe(LEFT), decider.ripe(RIGHT))[1:] for row in rows]
+    assert seen == [(False, True)] * 2 + [(False, False)] + [(False, True)] * 2 + [(True, True)] * 2
+
+
+def test_what_could_become_another_phrase_is_waited_for() -> None:
+    ten = Phrase("turn left ten times", "turn", {"side": "left", "times": "ten"})
+    decider = Decider(Grammar((*GRAMMAR.phrases, ten)), TEXTS, Limits(ask=0.5, goes_on=1, **AT_ONCE))
+    seen = [(decider.step(heard(turn_left=0.9)), decider.ripe(LEFT), decider.ripe(RIGHT))[1:] for _ in range(3)]
+    assert seen == [(False, True), (True, True), (True, True)]
 
 
 def test_both_have_a_word() -> None:

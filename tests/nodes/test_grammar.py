@@ -21,6 +21,7 @@ def test_the_shipped_file_has_every_command() -> None:
     assert {p.intent for p in SHIPPED.phrases} == set(INTENTS.split())
     assert len(SHIPPED.phrases) == 72
     assert SHIPPED.urgent == {"stop"}
+    assert {"turn left", "turn right", "go home"} < SHIPPED.heard_out < set(SHIPPED.by_text)
     assert len(SHIPPED.confusable) >= 6
 
 
@@ -153,6 +154,7 @@ def test_a_site_s_own_file(tmp_path) -> None:
         ('"go {number}": {val', '"go": {val', 8, "'go' is not under 'commands'"),
         ('["go {number}"]', '["go {number}"]\n  other: ["go one"]', 7, "another meaning under 'move'"),
         ('["go {number}"]', '["go {number}"]\nurgent: [stop]', 7, "no intent 'stop'"),
+        ('["go {number}"]', '["go {number}"]\nhear_out: ["go one"]', 7, "hear_out: 'go one' is not under 'commands'"),
         ('["go {number}"]', '["go {number}", "..."]', 6, "a phrase without words"),
         ('["go {number}"]', "go {number}", 6, "write a list"),
         ("meaning:", "commands:", 7, "duplicate key"),

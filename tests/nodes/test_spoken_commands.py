@@ -183,6 +183,7 @@ def test_the_grammar_s_phrases_are_those_that_the_shipped_ears_know() -> None:
         ({"max_utterance_s": 0.1}, "max_utterance_s"),
         ({"ask": 1.0}, "ask"),
         ({"ask_urgent": 0.0}, "ask_urgent"),
+        ({"hear_out_ms": -20}, "hear_out_ms"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, says) -> None:

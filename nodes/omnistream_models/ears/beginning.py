@@ -9,9 +9,10 @@ import torch
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.export import load_ears
-from omnistream_models.ears.manifest import read_manifest, shipped_folder
+from omnistream_models.ears.manifest import read_manifest
 from omnistream_models.ears.network import Ears
 from omnistream_models.ears.shape import Shape, usual_shape
+from omnistream_models.trained import folder_of
 
 __all__ = ["beginning", "begun_with"]
 
@@ -23,7 +24,7 @@ def beginning(begin: str, network: str, phrases: tuple[str, ...]) -> tuple[Shape
     """
     if not begin:
         return usual_shape(network, len(phrases) + 1), 0
-    folder = shipped_folder() if begin == "shipped" else Path(begin).expanduser()
+    folder = folder_of("ears", begin)
     made = read_manifest(folder).made
     return begun_with(folder, network, phrases), made.get("after", 0) + made.get("steps", 0)
 

@@ -27,9 +27,14 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, channels, steps) after `past` -> the same shape, and the new past."""
         seen = torch.cat([past, x], dim=2)
-        y = self.norm_time(self.mix_time(seen))
-        y = self.norm(self.narrow(functional.relu(self.widen(y))))
-        return x + y, seen[:, :, -self.past :]
+        y = self.norm_time(self.mix_time(seen)).transpose(1, 2)
+        y = _product(functional.relu(_product(y, self.widen)), self.narrow).transpose(1, 2)
+        return x + self.norm(y.contiguous()), seen[:, :, -self.past :]
+
+
+def _product(x: Tensor, layer: nn.Conv1d) -> Tensor:
+    """The pointwise layer on (batch, steps, channels): a product learns faster than a convolution does."""
+    return functional.linear(x, layer.weight[:, :, 0], layer.bias)
 
 
 class Convolutions(nn.ModuleList):

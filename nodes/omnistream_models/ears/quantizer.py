@@ -28,15 +28,15 @@ def quantize_ears(
     """
     from rich.console import Console
 
-    from omnistream_models.ears.manifest import shipped_folder
     from omnistream_models.ears.smaller import make_variants
     from omnistream_models.ears.variants_data import Plan
     from omnistream_models.ears.variants_report import tables, write_report
     from omnistream_models.progress import bars
+    from omnistream_models.trained import folder_of
     from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
     console = Console()
-    folder = shipped_folder() if ears == "shipped" else Path(ears).expanduser()
+    folder = folder_of("ears", ears)
     target = Path(out).expanduser() if out else folder
     found = load_grammar(find_grammar(grammar), {"default_distance_m": 1.0})
     plan = Plan(seed, steps, small_steps, scenes, clips, tuple(p.strip() for p in programs.split(",") if p.strip()))

@@ -10,8 +10,9 @@ import numpy as np
 
 from omnistream.errors import ModelError
 from omnistream_models.ears.features import MELS, STEP, LogMel
-from omnistream_models.ears.manifest import VARIANTS, Manifest, reach_of, read_manifest, shipped_folder, verified_bytes
+from omnistream_models.ears.manifest import VARIANTS, Manifest, reach_of, read_manifest, verified_bytes
 from omnistream_models.onnx_session import open_session_of
+from omnistream_models.trained import folder_of
 
 __all__ = ["STEP", "EarlyEars"]
 
@@ -25,7 +26,7 @@ class EarlyEars:
 
     def __init__(self, folder: str, threads: int) -> None:
         """`folder`: of trained ears, or "shipped". Raises ModelError where they are missing or not those of their digests."""
-        where = shipped_folder() if folder == "shipped" else Path(folder).expanduser()
+        where = folder_of("ears", folder)
         manifest = read_manifest(where)
         self.phrases = manifest.phrases
         self._steps = {v: _Step(where, file, manifest, threads) for v, file in VARIANTS.items() if _is_there(v, manifest)}

@@ -21,7 +21,7 @@ __all__ = ["IGNORED", "Batch", "Scenes", "label_span"]
 #: What a frame is labelled with that teaches nothing: whether it is still the end of the phrase is a matter of taste.
 IGNORED = -100
 #: A phrase is to be told as soon as its last voiced sample was heard, for so long; one that could go on, so much later.
-_AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (100, 280))
+_AFTER_PREFIX, _FOR = (RATE_HZ * ms // 1000 for ms in (40, 280))
 _LEVEL = 2300.0
 #: How often what is heard next is a command, and how often each program speaks (those that are there).
 _COMMANDS = 0.55

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["RATE_HZ", "Clip", "level", "resample", "voiced_span"]
+__all__ = ["RATE_HZ", "Clip", "last_sound", "level", "resample", "voiced_span"]
 
 RATE_HZ = 16000
 _FRAME = 160  # 10 ms
@@ -32,13 +32,24 @@ def voiced_span(samples: np.ndarray) -> tuple[int, int]:
     A frame is voiced when it is less than 20 dB below the loudest frame and more than 12 dB above the clip's quietest tenth.
     Breath, room noise and the release of a final "t" or "p" do not count: latencies measured from here are not flattered.
     """
-    count = len(samples) // _FRAME
-    if not count:
+    rms = _levels(samples)
+    if not len(rms):
         return 0, 0
-    frames = samples[: count * _FRAME].astype(np.float64).reshape(count, _FRAME)
-    rms = np.sqrt((frames**2).mean(1))
     voiced = np.flatnonzero(rms > max(rms.max() * 10 ** (-20 / 20), np.quantile(rms, 0.1) * 4, 1.0))
     return (int(voiced[0]) * _FRAME, int(voiced[-1] + 1) * _FRAME) if len(voiced) else (0, 0)
+
+
+def last_sound(samples: np.ndarray) -> int:
+    """The sample after the last sound of a clean clip, a release or a breath too: frames less than 40 dB below the loudest."""
+    rms = _levels(samples)
+    heard = np.flatnonzero(rms > max(rms.max(initial=0.0) * 10 ** (-40 / 20), 1.0))
+    return int(heard[-1] + 1) * _FRAME if len(heard) else 0
+
+
+def _levels(samples: np.ndarray) -> np.ndarray:
+    """The root mean square of each frame; a last one that is not full is left out."""
+    count = len(samples) // _FRAME
+    return np.sqrt((samples[: count * _FRAME].astype(np.float64).reshape(count, _FRAME) ** 2).mean(1))
 
 
 def level(samples: np.ndarray, first: int, last: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,11 +31,11 @@ def quantize_fused(
 
     from omnistream_models.fused.smaller import Plan, make_variants
     from omnistream_models.fused.variants_report import tables, write_report
-    from omnistream_models.fused.weights import shipped
     from omnistream_models.progress import bars
+    from omnistream_models.trained import folder_of
 
     console = Console()
-    folder = shipped() if weights == "shipped" else Path(weights).expanduser()
+    folder = folder_of("fused", weights)
     with bars(console) as told:
         made = make_variants(folder, Plan(seed, steps, small_steps, scenes, judges), told)
     write_report(folder, made)

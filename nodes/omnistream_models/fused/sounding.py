@@ -23,9 +23,11 @@ _QUIETER_DB = (8.0, 35.0)
 
 def sounds_of(
     scenes: Mapping[int, Scene], programs: Sequence[str], folder: Path, *, seed: int, test: bool,
-    told: Callable[[int], None] = lambda _: None,
+    told: Callable[[int], None] = lambda _: None, ears: str = "shipped",
 ) -> dict[int, np.ndarray]:  # fmt: skip
-    """By the scenes' numbers, (T, HEARD) for those in which somebody speaks. `told` is how many more were spoken.
+    """By the scenes' numbers, (T, HEARD) for those in which somebody speaks, as `ears` (a folder, or "shipped") hear them.
+
+    `told` is how many more were spoken.
 
     Clips are kept in `folder`. Raises ModelError where a synthesizer cannot speak.
     """
@@ -39,9 +41,9 @@ def sounds_of(
             mine = voices[int(rng.integers(len(voices)))]
             jobs[n] = Job(mine[int(rng.integers(len(mine)))], made.text, -1, int(rng.integers(1 << 31)))
     clips = {(c.text, c.voice): c for c in make_clips(list(jobs.values()), folder, told)}
-    ears = EarlyEars("shipped", 1)
+    listening = EarlyEars(ears, 1)
     spoken = {n: clips[job.text, job.voice] for n, job in jobs.items() if (job.text, job.voice) in clips}
-    return {n: heard(ears, clip, np.random.default_rng((seed, n))) for n, clip in spoken.items()}
+    return {n: heard(listening, clip, np.random.default_rng((seed, n))) for n, clip in spoken.items()}
 
 
 def heard(ears: EarlyEars, clip: Clip, rng: np.random.Generator) -> np.ndarray:

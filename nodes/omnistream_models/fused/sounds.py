@@ -37,9 +37,9 @@ class Sounds:
 
 
 def made_sounds(
-    seed: int, scenes: int, programs: Sequence[str], told: Callable[[str, int, int, float], None] = lambda *_: None
+    seed: int, scenes: int, programs: Sequence[str], ears: str, told: Callable[[str, int, int, float], None] = lambda *_: None
 ) -> Sounds:
-    """Of the first scenes of a seed, spoken in voices of training. Clips are kept in the cache.
+    """Of the first scenes of a seed, spoken in voices of training, as `ears` hear them. Clips are kept in the cache.
 
     Raises ModelError where a synthesizer cannot speak.
     """
@@ -51,6 +51,6 @@ def made_sounds(
         spoken += count
         told("speech", spoken, len(made), math.nan)
 
-    found = sounds_of(made, programs, cache_dir() / "fused", seed=seed, test=False, told=more)
+    found = sounds_of(made, programs, cache_dir() / "fused", seed=seed, test=False, told=more, ears=ears)
     fields = [other_tokens(replace(made[n].evidence, sound=sound)) for n, sound in found.items()]
     return Sounds(np.array(list(found)), *(np.stack([f[name] for f in fields]) for name in ("sounds", "sounds_on")))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from omnistream_models.fused import tensors
 from omnistream_models.fused.alignment import Alignment, contrast
 from omnistream_models.fused.data import Data, make_data, shown
 from omnistream_models.fused.data import tensors as as_tensors
+from omnistream_models.fused.export import load
 from omnistream_models.fused.losses import by_hands, by_words, whole
 from omnistream_models.fused.model import SOUNDLESS, FusedModel
 from omnistream_models.fused.reading import bag
@@ -172,6 +172,25 @@ class Trainer:
     def _moved(self, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
         return {name: value.to(self.device) for name, value in as_tensors(arrays).items()}
 
+    def begin_with(self, folder: Path) -> None:
+        """Be the network of a folder, at the beginning of the last stage: all but what weighs sound, which is learned anew.
+
+        Raises ModelError where the folder's is of another size.
+        """
+        model, alignment = load(folder)
+        known = dict(model.named_parameters(prefix="model")) | dict(alignment.named_parameters(prefix="alignment"))
+        anew = {id(p) for part in self.model.fusion.of_sound() for p in part.parameters()}
+        try:
+            with torch.no_grad():
+                for name, p in self.parameters.items():
+                    if id(p) not in anew:
+                        p.copy_(known[name])
+        except RuntimeError:
+            raise ModelError(
+                f"{folder}: this reasoner is of another size than one that is trained; take the full one"
+            ) from None
+        self.step = self.ends[3]
+
     # keeping
 
     def state(self) -> dict[str, np.ndarray]:
@@ -205,26 +224,30 @@ def train(
     stages: Stages = USUAL,
     device: str = "",
     programs: Sequence[str] = (),
+    begin: Path | None = None,
+    ears: str = "shipped",
     told: Callable[[str, int, int, float], None] = lambda *_: None,
 ) -> Trainer:
     """Train into the folder `out`, from its checkpoint if it has one. `told` gets what is done, how much of how much, the loss.
 
-    `programs` are the synthesizers that speak scenes' sentences; without any there is no stage of sound. Writes
-    checkpoint.safetensors and log.json, and soundless.safetensors, from which a training with other ears goes on. Raises
-    ModelError where the checkpoint is of another network or seed.
+    `programs` are the synthesizers that speak scenes' sentences, for `ears` to hear; without any there is no stage of sound.
+    `begin`: a folder of a trained reasoner, of which only what weighs sound is learned anew. Writes checkpoint.safetensors and
+    log.json. Raises ModelError where the checkpoint is of another network or seed.
     """
     torch.set_num_threads(1)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     out.mkdir(parents=True, exist_ok=True)
     kept, log = out / "checkpoint.safetensors", list[Any]()
     arrays = _checkpoint(kept, seed)
-    if arrays is not None and int(arrays["step"][0]) >= sum(stages[:-1]):
+    if begin is not None or (arrays is not None and int(arrays["step"][0]) >= sum(stages[:-1])):
         scenes = min(scenes, SPOKEN)  # all that there is left to learn from
     data = make_data(1000 + seed, scenes, progress=lambda n: told("scenes", n, scenes, math.nan))
-    sounds = made_sounds(1000 + seed, scenes, programs, told) if programs and stages[-1] else None
+    sounds = made_sounds(1000 + seed, scenes, programs, ears, told) if programs and stages[-1] else None
     trainer = Trainer(data, seed=seed, stages=stages, device=device, sounds=sounds)
     if arrays is not None:
         trainer.restore(arrays)
+    elif begin is not None:
+        trainer.begin_with(begin)
     began, losses = time.monotonic(), list[float]()
 
     def step_done(step: int, loss: float) -> None:
@@ -235,8 +258,6 @@ def train(
         end = min(e for e in trainer.ends if e > trainer.step)
         trainer.run(min(end, trainer.step + _KEEP_EVERY), step_done)
         tensors.write(kept, trainer.state(), {"seed": str(seed)})
-        if trainer.step == trainer.ends[3]:
-            shutil.copyfile(kept, out / "soundless.safetensors")
         log.append(
             {"step": trainer.step, "loss": round(float(np.mean(losses)), 4), "seconds": round(time.monotonic() - began, 1)}
         )

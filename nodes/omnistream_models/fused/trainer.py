@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from omnistream.errors import GraphError
+
 __all__ = ["train_fused"]
 
 
@@ -21,19 +23,32 @@ def train_fused(
             help="Only these synthesizers speak for the ears, such as flite,espeak-ng; none: what is heard is not learned."
         ),
     ] = "",
+    ears: Annotated[str, typer.Option(help="The folder of the ears that it will hear with.")] = "shipped",
+    begin: Annotated[
+        str,
+        typer.Option("--from", help="Take the reasoner of this folder, or 'shipped', and learn anew only what weighs sound."),
+    ] = "",
 ) -> None:
     """Train the fused reasoner on generated scenes: write weights, digests, limits and a card. A quarter of an hour of one
     core, and some minutes of speech.
 
-    A run that was stopped goes on where it was. What is held out for tests is not seen. For other ears copy
-    soundless.safetensors over checkpoint.safetensors, and train again: only what weighs sound is learned anew.
+    A run that was stopped goes on where it was. What is held out for tests is not seen. For ears of your own write
+    '--from shipped --ears FOLDER': that takes the minutes of speech and two more.
     """
     from rich.console import Console
 
     from omnistream_models.fused.export import export
     from omnistream_models.fused.train import stages_of, train
+    from omnistream_models.fused.weights import read_manifest
     from omnistream_models.progress import bars
+    from omnistream_models.trained import folder_of
 
+    if begin and programs == "none":
+        raise GraphError(
+            "--from learns anew what weighs sound, and --programs none leaves nothing to hear: leave out one of them"
+        )
+    first = folder_of("fused", begin) if begin else None
+    made = {"seed": seed, "scenes": scenes} if first is None else {**read_manifest(first).made, "sound_learned_for": ears}
     console = Console()
     with bars(console) as bar:
 
@@ -41,8 +56,10 @@ def train_fused(
             bar(what, done, of, f"loss {loss:.3f}" if what == "steps" else "")
 
         speaking = () if programs == "none" else _speaking(programs)
-        trained = train(out, seed=seed, scenes=scenes, stages=stages_of(steps), programs=speaking, told=told)
-    export(trained.model, trained.alignment, out, made={"seed": seed, "scenes": scenes, "steps": trained.step})
+        trained = train(
+            out, seed=seed, scenes=scenes, stages=stages_of(steps), programs=speaking, begin=first, ears=ears, told=told
+        )
+    export(trained.model, trained.alignment, out, made={**made, "steps": trained.step})
     console.print(f"written to {out}: use it with 'fused_reasoner' and weights: {out}")
 
 

@@ -25,6 +25,7 @@ from omnistream_models.fused.schema import HEADS, REASONS
 from omnistream_models.fused.tokens import batch, other_tokens, text_tokens
 from omnistream_models.fused.tokens import tokens as tokens_of
 from omnistream_models.fused.train import Trainer, train
+from omnistream_models.fused.weights import shipped
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -134,3 +135,17 @@ def test_a_checkpoint_of_another_seed_is_refused_in_a_sentence(tmp_path: Path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"\x10" + bytes(7) + b"{]")
     with pytest.raises(ModelError, match="no whole safetensors"):
         train(tmp_path, seed=1, scenes=220, stages=(1, 1, 1, 1, 0))
+
+
+def test_for_other_ears_only_what_weighs_sound_is_learned_anew(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(sounds, "SPOKEN", 20)
+    trainer = train(tmp_path, scenes=220, stages=training.stages_of(24), programs=["espeak-ng"], begin=shipped())
+    assert trainer.step == 24
+    before = dict(load(shipped())[0].named_parameters())
+    changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
+    weighing = {id(p) for part in trainer.model.fusion.of_sound() for p in part.parameters()}
+    assert changed == {name for name, p in trainer.model.named_parameters() if id(p) in weighing}
+    asked = ["train", "fused", "--out", str(tmp_path), "--from", "shipped", "--programs", "none"]
+    refused = CliRunner().invoke(app, asked)
+    assert refused.exit_code != 0
+    assert "leaves nothing to hear" in refused.output
