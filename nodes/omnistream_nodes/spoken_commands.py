@@ -22,7 +22,7 @@ __all__ = ["SpokenCommands"]
 
 @dataclass(kw_only=True)
 class SpokenCommands(Node):
-    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 90 ms after its last sound.
+    """16 kHz mono chunks -> transcripts, as `speech_recognizer` gives, but a command's comes some 0.1 s after its last voice.
 
     A small causal network (the ears) says every 20 ms whether a phrase of the grammar has just ended, and which; the recognizer
     weighs the likeliest against what it would write itself. From a probability of `ask` on (`ask_urgent` for urgent intents:
