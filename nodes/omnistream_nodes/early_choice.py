@@ -101,8 +101,9 @@ class Decider:
         self._lately.append(probabilities)
         here += (1 - limits.smooth) * (np.where(self._known, probabilities, 0.0) - here)
         self._rest = max(0, self._rest - 1)
-        self._ending = self._ending + 1 if self._over(1.0) else 0
-        if not self._over(limits.ahead):
+        share = self._share()
+        self._ending = self._ending + 1 if share >= 1 else 0
+        if share < limits.ahead:
             return []
         order = np.argsort(-here, kind="stable")[:most]
         return [Candidate(p, float(here[n])) for n in order if (p := self._phrases[n - 1]) is not None and here[n] > 0.003]
@@ -119,10 +120,10 @@ class Decider:
         alike = [n + 1 for n, p in enumerate(self._phrases) if p is not None and p.means(phrase)]
         return not alike or any(float(row[alike].max()) >= self._limits.suspect for row in self._lately)
 
-    def _over(self, part: float) -> bool:
-        """Whether so much is there of what is asked for."""
+    def _share(self) -> float:
+        """How much there is of what is asked for: 1 is enough."""
         urgent = float(self._here[self._urgent].sum())
-        return float(self._here.sum()) >= part * self._limits.ask or urgent >= part * self._limits.ask_urgent
+        return max(float(self._here.sum()) / self._limits.ask, urgent / self._limits.ask_urgent)
 
     def may_ask(self) -> bool:
         """Whether the recognizer may be asked now; it is counted."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from omnistream.errors import ModelError
+from omnistream_models.ears.manifest import read_manifest as read_ears
 from omnistream_models.fused import tensors
 from omnistream_models.fused.alignment import Alignment, contrast
 from omnistream_models.fused.data import Data, make_data, shown
@@ -29,6 +30,8 @@ from omnistream_models.fused.losses import by_hands, by_words, whole
 from omnistream_models.fused.model import SOUNDLESS, FusedModel
 from omnistream_models.fused.reading import bag
 from omnistream_models.fused.sounds import SPOKEN, Sounds, made_sounds
+from omnistream_models.fused.weights import read_manifest
+from omnistream_models.trained import folder_of
 
 __all__ = ["STEPS", "USUAL", "Stages", "Trainer", "stages_of", "train"]
 
@@ -232,13 +235,17 @@ def train(
 
     `programs` are the synthesizers that speak scenes' sentences, for `ears` to hear; without any there is no stage of sound.
     `begin`: a folder of a trained reasoner, of which only what weighs sound is learned anew. Writes checkpoint.safetensors and
-    log.json. Raises ModelError where the checkpoint is of another network or seed.
+    log.json. Raises ModelError where the checkpoint is of another network, seed or beginning.
     """
     torch.set_num_threads(1)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     out.mkdir(parents=True, exist_ok=True)
     kept, log = out / "checkpoint.safetensors", list[Any]()
-    arrays = _checkpoint(kept, seed)
+    about = {"seed": str(seed)}
+    if begin is not None:
+        heard_by = read_ears(folder_of("ears", ears)).sha256["ears.safetensors"]
+        about["from"] = f"{read_manifest(begin).sha256['fused.safetensors']} for {heard_by}"
+    arrays = _checkpoint(kept, about)
     if begin is not None or (arrays is not None and int(arrays["step"][0]) >= sum(stages[:-1])):
         scenes = min(scenes, SPOKEN)  # all that there is left to learn from
     data = make_data(1000 + seed, scenes, progress=lambda n: told("scenes", n, scenes, math.nan))
@@ -257,7 +264,7 @@ def train(
     while trainer.step < trainer.ends[-1]:
         end = min(e for e in trainer.ends if e > trainer.step)
         trainer.run(min(end, trainer.step + _KEEP_EVERY), step_done)
-        tensors.write(kept, trainer.state(), {"seed": str(seed)})
+        tensors.write(kept, trainer.state(), about)
         log.append(
             {"step": trainer.step, "loss": round(float(np.mean(losses)), 4), "seconds": round(time.monotonic() - began, 1)}
         )
@@ -266,13 +273,16 @@ def train(
     return trainer
 
 
-def _checkpoint(kept: Path, seed: int) -> dict[str, np.ndarray] | None:
-    """What a training goes on from; None where there is none. Raises ModelError where it is of another seed."""
+def _checkpoint(kept: Path, wanted: Mapping[str, str]) -> dict[str, np.ndarray] | None:
+    """What a training goes on from; None where there is none. Raises ModelError where it is of another seed or beginning."""
     if not kept.exists():
         return None
     arrays, about = tensors.read(kept)
-    if about.get("seed") != str(seed):
+    seed = about.get("seed")
+    if seed != wanted["seed"]:
+        raise ModelError(f"{kept} is of seed {seed}, not {wanted['seed']}; write --seed {seed}, or another folder")
+    if about.get("from") != wanted.get("from"):
         raise ModelError(
-            f"{kept} is of seed {about.get('seed')}, not {seed}; write --seed {about.get('seed')}, or another folder"
+            f"{kept} is of a training with another beginning, or for other ears; delete it, or write another folder"
         )
     return arrays

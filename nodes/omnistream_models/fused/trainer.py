@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,6 +37,7 @@ def train_fused(
     """
     from rich.console import Console
 
+    from omnistream_models.ears.manifest import read_manifest as read_ears
     from omnistream_models.fused.export import export
     from omnistream_models.fused.train import stages_of, train
     from omnistream_models.fused.weights import read_manifest
@@ -48,7 +49,10 @@ def train_fused(
             "--from learns anew what weighs sound, and --programs none leaves nothing to hear: leave out one of them"
         )
     first = folder_of("fused", begin) if begin else None
-    made = {"seed": seed, "scenes": scenes} if first is None else {**read_manifest(first).made, "sound_learned_for": ears}
+    made: dict[str, Any] = {"seed": seed, "scenes": scenes}
+    if first is not None:
+        heard_by = read_ears(folder_of("ears", ears)).sha256["ears.safetensors"][:12]
+        made = {**read_manifest(first).made, "sound_learned_for_ears": heard_by}
     console = Console()
     with bars(console) as bar:
 

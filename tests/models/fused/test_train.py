@@ -145,6 +145,8 @@ def test_for_other_ears_only_what_weighs_sound_is_learned_anew(tmp_path: Path, m
     changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
     weighing = {id(p) for part in trainer.model.fusion.of_sound() for p in part.parameters()}
     assert changed == {name for name, p in trainer.model.named_parameters() if id(p) in weighing}
+    with pytest.raises(ModelError, match="with another beginning"):
+        train(tmp_path, scenes=220, stages=training.stages_of(24), programs=["espeak-ng"])
     asked = ["train", "fused", "--out", str(tmp_path), "--from", "shipped", "--programs", "none"]
     refused = CliRunner().invoke(app, asked)
     assert refused.exit_code != 0
