@@ -12,7 +12,7 @@ from rich.table import Table
 
 from omnistream.errors import OmniStreamError
 from omnistream.graph.graph import Plan
-from omnistream.message import SECOND
+from omnistream.message import INFINITY, SECOND
 from omnistream.observe.outcome import Outcome, percentiles
 
 __all__ = ["print_summary", "summarize", "write_summary"]
@@ -59,14 +59,17 @@ def _restarts(plan: Plan, outcome: Outcome, node: str) -> int:
 
 
 def _answers(truth: Sequence[Mapping[str, Any]], records: Mapping[str, Sequence[Any]]) -> list[int]:
-    """For each utterance that an action answered: how long after its last voiced sample the action left."""
+    """For each utterance that an action answered: how long after its last voiced sample the action left.
+
+    What was decided from sound of the next utterance is no answer to this one."""
     actions = sorted((r for rs in records.values() for r in rs if r[4].startswith("Action") and r[3]), key=lambda r: r[0])
     found: list[int] = []
     used: set[int] = set()
-    for said in truth:
-        end, start = said["end_ns"], said["start_ns"]
+    starts = [*(said["start_ns"] for said in truth), INFINITY]
+    for said, start, following in zip(truth, starts, starts[1:], strict=False):
+        end = said["end_ns"]
         for i, record in enumerate(actions):
-            if i not in used and record[3] > start and end - _EARLY_NS < record[0] < end + _LATE_NS:
+            if i not in used and start < record[3] <= following and end - _EARLY_NS < record[0] < end + _LATE_NS:
                 used.add(i)
                 found.append(record[0] - end)
                 break
