@@ -83,6 +83,7 @@ class Decider:
         self._phrases = [grammar.by_text.get(text) for text in phrases]
         self._known = np.array([False, *(p is not None for p in self._phrases)])
         self._urgent = np.array([False, *(grammar.is_urgent(p) for p in self._phrases)])
+        self._heard_out = grammar.heard_out
         self._longer = {p.text: limits.goes_on for p in self._phrases if p is not None and grammar.goes_on(p)}
         self._longer |= dict.fromkeys(grammar.heard_out, limits.hear_out)
         self.reset()
@@ -119,6 +120,10 @@ class Decider:
         """
         alike = [n + 1 for n, p in enumerate(self._phrases) if p is not None and p.means(phrase)]
         return not alike or any(float(row[alike].max()) >= self._limits.suspect for row in self._lately)
+
+    def doubts(self, phrase: Phrase) -> bool:
+        """Whether more silence is to follow a phrase that only the recognizer tells: others begin so, or no ears suspect it."""
+        return phrase.text in self._heard_out or not self.suspects(phrase)
 
     def _share(self) -> float:
         """How much there is of what is asked for: 1 is enough."""

@@ -8,12 +8,13 @@ could go on ("go forward ... ten meters") or is not sure, most where they are no
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from omnistream_nodes.endpointing import HOP, Endpointer, Hop
+from omnistream_nodes.grammar import Phrase
 from omnistream_nodes.phrase_choice import Choice, PhraseChooser
 from omnistream_nodes.voice_model import RATE_HZ
 
@@ -34,7 +35,8 @@ _TORN_SAMPLES = RATE_HZ * 150 // 1000
 
 @dataclass(frozen=True, slots=True)
 class Silences:
-    """How much silence, in samples, follows words of each kind; `partial` is the time between partial results, 0 for none."""
+    """How much silence, in samples, follows words of each kind, and `doubt` more a phrase that somebody doubts; `partial` is
+    the time between partial results, 0 for none."""
 
     probe: int
     urgent: int
@@ -43,11 +45,14 @@ class Silences:
     end: int
     partial: int
     utterance: int
+    doubt: int = 0
 
     @classmethod
-    def of_ms(cls, *, probe: int, urgent: int, commit: int, unsure: int, end: int, partial: int, utterance: float) -> Silences:
+    def of_ms(
+        cls, *, probe: int, urgent: int, commit: int, unsure: int, end: int, partial: int, utterance: float, doubt: int = 0
+    ) -> Silences:  # fmt: skip
         """The same of milliseconds."""
-        times = (probe, urgent, commit, unsure, end, partial, utterance)
+        times = (probe, urgent, commit, unsure, end, partial, utterance, doubt)
         return cls(*(round(ms * RATE_HZ / 1000) for ms in times))
 
 
@@ -67,8 +72,13 @@ class Heard:
 class Listener:
     """One stream of hops -> what was said. A function of the samples alone: when they come does not matter."""
 
-    def __init__(self, chooser: PhraseChooser, endpointer: Endpointer, silences: Silences) -> None:
+    def __init__(
+        self, chooser: PhraseChooser, endpointer: Endpointer, silences: Silences,
+        doubted: Callable[[Phrase], bool] = lambda _: False,
+    ) -> None:  # fmt: skip
+        """`doubted`: what somebody else says, when all is silent, of the phrase that was chosen."""
         self._chooser = chooser
+        self._doubted = doubted
         self._endpointer = endpointer
         self._silences = silences
         self._sound: deque[np.ndarray] = deque(maxlen=silences.utterance // HOP + _LOOK_BACK_HOPS)
@@ -150,12 +160,11 @@ class Listener:
 
     def _enough(self, known: bool) -> int:
         """The silence after which the utterance is over."""
-        choice = self._choice if known else None
+        choice, silences = self._choice if known else None, self._silences
         if choice is None or choice.phrase is None:
-            return self._silences.end
-        if choice.urgent:
-            return self._silences.urgent
-        return self._silences.unsure if choice.unsure else self._silences.commit
+            return silences.end
+        enough = silences.urgent if choice.urgent else silences.unsure if choice.unsure else silences.commit
+        return min(silences.end, enough + silences.doubt) if self._doubted(choice.phrase) else enough
 
     def _end(self, now: Hop, known: bool) -> Iterator[Heard]:
         if now.voiced_end - now.onset >= _LEAST_VOICED or self._rev:

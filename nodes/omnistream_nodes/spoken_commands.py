@@ -19,6 +19,9 @@ from omnistream_nodes.voice_model import RATE_HZ, VoiceModelName, open_voice_mod
 
 __all__ = ["SpokenCommands"]
 
+#: So long before they are needed words are looked at.
+_LOOK_MS = 48
+
 
 @dataclass(kw_only=True)
 class SpokenCommands(Node):
@@ -30,10 +33,11 @@ class SpokenCommands(Node):
     for silence. A phrase that could go on ("go forward", of "go forward ten meters") is waited for about 0.15 s; one of the
     grammar's ``hear_out`` ("go home": other sentences begin so) for `hear_out_ms` more.
 
-    All else is understood as `speech_recognizer` does, after `commit_ms`, `unsure_ms` or `end_silence_ms` of silence: phrases
-    that the ears were not trained for (said once, as ``untrained``), those that they miss (if the recognizer writes them by
-    itself, or the ears had suspected them), and free text. `omnistream train
-    ears --grammar my.yaml --out my-ears` trains ears for other commands; `ears` is such a folder, or ``shipped``.
+    All else is understood as `speech_recognizer` does, after as much silence (`commit_ms`, `urgent_ms`, `unsure_ms` or
+    `end_silence_ms`): phrases that the ears were not trained for (said once, as ``untrained``), those that they only suspect,
+    and free text. `hear_out_ms` more follow what is heard out, and what only the recognizer hears and writes by itself.
+    `omnistream train ears --grammar my.yaml --out my-ears` trains ears for other commands; `ears` is such a folder, or
+    ``shipped``.
 
     `grammar`: a commands file. `partial_ms`: time between partial transcripts, 0 for none: each takes the recognizer as long as
     the ears need in a second. Gaps in the sound and chunks of another rate are treated, and reported, as there. English only.
@@ -65,17 +69,18 @@ class SpokenCommands(Node):
     ask: float = 0.6
     ask_urgent: float = 0.5
     hear_out_ms: int = 120
-    commit_ms: int = 200
-    unsure_ms: int = 360
+    commit_ms: int = 104
+    urgent_ms: int = 152
+    unsure_ms: int = 240
     end_silence_ms: int = 500
     partial_ms: int = 0
     max_utterance_s: float = 10.0
 
     def __post_init__(self) -> None:
-        waits = (self.commit_ms, self.unsure_ms, self.end_silence_ms)
+        waits = (self.commit_ms, self.urgent_ms, self.unsure_ms, self.end_silence_ms)
         if sorted(waits) != list(waits) or waits[0] < 80 or waits[-1] > 5000:
             raise GraphError(
-                f"spoken_commands: commit_ms, unsure_ms, end_silence_ms are {', '.join(map(str, waits))}; "
+                f"spoken_commands: commit_ms, urgent_ms, unsure_ms, end_silence_ms are {', '.join(map(str, waits))}; "
                 "write numbers from 80 to 5000, none below the one before it"
             )
         if self.partial_ms and self.partial_ms < 80:
@@ -113,20 +118,21 @@ class SpokenCommands(Node):
         endpointer = Endpointer(open_voice_model(self.activity, ctx.threads), self.threshold)
         limits = Limits(ask=self.ask, ask_urgent=self.ask_urgent, hear_out=self.hear_out_ms // STEP_MS)
         decider = Decider(grammar, ears.phrases, limits)
-        listener = Listener(PhraseChooser(model, grammar, decider.suspects), endpointer, self._silences())
+        listener = Listener(PhraseChooser(model, grammar, decider.suspects), endpointer, self._silences(), decider.doubts)
         early = EarlyListener(listener, ears, decider, model, limits)
         self._ctx, self._ears, self._missed = ctx, ears, set[str]()
         self._transcriber = Transcriber(ctx, early, grammar.lang)
 
     def _silences(self) -> Silences:
         return Silences.of_ms(
-            probe=self.commit_ms - 24,
-            urgent=self.commit_ms,
+            probe=self.commit_ms - _LOOK_MS,
+            urgent=self.urgent_ms,
             commit=self.commit_ms,
             unsure=self.unsure_ms,
             end=self.end_silence_ms,
             partial=self.partial_ms,
             utterance=self.max_utterance_s * 1000,
+            doubt=self.hear_out_ms,
         )
 
     async def step(self, audio: AudioChunk) -> AsyncIterator[Transcript]:

@@ -92,6 +92,14 @@ def test_both_have_a_word() -> None:
     assert judge(pair, [20.0, 30.0], limits) is None
 
 
+def test_what_only_the_recognizer_tells_is_doubted_where_others_begin_so_or_no_ears_suspect_it() -> None:
+    decider = Decider(replace(GRAMMAR, heard_out=frozenset({"turn left"})), TEXTS, Limits(suspect=0.1))
+    assert decider.doubts(STOP)
+    decider.step(heard(stop=0.2, turn_left=0.2))
+    assert not decider.doubts(STOP)
+    assert decider.doubts(LEFT)
+
+
 def test_a_phrase_is_suspected_for_a_while_in_whichever_words_and_what_the_ears_do_not_know_always() -> None:
     decider, none = Decider(GRAMMAR, TEXTS, Limits(suspect=0.1)), heard()
     assert not decider.suspects(STOP)

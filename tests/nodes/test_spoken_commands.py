@@ -121,16 +121,17 @@ async def test_people_who_say_no_command_trigger_nothing(human, room, fed, parse
     assert await parse(await heard.hear(room(*clips))) == []
 
 
-async def test_phrases_that_were_not_trained_are_understood_later_and_said_to_be(say, room, fed, tmp_path) -> None:
+@pytest.mark.parametrize(("extra", "silence_ms"), [("", 104), ('hear_out: ["dance with me"]\n', 224)])
+async def test_untrained_phrases_are_understood_later_and_said_to_be(extra, silence_ms, say, room, fed, tmp_path) -> None:
     path = tmp_path / "more.yaml"
-    path.write_text('commands:\n  turn: ["turn left"]\n  dance: ["dance with me"]\n', encoding="utf-8")
+    path.write_text(f'commands:\n  turn: ["turn left"]\n  dance: ["dance with me"]\n{extra}', encoding="utf-8")
     heard = await fed(SpokenCommands(grammar=str(path)))
     assert heard.reports == ["untrained"]
     assert "'dance with me'" in heard.ctx.report.rows[0][1]
     found = await heard.hear(room(say("dance with me", "flite rms"), say("turn left", "espeak-ng en-us+f2")))
     assert [t.text for t in _finals(found)] == ["dance with me", "turn left"]
     dance, left = [(now - t.end_ns) / MS for now, t in found if t.final]
-    assert dance >= 200 > left
+    assert silence_ms + 16 > dance >= silence_ms > left
 
 
 async def test_silence_noise_and_clicks_say_nothing(fed) -> None:
