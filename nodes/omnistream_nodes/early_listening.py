@@ -39,7 +39,8 @@ class EarlyListener:
 
     def hear(self, hop: np.ndarray, *, partials: bool = True) -> Iterator[Heard]:
         """One more hop of (128,) int16; as `Listener.hear`."""
-        yield from (h for h in self._listener.hear(hop, partials=partials) if not self._is_rest(h))
+        heard = self._listener.hear(hop, partials=partials, told=self._verdict is not None)
+        yield from (h for h in heard if not self._is_rest(h))
         if self._listener.now.began:
             self._begin()
         for step in self._steps.push(hop):

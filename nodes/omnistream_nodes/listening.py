@@ -93,8 +93,11 @@ class Listener:
         self._lost_at = -_TORN_SAMPLES
         self._torn = False
 
-    def hear(self, hop: np.ndarray, *, partials: bool = True) -> Iterator[Heard]:
-        """One more hop of (128,) int16. Without `partials` nothing is said, or looked at, before an utterance seems to end."""
+    def hear(self, hop: np.ndarray, *, partials: bool = True, told: bool = False) -> Iterator[Heard]:
+        """One more hop of (128,) int16. Without `partials` nothing is said, or looked at, before an utterance seems to end.
+
+        While the utterance is about to be `told` by somebody else it is not looked at, which takes time; but not for ever.
+        """
         partials = partials and self._silences.partial > 0
         self._sound.append(hop)
         now = self._endpointer.step(hop)
@@ -105,7 +108,8 @@ class Listener:
         age = now.end - now.onset
         known = self._choice is not None and self._choice_end == now.voiced_end
         if self._chooser.hopeful(age):
-            if not known and now.silence >= self._silences.probe and now.end >= self._next_probe:
+            probe = self._silences.commit + self._silences.doubt if told else self._silences.probe
+            if not known and now.silence >= probe and now.end >= self._next_probe:
                 self._look(now, _LEAD_HOPS)
                 known = True
                 if partials and self._choice is not None:

@@ -19,8 +19,8 @@ from omnistream_nodes.voice_model import RATE_HZ, VoiceModelName, open_voice_mod
 
 __all__ = ["SpokenCommands"]
 
-#: So long before they are needed words are looked at.
-_LOOK_MS = 48
+#: So long before they are needed words are looked at: for those that the ears tell by then it would be for nothing.
+_LOOK_MS = 24
 
 
 @dataclass(kw_only=True)

@@ -20,6 +20,7 @@ from omnistream.testing import context, replay
 from omnistream_models.ears.manifest import FILES, read_manifest, shipped_folder, write_manifest
 from omnistream_nodes.command_parser import CommandParser
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
+from omnistream_nodes.phrase_choice import PhraseChooser
 from omnistream_nodes.spoken_commands import SpokenCommands
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +120,18 @@ async def test_people_who_say_no_command_trigger_nothing(human, room, fed, parse
     clips = [human(f"librivox/{n}.wav") for n in names] + [human(n) for n in ("something.raw", "numbers.raw", "cards/001.wav")]
     heard = await fed(SpokenCommands())
     assert await parse(await heard.hear(room(*clips))) == []
+
+
+async def test_what_the_ears_are_about_to_tell_is_not_written_by_the_recognizer_as_well(say, room, fed, monkeypatch) -> None:
+    looks: list[int] = []
+    choose = PhraseChooser.choose
+    monkeypatch.setattr(PhraseChooser, "choose", lambda *args: looks.append(1) or choose(*args))
+    heard = await fed(SpokenCommands())
+    for text, expected in (("turn left", 0), ("what a lovely day", 1)):  # "turn left" is heard out
+        looks.clear()
+        found = await heard.hear(room(say(text, "espeak-ng en-us+f2")))
+        assert len(_finals(found)) == 1
+        assert bool(looks) == expected
 
 
 @pytest.mark.parametrize(("extra", "silence_ms"), [("", 104), ('hear_out: ["dance with me"]\n', 224)])
