@@ -116,7 +116,7 @@ class Listener:
                     yield from self._partial(now, self._choice.heard)
             elif known and self._looks == 1 and now.silence >= _SECOND_LOOK and self._choice and not self._choice.phrase:
                 self._look(now, _CLOSE_LEAD_HOPS)
-        if now.silence >= self._enough(known) or age >= self._silences.utterance:
+        if now.silence >= self._enough(now, known) or age >= self._silences.utterance:
             yield from self._end(now, known)
         elif partials and now.end >= self._next_partial and now.silence < self._silences.probe:
             # Every look costs the whole utterance again: the longer it is, the rarer.
@@ -162,13 +162,15 @@ class Listener:
         self._next_partial = now.onset + self._silences.partial
         self._torn = now.onset - self._lost_at < _TORN_SAMPLES
 
-    def _enough(self, known: bool) -> int:
-        """The silence after which the utterance is over."""
+    def _enough(self, now: Hop, known: bool) -> int:
+        """The silence after which the utterance is over. Whether there is doubt is asked only when it would be over without."""
         choice, silences = self._choice if known else None, self._silences
         if choice is None or choice.phrase is None:
             return silences.end
         enough = silences.urgent if choice.urgent else silences.unsure if choice.unsure else silences.commit
-        return min(silences.end, enough + silences.doubt) if self._doubted(choice.phrase) else enough
+        if now.silence < enough or not self._doubted(choice.phrase):
+            return enough
+        return min(silences.end, enough + silences.doubt)
 
     def _end(self, now: Hop, known: bool) -> Iterator[Heard]:
         if now.voiced_end - now.onset >= _LEAST_VOICED or self._rev:
