@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,7 @@ def test_no_plan_names_a_reserved_voice_or_a_sentence_that_is_kept_for_tests(see
     assert may_train("kokoro bm_george", SHIPPED.reserved)
     assert "kokoro af_heart" not in voices_of("kokoro")  # whom hibari imitates
     assert may_train("flite awb", SHIPPED.reserved)
+    assert voices_of("rhvoice") == ["rhvoice alan", "rhvoice bdl", "rhvoice clb"]  # not slt, whom tests hear from flite
     assert len([v for v in voices_of("espeak-ng") if may_train(v, SHIPPED.reserved)]) > 400
 
 
@@ -188,6 +191,45 @@ def test_a_voice_that_is_not_there_is_a_sentence() -> None:
     need_flite()
     with pytest.raises(ModelError, match="no synthesizer is called 'gramophone'"):
         Speakers().say("stop", "gramophone his-master")
+
+
+#: Stands in for a synthesizer that no registry of Python has: writes down what it is asked, and hums.
+ASKED = """#!{python}
+import json, sys, wave
+out = sys.argv[max(sys.argv.index(o) for o in ("-o", "-w") if o in sys.argv) + 1]
+with open(__file__ + ".json", "w") as f:
+    json.dump([sys.argv[1:], sys.stdin.read()], f)
+with wave.open(out, "wb") as f:
+    f.setparams((1, 2, 16000, 0, "NONE", ""))
+    f.writeframes(bytes(3200) + b"\\x00\\x20\\x00\\xe0" * 4000 + bytes(3200))
+"""
+
+
+@pytest.mark.parametrize(
+    ("voice", "program", "plain"),
+    [
+        ("rhvoice bdl", "RHVoice-test", "-p bdl -r 100 -t 100"),
+        ("pico en-GB", "pico2wave", "-l en-GB"),
+        ("festival ked", "text2wave", "-eval (begin (voice_ked_diphone))"),
+    ],
+)
+def test_programs_are_asked_for_a_voice_and_for_another_pace_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, voice: str, program: str, plain: str
+) -> None:
+    (tmp_path / program).write_text(ASKED.format(python=sys.executable))
+    (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def asked(rng: np.random.Generator | None) -> str:
+        clip = Speakers().say("stop & go", voice, rng, 4)
+        assert clip is not None
+        assert (clip.voice, clip.phrase, clip.last - clip.first) == (voice, 4, 8000)
+        arguments, given = json.loads((tmp_path / f"{program}.json").read_text())
+        assert (given == "stop & go") != ("stop &amp; go" in arguments[-1])
+        return " ".join(a for a in arguments if not a.endswith("a.wav"))
+
+    assert plain in asked(None)
+    assert len({asked(np.random.default_rng(seed)) for seed in range(5)}) == 5
 
 
 def test_bands_are_silenced_in_half_of_the_scenes_and_no_more_than_twice_six() -> None:

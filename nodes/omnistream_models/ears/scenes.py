@@ -28,7 +28,9 @@ _COMMANDS = 0.55
 #: How often what is no command begins with one and goes on ("go home and sleep"), or ends with one ("they never go home"): what
 #: tells a phrase from a part of a sentence.
 _PARTS = 0.6
-_SHARES = {"espeak-ng": 0.34, "flite": 0.22, "joe": 0.12, "kokoro": 0.32}
+_SHARES = {
+    "espeak-ng": 0.26, "flite": 0.1, "joe": 0.07, "kokoro": 0.23, "rhvoice": 0.19, "pico": 0.09, "festival": 0.06,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ import json
 import subprocess
 import tempfile
 import wave
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -55,7 +57,10 @@ class Speakers:
 
 
 def _opened(program: str) -> _Speaker:
-    makers = {"espeak-ng": lambda: _espeak, "flite": lambda: _flite, "joe": _Piper, "kokoro": _kokoro, "hibari": _Hibari}
+    makers: Mapping[str, Callable[[], _Speaker]] = {
+        "espeak-ng": lambda: _espeak, "flite": lambda: _flite, "joe": _Piper, "kokoro": _kokoro, "hibari": _Hibari,
+        "rhvoice": lambda: _rhvoice, "pico": lambda: _pico, "festival": lambda: _festival,
+    }  # fmt: skip
     if program not in makers:
         raise ModelError(f"no synthesizer is called '{program}'; there are {', '.join(makers)}")
     try:
@@ -86,10 +91,34 @@ def _flite(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
     return _wav(lambda out: ["flite", "-voice", name, *settings, "-t", text, "-o", out])
 
 
-def _wav(command: Any) -> _Sound:
+def _rhvoice(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
+    rate, pitch = (100, 100) if rng is None else (int(rng.integers(75, 136)), int(rng.integers(75, 131)))
+    return _wav(lambda out: ["RHVoice-test", "-p", name, "-r", str(rate), "-t", str(pitch), "-o", out], text)
+
+
+def _pico(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
+    speed, pitch = (100, 100) if rng is None else (int(rng.integers(75, 136)), int(rng.integers(70, 136)))
+    marked = f'<speed level="{speed}"><pitch level="{pitch}">{escape(text)}</pitch></speed>'
+    return _wav(lambda out: ["pico2wave", "-l", name, "-w", out, marked])
+
+
+def _festival(text: str, name: str, rng: np.random.Generator | None) -> _Sound:
+    settings = [f"(voice_{name}_diphone)"]
+    if rng is not None:
+        stretch, mean, deviation = rng.uniform(0.75, 1.35), rng.uniform(80, 190), rng.uniform(5, 35)
+        settings += [
+            f"(Parameter.set 'Duration_Stretch {stretch:.2f})",
+            f"(set! int_lr_params '((target_f0_mean {mean:.0f}) (target_f0_std {deviation:.0f})",
+            "(model_f0_mean 170) (model_f0_std 34)))",
+        ]
+    return _wav(lambda out: ["text2wave", "-eval", f"(begin {' '.join(settings)})", "-o", out], text)
+
+
+def _wav(command: Callable[[str], Sequence[str]], text: str = "") -> _Sound:
+    """What a program wrote into the file that it was given; some read the `text`."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "a.wav")
-        subprocess.run(command(out), check=True, capture_output=True, timeout=60)
+        subprocess.run(command(out), check=True, capture_output=True, timeout=60, input=text.encode())
         with wave.open(out) as f:
             return np.frombuffer(f.readframes(f.getnframes()), "<i2"), f.getframerate()
 

@@ -47,12 +47,16 @@ class Amount:
         return Amount(self.renderings * by, self.others * by, self.going_on * by, self.led_up_to * by)
 
 
-#: Natural voices teach more but take longer: a clip of kokoro is 0.6 s of a core, of joe 0.08, of espeak-ng 0.03.
+#: Natural voices teach more but take longer: a clip of kokoro is 0.6 s of a core, of festival 0.3, of rhvoice 0.13, of joe
+#: 0.08, of the others 0.03 or less.
 AMOUNTS: Mapping[str, Amount] = {
     "espeak-ng": Amount(30, 30, 40, 20),
     "flite": Amount(20, 20, 20, 10),
     "joe": Amount(12, 12, 12, 6),
     "kokoro": Amount(10, 5, 7, 3),
+    "rhvoice": Amount(20, 20, 20, 10),
+    "pico": Amount(14, 14, 14, 7),
+    "festival": Amount(6, 6, 6, 3),
 }
 
 

