@@ -101,6 +101,17 @@ def test_parts_of_sentences_are_heard_often_though_few_clips_are_such() -> None:
     assert heard.count("river") + heard.count("she said") > heard.count("other") / 4
 
 
+def test_sentences_around_the_phrases_of_rare_intents_are_said_and_heard_more_often() -> None:
+    jobs = plan(SHIPPED, ["flite"], 1, {"flite": Amount(1, 0, going_on=20)})
+    rare = [j for j in jobs if j.phrase < 0 and j.text.startswith("go home ")]
+    assert len(rare) > 20 + 10
+    sound = np.full(8000, 900, np.int16)
+    said = {f"pick up the red cup {n}": -1 for n in range(40)} | {"go home and sleepy": -1, "take that": 1}
+    scenes = Scenes([Clip(sound, 0, len(sound), text, "flite awb", phrase) for text, phrase in said.items()], SHIPPED, 1)
+    heard = " ".join(text for n in range(30) for text in scenes.batch(n, 2).texts)
+    assert heard.count("go home") > heard.count("pick up") / 20  # it would be a fortieth
+
+
 def test_labels_begin_when_a_phrase_has_ended() -> None:
     begin, end = label_span(16000, goes_on=False)
     assert 16000 <= begin * STEP <= 16000 + 320

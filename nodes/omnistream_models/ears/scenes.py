@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnistream_models.ears.augment import NoisePool, in_room, masked, pace, paced, resampled, tilted
+from omnistream_models.ears.chance import one_of
 from omnistream_models.ears.features import STEP, log_mel
 from omnistream_models.ears.speech import RATE_HZ, Clip
 from omnistream_nodes.grammar import Grammar
@@ -26,7 +27,7 @@ _LEVEL = 2300.0
 #: How often what is heard next is a command, and how often each program speaks (those that are there).
 _COMMANDS = 0.55
 #: How often what is no command begins with one and goes on ("go home and sleep"), or ends with one ("they never go home"): what
-#: tells a phrase from a part of a sentence.
+#: tells a phrase from a part of a sentence. Of these, as of commands, half are drawn so that each intent comes as often.
 _PARTS = 0.6
 _SHARES = {
     "espeak-ng": 0.26, "flite": 0.1, "joe": 0.07, "kokoro": 0.23, "rhvoice": 0.19, "pico": 0.09, "festival": 0.06,
@@ -58,13 +59,15 @@ class Scenes:
         self._noise = NoisePool(np.random.default_rng(seed))
         said: dict[str, dict[int, list[Clip]]] = {}
         parts: dict[str, list[Clip]] = {}
-        begin, end = tuple(f"{p.text} " for p in grammar.phrases), tuple(f" {p.text}" for p in grammar.phrases)
+        of_intent: dict[str, dict[str, list[Clip]]] = {}
+        phrases = sorted(grammar.phrases, key=lambda p: -len(p.text))
         for clip in clips:
             program = clip.voice.split(" ")[0]
             said.setdefault(program, {}).setdefault(clip.phrase, []).append(clip)
-            if clip.phrase < 0 and (clip.text.startswith(begin) or clip.text.endswith(end)):
+            if clip.phrase < 0 and (part := next((p for p in phrases if _is_part(p.text, clip.text)), None)):
                 parts.setdefault(program, []).append(clip)
-        self._said, self._parts = said, parts
+                of_intent.setdefault(program, {}).setdefault(part.intent, []).append(clip)
+        self._said, self._parts, self._parts_of = said, parts, of_intent
         self._programs = [p for p in said if len(said[p]) > 1]
         shares = np.array([_SHARES.get(p, 0.2) for p in self._programs])
         self._shares = shares / shares.sum()
@@ -115,10 +118,13 @@ class Scenes:
             if rng.random() < 0.5:
                 phrase = int(rng.integers(self._phrases))
             else:
-                alike = list(self._intents.values())
-                some = alike[int(rng.integers(len(alike)))]
-                phrase = some[int(rng.integers(len(some)))]
+                phrase = one_of(rng, one_of(rng, list(self._intents.values())))
         clips = said.get(phrase) or said[-1 if -1 in said else next(iter(said))]
         if phrase < 0 and program in self._parts and rng.random() < _PARTS:
-            clips = self._parts[program]
-        return clips[int(rng.integers(len(clips)))]
+            clips = self._parts[program] if rng.random() < 0.5 else one_of(rng, list(self._parts_of[program].values()))
+        return one_of(rng, clips)
+
+
+def _is_part(phrase: str, text: str) -> bool:
+    """Whether a sentence goes on after a phrase, or ends with it."""
+    return text.startswith(f"{phrase} ") or text.endswith(f" {phrase}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from omnistream.errors import ModelError
 from omnistream_models.child import serve_parent
+from omnistream_models.ears.chance import one_of
 from omnistream_models.ears.kept import Kept
 from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
@@ -36,7 +37,8 @@ _WITH_FILLER = 0.12
 @dataclass(frozen=True, slots=True)
 class Amount:
     """How often each phrase is said by a program's voices, and for each phrase how many other sentences, such that begin
-    with it and go on, and such that end with it."""
+    with it and go on, and such that end with it; of these two half as many again, of which each intent has as many as another.
+    """
 
     renderings: float
     others: float
@@ -91,15 +93,20 @@ def plan(
         amount = amounts[program]
         for phrase, p in enumerate(grammar.phrases):
             for _ in range(max(1, round(amount.renderings))):
-                text = f"{_any(rng, fillers)} {p.text}" if fillers and rng.random() < _WITH_FILLER else p.text
-                jobs.append(Job(_any(rng, voices), text, phrase, int(rng.integers(1 << 31))))
+                text = f"{one_of(rng, fillers)} {p.text}" if fillers and rng.random() < _WITH_FILLER else p.text
+                jobs.append(Job(one_of(rng, voices), text, phrase, int(rng.integers(1 << 31))))
         for n in range(round(amount.others * len(grammar.phrases))):
             text = sentences.near(rng) if n % 3 else sentences.everyday(rng)
-            jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
-        for often, around in ((amount.going_on, sentences.going_on), (amount.led_up_to, sentences.led_up_to)):
-            for n in range(round(often * len(grammar.phrases))):
-                text = around(grammar.phrases[n % len(grammar.phrases)].text, rng)
-                jobs.append(Job(_any(rng, voices), text, -1, int(rng.integers(1 << 31))))
+            jobs.append(Job(one_of(rng, voices), text, -1, int(rng.integers(1 << 31))))
+        often = {sentences.going_on: amount.going_on, sentences.led_up_to: amount.led_up_to}
+        counts = {way: round(n * len(grammar.phrases)) for way, n in often.items()}
+        of_phrases = [
+            (way, grammar.phrases[n % len(grammar.phrases)].text) for way, count in counts.items() for n in range(count)
+        ]
+        of_intents = [(way, "") for way, count in counts.items() for _ in range(count // 2)]
+        for way, part in of_phrases + of_intents:
+            text = way(part or sentences.phrase(rng), rng)
+            jobs.append(Job(one_of(rng, voices), text, -1, int(rng.integers(1 << 31))))
     return [_spared(job, kept, sentences) for job in jobs]
 
 
@@ -195,7 +202,3 @@ def _read(path: Path) -> list[Clip]:
         clips.append(Clip(sound[at : at + length], first, last, text, voice, phrase))
         at += length
     return clips
-
-
-def _any(rng: np.random.Generator, items: Sequence[str]) -> str:
-    return items[int(rng.integers(len(items)))]
