@@ -11,6 +11,9 @@ from omnistream.errors import GraphError
 
 __all__ = ["train_fused"]
 
+#: Synthesizers that take a third of a second and more for a sentence: they speak only if they are named.
+_SLOW = ("festival", "kokoro")
+
 
 def train_fused(
     out: Annotated[Path, typer.Option(help="The folder for what is made.")] = Path("fused"),
@@ -68,7 +71,7 @@ def train_fused(
 
 
 def _speaking(programs: str) -> list[str]:
-    """The synthesizers that are named, or that are here but for the slowest. Raises ModelError where there is none."""
+    """The synthesizers that are named, or that are here but for slow ones. Raises ModelError where there is none."""
     from omnistream_models.ears.voices import installed_programs
 
-    return [p.strip() for p in programs.split(",") if p.strip()] or [p for p in installed_programs() if p != "kokoro"]
+    return [p.strip() for p in programs.split(",") if p.strip()] or [p for p in installed_programs() if p not in _SLOW]
