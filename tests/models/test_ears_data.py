@@ -21,7 +21,7 @@ from omnistream_models.ears.sentences import Sentences
 from omnistream_models.ears.speakers import Speakers
 from omnistream_models.ears.speech import Clip, last_sound, voiced_span
 from omnistream_models.ears.synthesis import AMOUNTS, Amount, make_clips, plan
-from omnistream_models.ears.voices import held_out, may_train, voices_of
+from omnistream_models.ears.voices import held_out, installed_programs, may_train, missing_programs, voices_of
 from omnistream_models.registry import Package
 from omnistream_nodes.grammar_file import find_grammar, load_grammar
 
@@ -241,6 +241,15 @@ def test_programs_are_asked_for_a_voice_and_for_another_pace_each_time(
 
     assert plain in asked(None)
     assert len({asked(np.random.default_rng(seed)) for seed in range(5)}) == 5
+
+
+def test_what_is_missing_is_named_with_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flite").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = missing_programs()
+    assert set(missing) == set(AMOUNTS) - {"flite"}
+    assert "rhvoice-english" in missing["rhvoice"]
+    assert installed_programs() == ["flite"]
 
 
 def test_bands_are_silenced_in_half_of_the_scenes_and_no_more_than_twice_six() -> None:
