@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from ears_parts import need_flite, small_grammar, tone
 
 from omnistream.errors import ModelError
-from omnistream_models.ears import kokoro, synthesis, vocabulary
+from omnistream_models.ears import kokoro, synthesis, vocabulary, voices
 from omnistream_models.ears.augment import masked, paced
 from omnistream_models.ears.features import STEP
 from omnistream_models.ears.kept import NEAR_MISSES, NO_COMMANDS, PARAPHRASES, Kept
@@ -250,6 +251,11 @@ def test_what_is_missing_is_named_with_what_installs_it(tmp_path: Path, monkeypa
     assert set(missing) == set(AMOUNTS) - {"flite"}
     assert "rhvoice-english" in missing["rhvoice"]
     assert installed_programs() == ["flite"]
+    (tmp_path / "text2wave").touch(0o755)
+    for folder, found in ((tmp_path, True), (tmp_path / "no voices", False)):
+        festival = replace(voices._PROGRAMS["festival"], folder=str(folder))
+        monkeypatch.setitem(voices._PROGRAMS, "festival", festival)
+        assert ("festival" in installed_programs()) == found
 
 
 def test_bands_are_silenced_in_half_of_the_scenes_and_no_more_than_twice_six() -> None:

