@@ -147,6 +147,7 @@ class Worker:
             await asyncio.gather(*(self._safe(h, "the run has ended", refuse=True) for h in sinks))
         for source in self.sources.values():
             await source.stop()
+        self.started = False  # whatever is still ready stays where it is: no node steps that is closed
         for task in list(self.tasks):
             task.cancel()
         for name, node in self.objects.items():

@@ -41,6 +41,10 @@ class Notes:
         self.seen.append((seen.t, seen.node, seen.life, reads, [(m.stream, m.seq, m.stamp_ns) for m in seen.outs], seen.fate))
 
 
+def steps_of(run: str) -> dict[str, int]:
+    return {n: len(log) for (r, n), log in LOGS.items() if r == run}
+
+
 async def watched(graph: Graph, notes: Notes) -> Any:
     clock = SystemClock()
     crew = WatchedCrew(graph, clock, RunOptions(fresh=True), notes)
@@ -69,6 +73,9 @@ async def test_a_fresh_replay_is_shown_whole_and_alike_each_time(block: int) -> 
 async def test_an_onlooker_who_has_seen_enough_ends_it() -> None:
     notes = Notes(5)
     outcome = await watched(random_graph(3, "enough"), notes)
+    stepped = steps_of("enough")
+    await asyncio.sleep(0.05)
+    assert steps_of("enough") == stepped, "no node steps that is closed"
     clear("enough")
     assert len(notes.seen) == 5
     assert outcome.stopped_by == "stopped"
