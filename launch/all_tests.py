@@ -1,10 +1,10 @@
-"""`make test`: all tests, in three processes: those that wait, and beside them, in the time they leave, two that only compute.
+"""`make test`: all tests, in two processes: those that wait, and beside them, in the time they leave, those that only compute.
 
     python launch/all_tests.py
 
 What waits (for Ray, a broker, a camera, a clock) leaves two cores idle for three quarters of its time. What only computes takes
-that time: it gives way to all else, so that what is timed beside it is as it would be alone. Each test runs
-in one of the three; the exit code is 0 where all passed.
+that time: it gives way to all else, so that what is timed beside it is as it would be alone. Each test runs in one of the two;
+the exit code is 0 where both passed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from processes import end, spawn
 
@@ -28,50 +28,31 @@ __all__ = ["COMPUTING", "NICE", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Tests here start no Ray, no broker and no server, and look at no clock: however slow they are, they find the same.
-#: One process for each of two parts, which take about as long.
 COMPUTING = (
-    (
-        "tests/export",
-        "tests/flow",
-        "tests/foreign/test_bag.py",
-        "tests/foreign/test_lerobot.py",
-        "tests/foreign/test_media.py",
-        "tests/foreign/test_ros2.py",
-        "tests/graph",
-        "tests/models",
-    ),
-    (
-        "tests/cli/test_draw.py",
-        "tests/cli/test_new.py",
-        "tests/cli/test_nodes.py",
-        "tests/engine/test_as_recorded.py",
-        "tests/engine/test_as_recorded_faults.py",
-        "tests/engine/test_fresh_laws.py",
-        "tests/engine/test_fresh_replays.py",
-        "tests/engine/test_replay_laws.py",
-        "tests/launch/test_budget_virtual.py",
-        "tests/launch/test_fused_rules.py",
-        "tests/launch/test_setup.py",
-        "tests/launch/test_skips.py",
-        "tests/link/test_packed.py",
-        "tests/link/test_pieces.py",
-        "tests/link/test_slots.py",
-        "tests/link/test_wire.py",
-        "tests/media/test_cutter.py",
-        "tests/media/test_resample.py",
-        "tests/nodes",
-        "tests/observe",
-        "tests/protocol",
-        "tests/record",
-        "tests/test_api.py",
-        "tests/test_coded.py",
-        "tests/test_message.py",
-        "tests/test_node.py",
-        "tests/test_readme.py",
-        "tests/test_recordings_page.py",
-        "tests/test_tensor.py",
-        "tests/test_testing.py",
-    ),
+    "tests/engine/test_fresh_laws.py",
+    "tests/engine/test_fresh_replays.py",
+    "tests/export",
+    "tests/flow",
+    "tests/foreign/test_media.py",
+    "tests/graph",
+    "tests/launch/test_budget_virtual.py",
+    "tests/launch/test_fused_rules.py",
+    "tests/link/test_packed.py",
+    "tests/link/test_pieces.py",
+    "tests/link/test_wire.py",
+    "tests/models",
+    "tests/nodes",
+    "tests/observe",
+    "tests/record/test_cut.py",
+    "tests/record/test_damage.py",
+    "tests/record/test_packets.py",
+    "tests/record/test_roundtrip.py",
+    "tests/record/test_shipped.py",
+    "tests/record/test_unpack.py",
+    "tests/test_api.py",
+    "tests/test_coded.py",
+    "tests/test_recordings_page.py",
+    "tests/test_testing.py",
 )
 #: One test of these computes for at most 15 s; beside others it may wait for its turn.
 PATIENCE_S = 600
@@ -81,61 +62,51 @@ NICE = 10
 _LAST_WORDS_S = 15.0
 
 
-def main(root: Path = ROOT, shares: Sequence[Sequence[str]] = COMPUTING) -> int:
+def main(root: Path = ROOT, computing_tests: Sequence[str] = COMPUTING) -> int:
     began = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with tempfile.TemporaryDirectory() as folder:
-        results = [Path(folder) / f"{name}.xml" for name in ("waiting", *(f"computing-{n}" for n in range(len(shares))))]
-        logs = [result.with_suffix(".log") for result in results[1:]]
-        computing = [compute(root, *share) for share in zip(shares, results[1:], logs, strict=True)]
-        others = pytest(results[0], *(f"--ignore={path}" for share in shares for path in share))
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+", errors="replace") as log:
+        results = [Path(folder) / "waiting.xml", Path(folder) / "computing.xml"]
+        computing = spawn(
+            ["nice", "-n", str(NICE), *pytest(results[1], f"-otimeout={PATIENCE_S}", "-pno:cacheprovider", *computing_tests)],
+            cwd=str(root), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        share_by_niceness(computing.pid)
+        others = pytest(results[0], *(f"--ignore={path}" for path in computing_tests))
         waiting = spawn(others, cwd=str(root), apart=False)
         stopped = 0
         try:
-            for process in (waiting, *computing):
-                process.wait()
+            waiting.wait()
+            computing.wait()
         except KeyboardInterrupt:
             stopped = 128 + signal.SIGINT
             waiting.wait()  # it had the Ctrl-C as well, and ends by itself
         finally:
             stop(waiting, computing)
-            for log in logs:
-                show(log)
+            show(log)
         if not stopped:
             print(summary(results, time.monotonic() - began), flush=True)
-        codes = [exit_code("wait", waiting), *(exit_code("only compute", process) for process in computing)]
+        codes = [exit_code(*half) for half in (("wait", waiting), ("only compute", computing))]
     return stopped or next((code for code in codes if code), 0)
 
 
-def compute(root: Path, tests: Sequence[str], result: Path, log: Path) -> subprocess.Popen[Any]:
-    """Start the process of tests that give way to all else; what it says goes into `log`."""
-    with log.open("w") as file:
-        process = spawn(
-            ["nice", "-n", str(NICE), *pytest(result, f"-otimeout={PATIENCE_S}", "-pno:cacheprovider", *tests)],
-            cwd=str(root), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-        )  # fmt: skip
-    share_by_niceness(process.pid)
-    return process
-
-
-def stop(waiting: subprocess.Popen[Any], computing: Sequence[subprocess.Popen[Any]]) -> None:
-    """End all that have not: as by a Ctrl-C, so that they say what they found; and what those `computing` had started."""
-    running = [process for process in (waiting, *computing) if process.poll() is None]
-    for process in running:
-        process.send_signal(signal.SIGINT)
-    for process in running:
+def stop(waiting: subprocess.Popen[Any], computing: subprocess.Popen[Any]) -> None:
+    """End both, if they have not: as by a Ctrl-C, so that they say what they found; and what `computing` had started."""
+    halves = [half for half in (waiting, computing) if half.poll() is None]
+    for half in halves:
+        half.send_signal(signal.SIGINT)
+    for half in halves:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LAST_WORDS_S)
-    for process in computing:
-        with contextlib.suppress(OSError):  # nothing is left
-            os.killpg(process.pid, signal.SIGTERM)
-    for process in running:
-        end(process)
+            half.wait(_LAST_WORDS_S)
+    with contextlib.suppress(OSError):  # nothing is left
+        os.killpg(computing.pid, signal.SIGTERM)
+    for half in halves:
+        end(half)
 
 
-def exit_code(what: str, process: subprocess.Popen[Any]) -> int:
+def exit_code(what: str, half: subprocess.Popen[Any]) -> int:
     """As a shell gives it; one that died says so."""
-    code: int = process.wait()
+    code: int = half.wait()
     if code < 0:
         print(f"all tests: the process of those that {what} died of signal {-code}, {signal.strsignal(-code)}", flush=True)
     return 128 - code if code < 0 else code
@@ -151,17 +122,20 @@ def share_by_niceness(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(NICE))
 
 
-def show(log: Path) -> None:
-    print("\nTests that only compute, which ran beside the others:")
-    print(log.read_text(errors="replace"), end="", flush=True)
+def show(log: IO[str]) -> None:
+    log.seek(0)
+    print("\nThe tests that only compute, which ran beside the others:")
+    for line in log:
+        print(line, end="")
+    sys.stdout.flush()
 
 
 def summary(results: list[Path], seconds: float) -> str:
-    """All tests of all processes, as one line."""
+    """All tests of both, as one line."""
     found: Counter[str] = Counter()
     for result in results:
         if not result.exists():
-            return f"all tests: one of the processes was ended before it could say what it found ({result.stem})"
+            return f"all tests: one of the two processes was ended before it could say what it found ({result.stem})"
         for suite in ET.parse(result).iter("testsuite"):
             found.update({key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")})
     passed = found["tests"] - found["failures"] - found["errors"] - found["skipped"]

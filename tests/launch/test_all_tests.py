@@ -1,8 +1,7 @@
-"""`make test` runs each test once, in one of its processes, and passes where all do."""
+"""`make test` runs each test once, in one of its two processes, and passes where both do."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import signal
@@ -14,12 +13,7 @@ import pytest
 from all_tests import COMPUTING, NICE
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN = """
-import sys
-from pathlib import Path
-from all_tests import main
-sys.exit(main(Path(sys.argv[1]), [[share] for share in sys.argv[2:]]))
-"""
+RUN = "import sys; from pathlib import Path; from all_tests import main; sys.exit(main(Path(sys.argv[1]), ['tests/sums']))"
 TEST = """
 import os
 import pytest
@@ -55,29 +49,27 @@ def test_killed():
 """
 
 
-def started(tree: Path, *shares: str) -> subprocess.Popen[str]:
-    """`make test` of a tree of which `shares` (one if none is named) only compute."""
+def started(tree: Path) -> subprocess.Popen[str]:
     (tree / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "launch"), os.environ.get("PYTHONPATH", "")])}
-    words, pipe = [sys.executable, "-c", RUN, tree, *(shares or ["tests/sums"])], subprocess.PIPE
+    words, pipe = [sys.executable, "-c", RUN, tree], subprocess.PIPE
     return subprocess.Popen(
         words, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
     )
 
 
-@pytest.mark.parametrize("fails", ["", "sums/test_a", "more/test_d", "test_b"])
-def test_each_test_runs_once_and_a_failure_of_any_is_one_of_all(tmp_path: Path, fails: str) -> None:
+@pytest.mark.parametrize("fails", ["", "sums/test_a", "test_b"])
+def test_each_test_runs_once_and_a_failure_of_either_is_one_of_all(tmp_path: Path, fails: str) -> None:
     here = os.getpriority(os.PRIO_PROCESS, 0)
-    for name in ("sums/test_a", "test_b", "waits/test_c", "more/test_d"):
+    for name in ("sums/test_a", "test_b", "waits/test_c"):
         file = tmp_path / "tests" / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(TEST.format(name=name.rpartition("_")[2], here=here, holds=name != fails))
-    with started(tmp_path, "tests/sums", "tests/more") as run:
+    with started(tmp_path) as run:
         said, _ = run.communicate()
-    nice = min(NICE, 19 - here)
-    assert sorted((tmp_path / "ran").read_text().splitlines()) == [f"a {nice}", "b 0", "c 0", f"d {nice}"]
+    assert sorted((tmp_path / "ran").read_text().splitlines()) == [f"a {min(NICE, 19 - here)}", "b 0", "c 0"]
     assert run.returncode == (1 if fails else 0), said
-    found = "3 of 4 passed, 1 failures" if fails else "4 of 4 passed"
+    found = "2 of 3 passed, 1 failures" if fails else "3 of 3 passed"
     assert re.fullmatch(rf"all tests: {found} in \d+ s", said.splitlines()[-1])
     assert ("AssertionError" in said or "assert False" in said) == bool(fails)
 
@@ -130,7 +122,7 @@ def test_a_half_that_dies_is_a_failure_and_is_said(tmp_path: Path, name: str) ->
 
 
 def test_what_only_computes_starts_nothing_that_others_wait_for() -> None:
-    for path in itertools.chain(*COMPUTING):
+    for path in COMPUTING:
         there = ROOT / path
         files = [there] if there.is_file() else sorted(there.rglob("*.py"))
         assert files, f"{path} is not there"
