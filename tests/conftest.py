@@ -22,10 +22,21 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).parent))  # for film
 sys.path.append(str(Path(__file__).parents[1] / "launch"))  # for what tests share with benches and soaks
 
+from processes import free_port
+
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 _status: list[int] = []
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port at which nobody answers, in the place of pytest-asyncio's: the kernel may give that one to somebody else meanwhile.
+
+    Of two processes that test side by side, the other's ZeroMQ socket has answered there.
+    """
+    return free_port()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
