@@ -32,7 +32,7 @@ _status: list[int] = []
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """A port at which nobody answers, in the place of pytest-asyncio's: the kernel may give that one to somebody else meanwhile.
+    """A port where nobody answers, in the place of pytest-asyncio's: the kernel may give that to somebody else meanwhile.
 
     Of two processes that test side by side, the other's ZeroMQ socket has answered there.
     """
