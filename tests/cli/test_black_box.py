@@ -107,7 +107,7 @@ def test_nobody_sweeps_what_a_recorder_works_on_that_has_outlived_its_run(
         with Recording(box) as file:
             seqs = [m.seq for m in file.messages("t.out")]
         assert seqs == list(range(len(seqs))), "from the beginning to what came last"
-        assert len(seqs) > 200
+        assert len(seqs) > 150, "two pieces of a second at 100 Hz, of which the run's beginning takes some"
         sweep()
         assert left[0].exists(), "nor what is being recovered"
 

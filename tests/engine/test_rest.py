@@ -44,8 +44,9 @@ def crew_of(run: str, kind: type[LocalCrew], **over: Any) -> Any:
     return kind(relay_chain(run, 200, 5, 1), clock, options), clock
 
 
-async def started(conductor: Conductor) -> None:
-    while not conductor.outcome.started_ns:  # noqa: ASYNC110
+async def flowing(run: str) -> None:
+    """Until what the run's sink collects has begun to come, and a little longer."""
+    while not LOGS.get((run, "collected")):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
 
@@ -56,7 +57,7 @@ async def test_a_sink_that_is_made_again_after_the_stop_writes_nothing(by: str) 
     crew, clock = crew_of("late", SlowCrew)
     conductor = Conductor(crew.plan, crew, clock, fresh=False)
     run = asyncio.create_task(conductor.run(for_s=0.3 if by == "time" else None))
-    await started(conductor)
+    await flowing("late")
     await crew.kill("k")
     if by == "hand":
         await asyncio.sleep(0.05)
@@ -97,7 +98,7 @@ async def test_a_worker_that_cannot_be_made_again_ends_the_run_whatever_the_reas
     crew, clock = crew_of("broken", Broken)
     conductor = Conductor(crew.plan, crew, clock, fresh=False)
     run = asyncio.create_task(conductor.run())
-    await started(conductor)
+    await flowing("broken")
     await crew.kill("a")
     with pytest.raises(Exception, match="No space left"):
         await asyncio.wait_for(run, 10)
@@ -110,7 +111,7 @@ async def test_a_disk_that_is_full_when_a_worker_is_made_again_ends_the_recordin
     crew, clock = crew_of("full", LocalCrew, run_dir=str(home), record=True)
     conductor = Conductor(crew.plan, crew, clock, fresh=False)
     run = asyncio.create_task(conductor.run())
-    await started(conductor)
+    await flowing("full")
     shutil.rmtree(home)
     await crew.kill("a")
     outcome = await asyncio.wait_for(run, 20)
